@@ -1,0 +1,147 @@
+"""The one error tree. Each class carries a stable `code`; `protocol.errors` maps codes to HTTP and gRPC and back.
+
+    Error                              internal
+    ├── InvalidError                   invalid_argument      what the user gave cannot be right
+    │   └── ConflictError              failed_precondition   right in itself, but not in this state
+    ├── AuthError                      unauthenticated       no token, or one that is not known
+    ├── PermissionDeniedError          permission_denied     a known token that may not do this
+    ├── NotFoundError                  not_found
+    ├── AlreadyExistsError             already_exists
+    ├── ResourceExhaustedError         resource_exhausted    a queue, a disk or a device is full
+    ├── TimeoutError                   deadline_exceeded     also a builtin TimeoutError
+    │   ├── FunctionTimeoutError           an input ran past its `timeout`
+    │   ├── StartupTimeoutError            an instance was not ready within `startup_timeout`
+    │   └── OutputExpiredError             a result is no longer kept
+    ├── CancelledError                 cancelled             the call was cancelled
+    ├── ConnectionError                unavailable           no server there, or the link broke; also a builtin ConnectionError
+    │   └── VersionError               failed_precondition   client and server speak different versions
+    ├── ServiceError                   unavailable
+    ├── UnimplementedError             unimplemented
+    ├── DataLossError                  data_loss
+    ├── InternalError                  internal
+    ├── ExecutionError                 aborted               user code could not be run to its end
+    │   ├── InstanceDiedError              the process that ran it died, attempts exhausted
+    │   └── StartError                     the user's module or an `@enter` hook failed
+    ├── RemoteError                    aborted               user code raised something that cannot be rebuilt here
+    │   └── ImageBuildError            failed_precondition   a step of an image failed
+    ├── SerializationError             invalid_argument      a value cannot be pickled or written as JSON
+    └── DeserializationError           invalid_argument      bytes cannot be turned back into a value
+
+    BaseException
+    └── InputCancellation              cancelled             raised inside user code whose input was cancelled
+"""
+
+import builtins
+from typing import ClassVar
+
+
+class Error(Exception):
+    """Root of everything Freehold raises."""
+
+    code: ClassVar[str] = "internal"
+
+
+class InvalidError(Error):
+    code = "invalid_argument"
+
+
+class ConflictError(InvalidError):
+    code = "failed_precondition"
+
+
+class AuthError(Error):
+    code = "unauthenticated"
+
+
+class PermissionDeniedError(Error):
+    code = "permission_denied"
+
+
+class NotFoundError(Error):
+    code = "not_found"
+
+
+class AlreadyExistsError(Error):
+    code = "already_exists"
+
+
+class ResourceExhaustedError(Error):
+    code = "resource_exhausted"
+
+
+class TimeoutError(Error, builtins.TimeoutError):  # noqa: A001 (the field's name; it is a builtin TimeoutError too)
+    code = "deadline_exceeded"
+
+
+class FunctionTimeoutError(TimeoutError):
+    """An input ran past its function's `timeout`."""
+
+
+class StartupTimeoutError(TimeoutError):
+    """An instance was not ready within its function's `startup_timeout`."""
+
+
+class OutputExpiredError(TimeoutError):
+    """The result was not kept, or is kept no longer."""
+
+
+class CancelledError(Error):
+    code = "cancelled"
+
+
+class InputCancellation(BaseException):  # noqa: N818 (the name users know)
+    """Raised inside user code whose input was cancelled; a BaseException, so that `except Exception` lets it through."""
+
+    code: ClassVar[str] = "cancelled"
+
+
+class ConnectionError(Error, builtins.ConnectionError):  # noqa: A001 (as above)
+    code = "unavailable"
+
+
+class VersionError(ConnectionError):
+    code = "failed_precondition"
+
+
+class ServiceError(Error):
+    code = "unavailable"
+
+
+class UnimplementedError(Error):
+    code = "unimplemented"
+
+
+class DataLossError(Error):
+    code = "data_loss"
+
+
+class InternalError(Error):
+    code = "internal"
+
+
+class ExecutionError(Error):
+    code = "aborted"
+
+
+class InstanceDiedError(ExecutionError):
+    """The process that ran an input died, and no attempt is left."""
+
+
+class StartError(ExecutionError):
+    """The user's module or an `@enter` hook raised while an instance started."""
+
+
+class RemoteError(Error):
+    code = "aborted"
+
+
+class ImageBuildError(RemoteError):
+    code = "failed_precondition"
+
+
+class SerializationError(Error):
+    code = "invalid_argument"
+
+
+class DeserializationError(Error):
+    code = "invalid_argument"

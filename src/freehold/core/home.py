@@ -1,0 +1,94 @@
+"""Where everything a machine keeps lies: one folder, `FREEHOLD_HOME`."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_SOCKET_PATH_MAX = 90  # the kernel takes 107 bytes; leave room for an instance's own socket name
+
+
+@dataclass(frozen=True)
+class Home:
+    """The layout under one home. Two homes are two platforms."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> "Home":
+        """The home that the environment names, or `~/.freehold`."""
+        return cls(Path(os.environ.get("FREEHOLD_HOME") or Path.home() / ".freehold").expanduser().absolute())
+
+    @property
+    def database(self) -> Path:
+        return self.root / "freehold.db"
+
+    @property
+    def blobs(self) -> Path:
+        return self.root / "blobs"
+
+    @property
+    def volumes(self) -> Path:
+        return self.root / "volumes"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def mounts(self) -> Path:
+        """Unpacked local files, by digest."""
+        return self.root / "mounts"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def instances(self) -> Path:
+        """One folder an instance: its raw output and its scratch files."""
+        return self.root / "instances"
+
+    @property
+    def token(self) -> Path:
+        return self.root / "token"
+
+    @property
+    def key(self) -> Path:
+        """The key that seals secrets and signs sessions."""
+        return self.root / "key"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "freehold.toml"
+
+    @property
+    def server_file(self) -> Path:
+        """JSON about the running server: pid, url, version, started."""
+        return self.root / "server.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "server.lock"
+
+    @property
+    def run(self) -> Path:
+        """Sockets; elsewhere when the home's own path is too long for a Unix socket."""
+        own = self.root / "run"
+        if len(os.fsencode(own)) <= _SOCKET_PATH_MAX - 40:
+            return own
+        return Path("/tmp") / f"freehold-{os.getuid()}-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]}"  # noqa: S108 (made 0700, owner checked)
+
+    @property
+    def link_socket(self) -> Path:
+        return self.run / "link.sock"
+
+    @property
+    def api_socket(self) -> Path:
+        return self.run / "api.sock"
+
+    @property
+    def arena(self) -> Path:
+        """Shared memory for large buffers."""
+        name = f"freehold-{os.getuid()}-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]}"
+        return Path("/dev/shm") / name  # noqa: S108 (made 0700, owner checked)

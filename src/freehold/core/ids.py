@@ -1,0 +1,18 @@
+"""Opaque ids: a prefix that names the kind, then 12 hex digits of milliseconds and 16 random ones, so ids sort by time."""
+
+import os
+import time
+from typing import Literal
+
+Prefix = Literal["ap", "fu", "fc", "in", "ev", "st", "vo", "im", "ws", "rq", "cl", "pl"]
+
+
+def new_id(prefix: Prefix) -> str:
+    """Return a new id, such as `fc-019a8c0f4d21b7e6c1d2a3f40516`."""
+    return f"{prefix}-{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
+
+
+def is_id(value: str, prefix: Prefix) -> bool:
+    """Tell whether `value` has the form of an id of this kind."""
+    head, _, tail = value.partition("-")
+    return head == prefix and len(tail) == 28 and all(c in "0123456789abcdef" for c in tail)

@@ -1,0 +1,182 @@
+"""What a user declares, as frozen values: the SDK makes them, the wire carries them as JSON, the server keeps them.
+
+Units stand last in a name. `None` means «the platform's default», never «unlimited» unless the field says so.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one instance asks for."""
+
+    cpu: float | None = None  # cores reserved; 0.125 when None
+    cpu_limit: float | None = None  # cores it may use at most; None: all
+    memory_mib: int | None = None  # MiB reserved; 128 when None
+    memory_limit_mib: int | None = None  # hard limit in MiB; None: none
+    gpu: tuple[str, ...] = ()  # alternatives, best first, each in the form "A10G", "A100-80GB:2" or "any"
+    ephemeral_disk_mib: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retries:
+    """Delay before retry n (1-based) is min(initial_delay_s * backoff ** (n - 1), max_delay_s)."""
+
+    max_retries: int
+    backoff: float = 2.0
+    initial_delay_s: float = 1.0
+    max_delay_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    min_instances: int = 0
+    max_instances: int | None = None  # None: as many as the machine holds
+    buffer_instances: int = 0
+    scaledown_window_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concurrency:
+    """How many inputs one instance runs at once."""
+
+    max_inputs: int = 1
+    target_inputs: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batching:
+    max_batch_size: int
+    wait_ms: int
+
+
+WebKind = Literal["fastapi_endpoint", "asgi_app", "wsgi_app", "web_server"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Web:
+    """How a function or method is reached over HTTP."""
+
+    kind: WebKind
+    method: str = "GET"  # fastapi_endpoint only
+    label: str | None = None  # None: `{app}-{function}` or `{app}-{cls}-{method}`
+    docs: bool = False
+    requires_proxy_auth: bool = False
+    port: int | None = None  # web_server only
+    startup_timeout_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageStep:
+    """One step of an image's recipe. `kind` is the builder method's name; `args` are its arguments as plain JSON."""
+
+    kind: Literal[
+        "debian_slim", "pip_install", "uv_pip_install", "uv_sync", "apt_install", "run_commands", "run_function",
+        "env", "workdir", "add_local", "from_registry", "from_dockerfile", "micromamba", "dockerfile_commands",
+        "entrypoint", "cmd", "shell",
+    ]  # fmt: skip
+    args: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """A content-addressed recipe. `core.digests.image_digest(spec)` is its key; later local files (`mounts`) do not rebuild it.
+
+    Args by kind: debian_slim {python_version}; pip_install and uv_pip_install {packages, index_url, extra_index_url,
+    find_links, pre, extra_options, requirements: [lines]}; env {vars}; workdir {path}; run_commands {commands};
+    run_function {module, qualname, source, serialized, secrets, volumes, timeout_s}; add_local {digest, remote_path} (copy=True);
+    apt_install {packages}.
+    """
+
+    steps: tuple[ImageStep, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """Local files as they were at deploy: a tar of digest `digest`, laid out under `remote_path` when an instance starts."""
+
+    digest: str  # sha256 hex of the uncompressed tar, kept as a blob
+    remote_path: str  # absolute; files go beneath it. A single file is a tar of one entry, in its parent folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeMount:
+    path: str
+    name: str
+    read_only: bool = False
+    create_if_missing: bool = False
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretRef:
+    """A secret by name, or values given in the program (`Secret.from_dict`), which the server keeps sealed."""
+
+    name: str | None = None
+    required_keys: tuple[str, ...] = ()
+    values: dict[str, str] | None = None  # only client -> server; never stored in the clear, never sent back
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """A `parameter()` of a Cls."""
+
+    name: str
+    type: Literal["str", "int", "bool", "bytes"]
+    default: str | int | bool | None = None
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A method of a Cls."""
+
+    name: str
+    is_generator: bool = False
+    web: Web | None = None
+    batching: Batching | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSpec:
+    """One Function: code + Image + Resources + policies. A Cls is a Function with methods."""
+
+    name: str  # unique in its app; a Cls has its class's name
+    module: str  # importable once `mounts` and `sys_path` are in place
+    qualname: str
+    kind: Literal["function", "cls"] = "function"
+    serialized: bytes | None = None  # cloudpickle of the function or class, when `serialized=True`
+    image: ImageSpec = field(default_factory=ImageSpec)
+    mounts: tuple[Mount, ...] = ()  # the user's source, and add_local_* without copy
+    resources: Resources = field(default_factory=Resources)
+    timeout_s: float = 300.0
+    startup_timeout_s: float | None = None  # None: timeout_s
+    retries: Retries | None = None
+    scaling: Scaling = field(default_factory=Scaling)
+    concurrency: Concurrency = field(default_factory=Concurrency)
+    batching: Batching | None = None  # of a plain function; a Cls has it on its method
+    web: Web | None = None
+    is_generator: bool = False
+    methods: tuple[Method, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    secrets: tuple[SecretRef, ...] = ()
+    volumes: tuple[VolumeMount, ...] = ()
+    single_use: bool = False  # one input an instance
+    snapshot: bool = False  # has @enter(snap=True) hooks, to be run in the warm parent
+    doc: str | None = None  # first line of the docstring
+    json_schema: dict[str, Any] | None = None  # of the arguments, for the OpenAPI page
+
+    def endpoints(self) -> dict[str, Web]:
+        """Web endpoints by method name; the function's own stands under the empty name."""
+        own = {"": self.web} if self.web else {}
+        return own | {m.name: m.web for m in self.methods if m.web}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppSpec:
+    name: str | None
+    functions: tuple[FunctionSpec, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    description: str | None = None  # the file or module it came from

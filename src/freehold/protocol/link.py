@@ -1,0 +1,132 @@
+"""The link: length-prefixed msgpack frames over a stream, all messages of one loop turn in one frame and one write.
+
+It knows nothing of what the messages mean. `open_link` dials a server; a server makes one `Link` a connection.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+MAX_FRAME_BYTES = 256 * 1024 * 1024
+_HEADER = struct.Struct("<I")
+_encode = msgspec.msgpack.Encoder().encode
+
+M = TypeVar("M")
+
+
+class Link(asyncio.Protocol, Generic[M]):
+    """One side of a connection. `receive(link, messages)` gets each frame's messages; `closed(link, error)` comes once."""
+
+    def __init__(
+        self,
+        decoder: "msgspec.msgpack.Decoder[list[M]]",
+        receive: Callable[["Link[M]", list[M]], None],
+        closed: Callable[["Link[M]", Exception | None], None],
+    ) -> None:
+        self.peer: Any = None  # whatever the owner wants to find again
+        self.pid: int | None = None
+        self._decode, self._receive, self._closed = decoder.decode, receive, closed
+        self._unread = bytearray()
+        self._unsent: list[Any] = []
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += data
+        try:
+            self._take_frames()
+        except (msgspec.DecodeError, ValueError) as error:
+            self.close(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._writable.set()
+        self._closed(self, exc)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # ---- ours
+
+    @property
+    def open(self) -> bool:
+        return self._transport is not None
+
+    @property
+    def congested(self) -> bool:
+        """The other side reads slower than we write."""
+        return not self._writable.is_set()
+
+    async def drain(self) -> None:
+        """Wait until the other side has read enough for us to go on."""
+        await self._writable.wait()
+
+    def send(self, message: Any) -> None:
+        """Send `message` at the end of this turn of the loop; dropped when the link is closed."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(message)
+
+    def close(self, error: Exception | None = None) -> None:
+        """Write out what was sent, then hang up."""
+        self._flush()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+            if error is not None:
+                self._closed, closed = lambda *_: None, self._closed
+                closed(self, error)
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        messages, self._unsent = self._unsent, []
+        if messages and self._transport is not None:
+            body = _encode(messages)
+            self._transport.write(_HEADER.pack(len(body)) + body)
+
+    def _take_frames(self) -> None:
+        unread, start, end = self._unread, 0, len(self._unread)
+        frames: list[list[M]] = []
+        with memoryview(unread) as view:
+            while end - start >= _HEADER.size:
+                (size,) = _HEADER.unpack_from(view, start)
+                if size > MAX_FRAME_BYTES:
+                    msg = f"a frame of {size} bytes is over the limit of {MAX_FRAME_BYTES}"
+                    raise ValueError(msg)
+                stop = start + _HEADER.size + size
+                if stop > end:
+                    break
+                frames.append(self._decode(view[start + _HEADER.size : stop]))
+                start = stop
+        del unread[:start]
+        for messages in frames:
+            self._receive(self, messages)
+
+
+async def open_link(
+    path: str,
+    decoder: "msgspec.msgpack.Decoder[list[M]]",
+    receive: Callable[[Link[M], list[M]], None],
+    closed: Callable[[Link[M], Exception | None], None],
+) -> Link[M]:
+    """Dial the Unix socket at `path`."""
+    loop = asyncio.get_running_loop()
+    _, link = await loop.create_unix_connection(lambda: Link(decoder, receive, closed), path)
+    return link

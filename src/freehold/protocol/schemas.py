@@ -1,0 +1,302 @@
+"""The HTTP control API's requests and answers, as plain dataclasses: FastAPI describes them, the SDK reads them with msgspec.
+
+Times are seconds since the epoch, durations seconds, sizes bytes, unless the name says otherwise.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from freehold.core.specs import AppSpec, ImageSpec
+from freehold.core.states import AppState, CallState, InstanceState
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorBody:
+    """`{"error": {...}}` of every answer that is not 2xx."""
+
+    code: str
+    message: str
+    type: str  # class name in core.errors
+    request_id: str = ""
+
+
+# ---- apps
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppRequest:
+    """Create an ephemeral app or deploy one. Image environments must be built before (`POST /v1/images`)."""
+
+    spec: AppSpec
+    mode: Literal["ephemeral", "detached", "deploy"]
+    strategy: Literal["rolling", "recreate"] = "rolling"
+    tag: str | None = None
+    client: str = ""  # client program and version
+    dry_run: bool = False  # check only
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionHandle:
+    id: str
+    name: str
+    endpoints: dict[str, str] = field(default_factory=dict[str, str])  # method name -> URL
+    is_generator: bool = False
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppHandle:
+    id: str
+    name: str
+    version: int
+    url: str  # of its dashboard page
+    functions: dict[str, FunctionHandle]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionView:
+    id: str
+    app_id: str
+    app: str
+    name: str
+    kind: str
+    digest: str
+    endpoints: dict[str, str]
+    image: str  # digest
+    cpu: float
+    memory_mib: int
+    gpu: tuple[str, ...]
+    timeout_s: float
+    min_instances: int
+    max_instances: int | None
+    instances: int  # live now
+    backlog: int  # inputs waiting
+    running: int
+    doc: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppView:
+    id: str
+    name: str
+    state: AppState
+    version: int
+    created: float
+    stopped: float | None
+    description: str | None
+    instances: int
+    functions: tuple[FunctionView, ...] = ()
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionView:
+    app: str
+    version: int
+    created: float
+    tag: str | None
+    client: str
+    current: bool
+    functions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackRequest:
+    version: int | None = None  # None: the one before
+
+
+# ---- images
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRequest:
+    spec: ImageSpec
+    force: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageView:
+    digest: str
+    state: Literal["building", "ready", "failed"]
+    created: float
+    build_s: float | None = None
+    error: str | None = None
+
+
+# ---- calls
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptView:
+    index: int
+    attempt: int
+    instance: str | None
+    state: CallState
+    started: float | None
+    ended: float | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputView:
+    index: int
+    state: CallState
+    attempt: int
+    method: str
+    instance: str | None
+    created: float
+    started: float | None
+    ended: float | None
+    args_bytes: int
+    result_bytes: int | None
+    error: str | None = None  # type and message
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallView:
+    id: str
+    app_id: str
+    app: str
+    function_id: str
+    function: str  # with its method: "Ocr.predict"
+    kind: str  # remote, spawn, map, generator, web, http
+    state: CallState
+    created: float
+    started: float | None
+    ended: float | None
+    inputs: int
+    succeeded: int
+    failed: int
+    parent: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallDetail:
+    call: CallView
+    inputs: tuple[InputView, ...]
+    attempts: tuple[AttemptView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonCall:
+    """Body of `POST /v1/functions/{app}/{function}/call`."""
+
+    args: list[Any] = field(default_factory=list[Any])
+    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any])  # of a Cls
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonResult:
+    call: str
+    result: Any
+
+
+# ---- instances
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceView:
+    id: str
+    app_id: str
+    app: str
+    function_id: str
+    function: str
+    version: int
+    state: InstanceState
+    created: float
+    ready: float | None
+    ended: float | None
+    reason: str | None  # why it ended, or could not start
+    pid: int | None
+    running: int
+    slots: int
+    devices: tuple[str, ...]
+    phases: dict[str, float]  # start-up waterfall, in order: queue, image, parent, fork, import, enter, first_input
+    cpu: float
+    memory_mib: int
+    simulated: bool = False  # runs on a declared device
+
+
+# ---- logs
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One line, as in the JSON-lines files; `extra` is the event's own fields."""
+
+    timestamp: str  # RFC 3339, UTC, microseconds
+    level: str
+    message: str
+    logger: str
+    service: str
+    type: str  # training, inference, system, api
+    app: str = ""
+    function: str = ""
+    instance: str = ""
+    call: str = ""
+    request_id: str = ""
+    stream: str = ""  # stdout, stderr
+    seq: int = 0  # grows within an instance
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+# ---- secrets, volumes
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretRequest:
+    values: dict[str, str]
+    force: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretView:
+    """A secret's keys; its values never leave the server but into instances."""
+
+    name: str
+    keys: tuple[str, ...]
+    created: float
+    updated: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeView:
+    name: str
+    created: float
+    bytes: int | None = None
+    files: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileView:
+    path: str  # relative to the volume's root
+    type: Literal["file", "directory", "link"]
+    bytes: int
+    modified: float
+
+
+# ---- the platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusView:
+    version: str
+    protocol: int
+    home: str
+    url: str
+    pid: int
+    started: float
+    cpu_total: float
+    cpu_reserved: float
+    memory_total_mib: int
+    memory_reserved_mib: int
+    devices: tuple[str, ...]
+    apps: int
+    instances: int
+    backlog: int
+    running: int
+    guards: dict[str, str]  # bubblewrap, cgroup, pdeathsig, sqlite: "ok", or what is missing and the fix

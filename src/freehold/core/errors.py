@@ -1,34 +1,34 @@
 """The one error tree. Each class carries a stable `code`; `protocol.errors` maps codes to HTTP and gRPC and back.
 
-    Error                              internal
-    ├── InvalidError                   invalid_argument      what the user gave cannot be right
-    │   └── ConflictError              failed_precondition   right in itself, but not in this state
-    ├── AuthError                      unauthenticated       no token, or one that is not known
-    ├── PermissionDeniedError          permission_denied     a known token that may not do this
-    ├── NotFoundError                  not_found
-    ├── AlreadyExistsError             already_exists
-    ├── ResourceExhaustedError         resource_exhausted    a queue, a disk or a device is full
-    ├── TimeoutError                   deadline_exceeded     also a builtin TimeoutError
-    │   ├── FunctionTimeoutError           an input ran past its `timeout`
-    │   ├── StartupTimeoutError            an instance was not ready within `startup_timeout`
-    │   └── OutputExpiredError             a result is no longer kept
-    ├── CancelledError                 cancelled             the call was cancelled
-    ├── ConnectionError                unavailable           no server there, or the link broke; also a builtin ConnectionError
-    │   └── VersionError               failed_precondition   client and server speak different versions
-    ├── ServiceError                   unavailable
-    ├── UnimplementedError             unimplemented
-    ├── DataLossError                  data_loss
-    ├── InternalError                  internal
-    ├── ExecutionError                 aborted               user code could not be run to its end
-    │   ├── InstanceDiedError              the process that ran it died, attempts exhausted
-    │   └── StartError                     the user's module or an `@enter` hook failed
-    ├── RemoteError                    aborted               user code raised something that cannot be rebuilt here
-    │   └── ImageBuildError            failed_precondition   a step of an image failed
-    ├── SerializationError             invalid_argument      a value cannot be pickled or written as JSON
-    └── DeserializationError           invalid_argument      bytes cannot be turned back into a value
+Error                              internal
+├── InvalidError                   invalid_argument      what the user gave cannot be right
+│   └── ConflictError              failed_precondition   right in itself, but not in this state
+├── AuthError                      unauthenticated       no token, or one that is not known
+├── PermissionDeniedError          permission_denied     a known token that may not do this
+├── NotFoundError                  not_found
+├── AlreadyExistsError             already_exists
+├── ResourceExhaustedError         resource_exhausted    a queue, a disk or a device is full
+├── TimeoutError                   deadline_exceeded     also a builtin TimeoutError
+│   ├── FunctionTimeoutError           an input ran past its `timeout`
+│   ├── StartupTimeoutError            an instance was not ready within `startup_timeout`
+│   └── OutputExpiredError             a result is no longer kept
+├── CancelledError                 cancelled             the call was cancelled
+├── ConnectionError                unavailable           no server there, or the link broke; also a builtin ConnectionError
+│   └── VersionError               failed_precondition   client and server speak different versions
+├── ServiceError                   unavailable
+├── UnimplementedError             unimplemented
+├── DataLossError                  data_loss
+├── InternalError                  internal
+├── ExecutionError                 aborted               user code could not be run to its end
+│   ├── InstanceDiedError              the process that ran it died, attempts exhausted
+│   └── StartError                     the user's module or an `@enter` hook failed
+├── RemoteError                    aborted               user code raised something that cannot be rebuilt here
+│   └── ImageBuildError            failed_precondition   a step of an image failed
+├── SerializationError             invalid_argument      a value cannot be pickled or written as JSON
+└── DeserializationError           invalid_argument      bytes cannot be turned back into a value
 
-    BaseException
-    └── InputCancellation              cancelled             raised inside user code whose input was cancelled
+BaseException
+└── InputCancellation              cancelled             raised inside user code whose input was cancelled
 """
 
 import builtins
@@ -89,7 +89,7 @@ class CancelledError(Error):
     code = "cancelled"
 
 
-class InputCancellation(BaseException):  # noqa: N818 (the name users know)
+class InputCancellation(BaseException):  # the name users know
     """Raised inside user code whose input was cancelled; a BaseException, so that `except Exception` lets it through."""
 
     code: ClassVar[str] = "cancelled"

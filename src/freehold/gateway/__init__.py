@@ -1,1 +1,1 @@
-""""""
+"""The OpenAI-compatible front to LLM backends. Not built yet."""

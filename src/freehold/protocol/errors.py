@@ -24,9 +24,7 @@ TABLE: dict[str, tuple[type[errors.Error], int, str]] = {
 
 # classes that a code alone does not name; their own name crosses beside the code
 _BY_NAME: dict[str, type[errors.Error]] = {
-    c.__name__: c
-    for c in vars(errors).values()
-    if isinstance(c, type) and issubclass(c, errors.Error)
+    c.__name__: c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.Error)
 }
 
 

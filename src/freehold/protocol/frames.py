@@ -53,7 +53,7 @@ class Payload(Struct, array_like=True, frozen=True):
 class RemoteFailure(Struct, array_like=True, frozen=True):
     """An exception as it crosses: readable everywhere, and rebuilt by a Python client that can unpickle `pickled`.
 
-    msgpack of this is the `data` of a Result whose status is ERROR, whatever the format of the input was.
+    msgpack of this is the `data` of a Result or Output whose status is ERROR, TIMEOUT or CANCELLED, whatever the input's format.
     """
 
     type: str  # qualified name, such as "builtins.ValueError"
@@ -72,13 +72,13 @@ class Input(Struct, array_like=True, frozen=True):
 # ---- client -> server
 
 
-class Hello(Frame, tag=1):
+class Hello(Frame, frozen=True, tag=1):
     token: str
     protocol: int
     client: str = ""  # the program's name and version, for the log
 
 
-class Submit(Frame, tag=2):
+class Submit(Frame, frozen=True, tag=2):
     """Run `function` on these inputs. `more` says that Extend follows."""
 
     call: str
@@ -86,38 +86,40 @@ class Submit(Frame, tag=2):
     kind: Literal["remote", "spawn", "map", "generator"]
     inputs: list[Input]
     more: bool = False
-    parameters: bytes = b""  # canonical msgpack of a Cls's parameters: list of [name, value], by name; b"" when there are none
+    parameters: bytes = (
+        b""  # canonical msgpack of a Cls's parameters: list of [name, value], by name; b"" when there are none
+    )
     parent: str = ""  # the call in whose code this one was made
     again: bool = False  # sent before, perhaps: the link broke meanwhile
     key: str = ""  # idempotency key
     options: bytes = b""  # msgpack of FunctionSpec overrides (`with_options`); b"" when there are none
 
 
-class Extend(Frame, tag=3):
+class Extend(Frame, frozen=True, tag=3):
     call: str
     inputs: list[Input]
     more: bool = False
 
 
-class Cancel(Frame, tag=4):
+class Cancel(Frame, frozen=True, tag=4):
     call: str
     terminate: bool = False
 
 
-class Subscribe(Frame, tag=5):
+class Subscribe(Frame, frozen=True, tag=5):
     """Send me the outputs of this call, those that are there and those to come."""
 
     call: str
     index: int = -1  # -1: all
 
 
-class Release(Frame, tag=6):
+class Release(Frame, frozen=True, tag=6):
     """These arena segments, received from you, are no longer looked at."""
 
     segments: list[str]
 
 
-class Consumed(Frame, tag=7):
+class Consumed(Frame, frozen=True, tag=7):
     """`count` items of a generator, or outputs of a map, were taken by the user: flow control."""
 
     call: str
@@ -127,19 +129,19 @@ class Consumed(Frame, tag=7):
 # ---- server -> client
 
 
-class Welcome(Frame, tag=20):
+class Welcome(Frame, frozen=True, tag=20):
     server: str  # its id; another id means that it restarted
     version: str
     arena: str = ""  # the arena's folder, when both are on one machine
 
 
-class Accepted(Frame, tag=21):
+class Accepted(Frame, frozen=True, tag=21):
     """The call is durable."""
 
     call: str
 
 
-class Refused(Frame, tag=22):
+class Refused(Frame, frozen=True, tag=22):
     """The call, or the link itself when `call` is empty, is not accepted."""
 
     call: str
@@ -147,16 +149,17 @@ class Refused(Frame, tag=22):
     message: str
 
 
-class Output(Frame, tag=23):
+class Output(Frame, frozen=True, tag=23):
     """The final outcome of one input."""
 
     call: str
     index: int
     status: int
     payload: Payload
+    keep: list[str] = []  # noqa: RUF012 (msgspec copies it): arena segments of the input that user code still looks at
 
 
-class Item(Frame, tag=24):
+class Item(Frame, frozen=True, tag=24):
     """One item that a generator yielded. Also instance -> server."""
 
     call: str
@@ -169,14 +172,14 @@ class Item(Frame, tag=24):
 # ---- instance -> server
 
 
-class Join(Frame, tag=40):
+class Join(Frame, frozen=True, tag=40):
     token: str
     protocol: int
     instance: str
     pid: int
 
 
-class Ready(Frame, tag=41):
+class Ready(Frame, frozen=True, tag=41):
     """User code is loaded. `endpoints` maps a web method's name ("" for a function) to `unix:PATH` or `tcp:HOST:PORT`."""
 
     slots: int
@@ -184,12 +187,12 @@ class Ready(Frame, tag=41):
     phases: dict[str, float]  # seconds each: fork, import, enter, ready
 
 
-class StartFailed(Frame, tag=42):
+class StartFailed(Frame, frozen=True, tag=42):
     phase: str  # import, enter
     failure: RemoteFailure
 
 
-class Result(Frame, tag=43):
+class Result(Frame, frozen=True, tag=43):
     call: str
     index: int
     attempt: int
@@ -197,16 +200,16 @@ class Result(Frame, tag=43):
     payload: Payload
     started: float  # seconds since the epoch
     ended: float
-    keep: list[str] = []  # noqa: RUF012 (msgspec copies it): arena segments of the input that user code still looks at
+    keep: list[str] = []  # arena segments of the input that user code still looks at
 
 
-class Returned(Frame, tag=44):
+class Returned(Frame, frozen=True, tag=44):
     """Inputs that were not begun, given back (after Recall, Drain)."""
 
     inputs: list[tuple[str, int, int]]  # call, index, attempt
 
 
-class Beat(Frame, tag=45):
+class Beat(Frame, frozen=True, tag=45):
     """A heartbeat, every third of a lease."""
 
     running: list[tuple[str, int, int]]
@@ -215,7 +218,7 @@ class Beat(Frame, tag=45):
 # ---- server -> instance
 
 
-class Execute(Frame, tag=60):
+class Execute(Frame, frozen=True, tag=60):
     call: str
     index: int
     attempt: int
@@ -225,17 +228,17 @@ class Execute(Frame, tag=60):
     generator: bool = False
 
 
-class Recall(Frame, tag=61):
+class Recall(Frame, frozen=True, tag=61):
     """Give back all inputs that you have not begun."""
 
 
-class CancelInput(Frame, tag=62):
+class CancelInput(Frame, frozen=True, tag=62):
     call: str
     index: int
     attempt: int
 
 
-class Drain(Frame, tag=63):
+class Drain(Frame, frozen=True, tag=63):
     """Take nothing new, give back what is not begun, run `@exit` hooks when the rest is done, and leave."""
 
     grace_s: float
@@ -246,6 +249,19 @@ ToClient = Welcome | Accepted | Refused | Output | Item
 FromInstance = Join | Ready | StartFailed | Result | Item | Returned | Beat | Release
 ToInstance = Welcome | Refused | Execute | Recall | CancelInput | Drain | Release | Consumed
 FromPeer = (
-    Hello | Submit | Extend | Cancel | Subscribe | Release | Consumed | Join | Ready | StartFailed | Result | Item | Returned | Beat
+    Hello
+    | Submit
+    | Extend
+    | Cancel
+    | Subscribe
+    | Release
+    | Consumed
+    | Join
+    | Ready
+    | StartFailed
+    | Result
+    | Item
+    | Returned
+    | Beat
 )
 FromServer = Welcome | Accepted | Refused | Output | Item | Execute | Recall | CancelInput | Drain | Release | Consumed

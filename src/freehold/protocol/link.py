@@ -87,7 +87,7 @@ class Link(asyncio.Protocol, Generic[M]):
         if transport is not None:
             transport.close()
             if error is not None:
-                self._closed, closed = lambda *_: None, self._closed
+                closed, self._closed = self._closed, _told_already
                 closed(self, error)
 
     def abort(self) -> None:
@@ -118,6 +118,10 @@ class Link(asyncio.Protocol, Generic[M]):
         del unread[:start]
         for messages in frames:
             self._receive(self, messages)
+
+
+def _told_already(_link: Link[Any], _error: Exception | None) -> None:
+    """Stand in for `closed` after it has been called."""
 
 
 async def open_link(

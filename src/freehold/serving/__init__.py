@@ -1,1 +1,1 @@
-""""""
+"""Model servers: batching, versions, VRAM. Not built yet."""

@@ -1,1 +1,1 @@
-""""""
+"""Training recipes and run tracking. Not built yet."""

@@ -1,0 +1,39 @@
+"""Fixtures and rules that hold for every test: no test reaches the real home, and what a machine lacks skips with a reason."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    no_browser = pytest.mark.skip(reason="no Chromium here (Debian: apt-get install chromium)")
+    no_gpu = pytest.mark.skip(reason="no accelerator here (no /dev/nvidia0)")
+    for item in items:
+        if item.get_closest_marker("browser") and CHROMIUM is None:
+            item.add_marker(no_browser)
+        if item.get_closest_marker("gpu") and not Path("/dev/nvidia0").exists():
+            item.add_marker(no_gpu)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Point every test, and what it starts, at a home of its own; and forget the settings of whoever runs the tests."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("FREEHOLD_", "MODAL_"))}
+    os.environ["FREEHOLD_HOME"] = str(tmp_path_factory.mktemp("home"))
+    os.environ.setdefault("NO_COLOR", "1")
+    yield
+    for name in [n for n in os.environ if n.startswith("FREEHOLD_")]:
+        del os.environ[name]
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the browser; tests that ask for it carry `pytest.mark.browser`."""
+    assert CHROMIUM is not None
+    return CHROMIUM

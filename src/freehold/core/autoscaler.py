@@ -1,0 +1,60 @@
+"""How many instances a pool should have. A pure decision over a frozen snapshot; the pool carries the plan out."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from freehold.core.specs import Scaling
+
+ABSORB_S = 0.1  # a backlog that the present instances finish within this time starts no new one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle:
+    """An instance that runs nothing."""
+
+    instance: str
+    since: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSnapshot:
+    """What the autoscaler sees of one pool. Times are of the monotonic clock."""
+
+    scaling: Scaling
+    per_instance: int  # inputs an instance is meant to run at once
+    waiting: int
+    running: int
+    live: int  # STARTING, IDLE and BUSY instances
+    idle: tuple[Idle, ...] = ()
+    mean_s: float | None = None  # mean duration of an input; None until one has ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalePlan:
+    start: int = 0
+    stop: tuple[str, ...] = ()
+
+
+def decide(pool: PoolSnapshot, now: float) -> ScalePlan:
+    """Return how many instances to start, and which idle ones to stop."""
+    desired = _desired(pool)
+    if desired > pool.live:
+        return ScalePlan(start=desired - pool.live)
+    window = pool.scaling.scaledown_window_s
+    spare = pool.live - max(desired, pool.scaling.min_instances)
+    old = sorted((i for i in pool.idle if now - i.since >= window), key=lambda i: i.since)
+    return ScalePlan(stop=tuple(i.instance for i in old[: max(0, spare)]))
+
+
+def _desired(pool: PoolSnapshot) -> int:
+    scaling = pool.scaling
+    waiting = pool.waiting
+    if pool.mean_s is not None and pool.live:
+        waiting = min(waiting, ceil(waiting * pool.mean_s / ABSORB_S))
+    desired = ceil((pool.running + waiting) / max(1, pool.per_instance))
+    if pool.waiting and not desired:
+        desired = 1
+    if desired:
+        desired += scaling.buffer_instances
+    desired = max(desired, scaling.min_instances)
+    return desired if scaling.max_instances is None else min(desired, scaling.max_instances)

@@ -1,0 +1,73 @@
+"""Whether an instance fits on a machine: now, later, or never. Pure; the pool commits what is decided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from freehold.core.devices import Device, choose, possible
+from freehold.core.specs import Resources
+
+DEFAULT_CPU = 0.125
+DEFAULT_MEMORY_MIB = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a machine has, and what of it is taken."""
+
+    cpu: float
+    memory_mib: int
+    devices: tuple[Device, ...] = ()
+    cpu_taken: float = 0.0
+    memory_taken_mib: int = 0
+    devices_taken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    verdict: Literal["now", "later", "never"]
+    reason: str = ""
+    devices: tuple[Device, ...] = ()
+
+
+def place(want: Resources, machine: Machine, *, first: bool) -> Placement:
+    """Decide for one instance. The `first` of its pool may overcommit cores, so that functions that call each other never
+    wait for each other's cores; memory and devices are never overcommitted.
+    """
+    impossible = shortage(want, machine)
+    if impossible:
+        return Placement(verdict="never", reason=impossible)
+    cpu, memory = cpu_of(want), memory_of(want)
+    if not first and machine.cpu_taken + cpu > machine.cpu:
+        return Placement(verdict="later", reason=f"waits for {cpu:g} free cores of {machine.cpu:g}")
+    if machine.memory_taken_mib + memory > machine.memory_mib:
+        return Placement(verdict="later", reason=f"waits for {memory} MiB of memory, {machine.memory_mib - machine.memory_taken_mib} are free")
+    devices = choose(want.gpu, machine.devices, machine.devices_taken) if want.gpu else ()
+    if devices is None:
+        return Placement(verdict="later", reason=f"waits for a free GPU ({' or '.join(want.gpu)})")
+    return Placement(verdict="now", devices=devices)
+
+
+def shortage(want: Resources, machine: Machine) -> str | None:
+    """Say what the machine lacks for ever, with the fix; None when an empty machine would do."""
+    if cpu_of(want) > machine.cpu:
+        return f"cpu={cpu_of(want):g} is more than this machine's {machine.cpu:g} cores; ask for less"
+    if memory_of(want) > machine.memory_mib:
+        return f"memory={memory_of(want)} MiB is more than this machine's {machine.memory_mib} MiB; ask for less"
+    if want.gpu and not possible(want.gpu, machine.devices):
+        return f"gpu={' or '.join(map(repr, want.gpu))}: {_have(machine.devices)}"
+    return None
+
+
+def cpu_of(want: Resources) -> float:
+    return DEFAULT_CPU if want.cpu is None else want.cpu
+
+
+def memory_of(want: Resources) -> int:
+    return DEFAULT_MEMORY_MIB if want.memory_mib is None else want.memory_mib
+
+
+def _have(devices: Sequence[Device]) -> str:
+    if not devices:
+        return 'this machine has no GPU; declare simulated ones with FREEHOLD_DEVICES="A10G:1" on the server, or drop gpu='
+    return f"this machine has {', '.join(d.type for d in devices)}; ask for one of these, or for \"any\""

@@ -1,0 +1,372 @@
+"""Starts, watches and ends instances, for all pools of one machine: placement, leases, start-up phases, causes of death."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from typing import Protocol
+
+import psutil
+
+from freehold.core.clock import Clock
+from freehold.core.errors import Error, InstanceDiedError, ResourceExhaustedError, ServiceError, StartupTimeoutError
+from freehold.core.ids import new_id
+from freehold.core.placement import Machine, cpu_of, memory_of, place
+from freehold.core.states import InstanceState
+from freehold.launchers.contract import Exit, Launcher, StartRequest
+from freehold.protocol.frames import Payload, Ready, StartFailed, Welcome
+from freehold.protocol.payload import encode_failure, failure_text
+from freehold.server.dispatch.dispatcher import Dispatcher, error_payload
+from freehold.server.dispatch.instance import Instance
+from freehold.server.dispatch.pool import Pool
+from freehold.server.dispatch.record import Record
+from freehold.server.dispatch.registry import LiveFunction, Registry
+
+log = logging.getLogger("freehold.fleet")
+MAX_FAILED_STARTS = 3  # crashes in a row before an instance is ready; then what waits fails
+STOP_GRACE_S = 10.0
+
+
+class Preparer(Protocol):
+    """What readies everything that an instance needs: image, mounts, volumes, secrets, environment."""
+
+    async def prepare(self, instance: Instance) -> StartRequest: ...
+
+
+class LogSink(Protocol):
+    """The part of the log collector that the fleet needs."""
+
+    def begin(self, instance: Instance) -> None: ...
+
+    def end(self, instance: Instance) -> None: ...
+
+
+class Fleet:
+    """All instances of this machine."""
+
+    def __init__(
+        self, *, registry: Registry, record: Record, launcher: Launcher, machine: Machine, clock: Clock, lease_s: float
+    ) -> None:
+        self.dispatcher: Dispatcher
+        self.preparer: Preparer
+        self.logs: LogSink
+        self.welcome: Welcome
+        self.changed: Callable[[str, str, str], None] = lambda _kind, _id, _name: None
+        self.instances: dict[str, Instance] = {}
+        self.by_token: dict[str, Instance] = {}
+        self.machine = machine
+        self.lease_s = lease_s
+        self._registry, self._record, self._launcher, self._clock = registry, record, launcher, clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: dict[str, asyncio.Event] = {}
+        self._closing = False
+        launcher.exited = self.exited
+
+    # ---- pools
+
+    def pool(self, function: LiveFunction, parameters: bytes) -> Pool:
+        """The pool of this function with these parameters; made when it is first asked for."""
+        pool = function.pools.get(parameters)
+        if pool is None:
+            pool = function.pools[parameters] = self.new_pool(function, parameters)
+        return pool
+
+    def new_pool(self, function: LiveFunction, parameters: bytes) -> Pool:
+        key = f"{function.id}-{function.version}-{sha256(parameters).hexdigest()[:12]}" if parameters else f"{function.id}-{function.version}"
+        pool = Pool(key, spec=function.spec, fleet=self, clock=self._clock, parameters=parameters)
+        pool.app_id, pool.app_name, pool.workspace = function.app.id, function.app.name, function.app.workspace
+        pool.function_id, pool.function_name, pool.version = function.id, function.name, function.version
+        return pool
+
+    def close_pool(self, pool: Pool, *, grace_s: float, reason: str) -> None:
+        """Let a pool's instances finish what they run, and start no more."""
+        pool.closed = True
+        for instance in list(pool.instances.values()):
+            self.stop(instance, grace_s=grace_s, reason=reason)
+        self._spawn(self._retire_when_empty(pool))
+
+    async def _retire_when_empty(self, pool: Pool) -> None:
+        while pool.instances:
+            await self.wait_ended(next(iter(pool.instances)))
+        await self._launcher.retire(pool.key)
+
+    # ---- starting
+
+    def start(self, pool: Pool, count: int) -> None:
+        """Start up to `count` instances, as many as fit now."""
+        if self._closing:
+            return
+        for _ in range(count):
+            verdict = place(pool.spec.resources, self._occupied(), first=not pool.live)
+            if verdict.verdict == "never":
+                self._give_up(pool, ResourceExhaustedError(verdict.reason))
+                return
+            if verdict.verdict == "later":
+                self._blocked(pool, verdict.reason)
+                return
+            pool.blocked = None
+            instance = Instance(new_id("in"), pool, token=secrets.token_urlsafe(24), created=self._clock.now())
+            instance.devices = verdict.devices
+            instance.started_at = instance.last_beat = self._clock.monotonic()
+            pool.instances[instance.id] = self.instances[instance.id] = self.by_token[instance.token] = instance
+            self._ended[instance.id] = asyncio.Event()
+            self._record.instance(instance)
+            self._notify(instance)
+            self._spawn(self._start(instance))
+
+    async def _start(self, instance: Instance) -> None:
+        begun = self._clock.monotonic()
+        try:
+            request = await self.preparer.prepare(instance)
+            instance.phases["prepare"] = self._clock.monotonic() - begun
+            self.logs.begin(instance)
+            if instance.state is not InstanceState.STARTING:
+                self._gone(instance, "stopped while it started")
+                return
+            started = await self._launcher.start(request)
+        except Error as error:
+            self._failed_to_start(instance, error_payload(error), str(error))
+        except Exception as error:
+            log.exception("instance_start_failed", extra={"instance": instance.id})
+            self._failed_to_start(instance, error_payload(ServiceError(f"instance could not be started: {error}")), str(error))
+        else:
+            instance.pid = started.pid
+            instance.phases.update(started.phases)
+            if instance.state is not InstanceState.STARTING and not instance.stopping:
+                self.stop(instance, grace_s=STOP_GRACE_S, reason=instance.reason or "stopped while it started")
+
+    def joined(self, instance: Instance, link: object, pid: int) -> None:
+        """An instance opened its link."""
+        instance.link = link
+        instance.pid = instance.pid or pid
+        instance.last_beat = self._clock.monotonic()
+        instance.link.send(self.welcome)
+        if instance.state is InstanceState.DRAINING:
+            self.stop(instance, grace_s=STOP_GRACE_S, reason=instance.reason or "stopped")
+
+    def ready(self, instance: Instance, message: Ready) -> None:
+        """User code is loaded: it takes inputs from now on."""
+        if instance.state is not InstanceState.STARTING:
+            return
+        now = self._clock.monotonic()
+        instance.slots = max(1, message.slots)
+        instance.endpoints = message.endpoints
+        instance.phases.update(message.phases)
+        instance.phases["total"] = now - instance.started_at
+        instance.ready, instance.idle_since = self._clock.now(), now
+        instance.pool.failed_starts = 0
+        instance.pool.start_after = 0.0
+        instance.move(InstanceState.IDLE)
+        self._record.instance(instance)
+        self._notify(instance)
+        instance.pool.pump_soon()
+
+    def start_failed(self, instance: Instance, message: StartFailed) -> None:
+        """The user's module or an enter hook raised."""
+        instance.phases["failed_in"] = 0.0
+        self._failed_to_start(instance, Payload(encode_failure(message.failure)), f"{message.phase} failed: {message.failure.type}: {message.failure.message}")
+
+    def _failed_to_start(self, instance: Instance, failure: Payload, reason: str) -> None:
+        """End what waits for this pool with the cause; the next call tries again, after a growing pause."""
+        pool: Pool = instance.pool
+        pool.failed_starts += 1
+        pool.start_after = self._clock.monotonic() + min(30.0, 0.25 * 2**pool.failed_starts)
+        self._error(instance, reason)
+        if not any(i.ready for i in pool.live):
+            self.dispatcher.fail_waiting(pool, failure)
+            pool.fail_waiters(ServiceError(f"{pool.app_name}.{pool.function_name} could not start: {failure_text(failure)}"))
+        self.kill(instance, reason=reason)
+
+    def _give_up(self, pool: Pool, error: Error) -> None:
+        self.dispatcher.fail_waiting(pool, error_payload(error))
+        pool.fail_waiters(error)
+
+    def _blocked(self, pool: Pool, reason: str) -> None:
+        if pool.blocked != reason:
+            pool.blocked = reason
+            log.warning("pool_waits_for_resources", extra={"app": pool.app_name, "function": pool.function_name, "reason": reason})
+        idle = [i for i in self.instances.values() if i.state is InstanceState.IDLE and i.pool is not pool]
+        spare = [i for i in idle if len(i.pool.live) > i.pool.spec.scaling.min_instances]
+        if spare:
+            self.stop(min(spare, key=lambda i: i.idle_since), grace_s=STOP_GRACE_S, reason="its place is needed")
+
+    # ---- stopping
+
+    def stop(self, instance: Instance, *, grace_s: float, reason: str) -> None:
+        """Drain an instance; when it runs nothing any more, end its process tree."""
+        if instance.state in (InstanceState.ERROR, InstanceState.OFFLINE):
+            return
+        instance.reason = instance.reason or reason
+        instance.drain(grace_s)
+        self._notify(instance)
+        if instance.pid is not None and not instance.stopping:
+            instance.stopping = True
+            self._spawn(self._stop(instance, grace_s))
+
+    async def _stop(self, instance: Instance, grace_s: float) -> None:
+        while instance.load and instance.state is InstanceState.DRAINING:
+            await asyncio.sleep(0.02)
+        await self._launcher.stop(instance.id, grace_s=grace_s)
+
+    def kill(self, instance: Instance, *, reason: str) -> None:
+        """End an instance's process tree at once."""
+        instance.reason = instance.reason or reason
+        if instance.pid is None and instance.link is None and instance.state in (InstanceState.STARTING, InstanceState.ERROR):
+            self._gone(instance, reason)
+            return
+        if instance.state is InstanceState.IDLE or instance.state is InstanceState.BUSY:
+            instance.move(InstanceState.DRAINING)
+        self._spawn(self._launcher.kill(instance.id))
+
+    def retire_if_littered(self, instance: Instance) -> None:
+        """Replace an instance whose cancelled input left processes behind."""
+        if instance.pid is None:
+            return
+        try:
+            littered = bool(psutil.Process(instance.pid).children())
+        except psutil.Error:
+            return
+        if littered:
+            self.stop(instance, grace_s=STOP_GRACE_S, reason="a cancelled input left processes behind")
+
+    def exited(self, exit_: Exit) -> None:
+        """The launcher saw an instance's process end."""
+        instance = self.instances.get(exit_.instance)
+        if instance is not None:
+            self._gone(instance, _why(instance, exit_))
+
+    def link_lost(self, instance: Instance) -> None:
+        """An instance hung up; the launcher's word on why follows in a moment, or it is killed."""
+        if instance.state in (InstanceState.ERROR, InstanceState.OFFLINE):
+            return
+        asyncio.get_running_loop().call_later(1.0, partial(self._unlinked, instance))
+
+    def _unlinked(self, instance: Instance) -> None:
+        if instance.state is not InstanceState.OFFLINE:
+            self._error(instance, "its link broke")
+            self.kill(instance, reason="its link broke")
+
+    def _gone(self, instance: Instance, reason: str) -> None:
+        if instance.state is InstanceState.OFFLINE:
+            return
+        unready, pool = instance.ready is None, instance.pool
+        wanted = instance.state is InstanceState.DRAINING
+        crashed = instance.state is InstanceState.STARTING
+        instance.reason = instance.reason or reason
+        instance.ended = self._clock.now()
+        instance.move(InstanceState.OFFLINE)
+        self.dispatcher.instance_died(instance, instance.reason)
+        pool.instances.pop(instance.id, None)
+        self.instances.pop(instance.id, None)
+        self.by_token.pop(instance.token, None)
+        self._record.instance(instance)
+        self.logs.end(instance)
+        self._ended.pop(instance.id).set()
+        self._notify(instance)
+        if unready and crashed and not wanted:
+            self._crashed_starting(pool, instance)
+        for other in self._registry.pools():
+            if other.blocked or other is pool:
+                other.pump_soon()
+
+    def _crashed_starting(self, pool: Pool, instance: Instance) -> None:
+        pool.failed_starts += 1
+        pool.start_after = self._clock.monotonic() + min(30.0, 0.25 * 2**pool.failed_starts)
+        if pool.failed_starts >= MAX_FAILED_STARTS and not any(i.ready for i in pool.live):
+            self._give_up(pool, InstanceDiedError(f"{pool.failed_starts} instances in a row died before they were ready: {instance.reason}"))
+
+    async def wait_ended(self, instance_id: str) -> None:
+        """Return when this instance's process tree is gone."""
+        event = self._ended.get(instance_id)
+        if event is not None:
+            await event.wait()
+
+    # ---- time
+
+    def beat(self, instance: Instance) -> None:
+        instance.last_beat = self._clock.monotonic()
+
+    def tick(self) -> None:
+        """Everything that time alone brings about; a few times a second."""
+        now = self._clock.monotonic()
+        for instance in list(self.instances.values()):
+            if instance.state is InstanceState.STARTING:
+                self._check_startup(instance, now)
+            elif instance.state.live and now - instance.last_beat > self.lease_s:
+                self._lose(instance)
+        for pool in self._registry.pools():
+            if pool.instances or pool.backlog or pool.spec.scaling.min_instances:
+                pool.pump_soon()
+
+    def recall_stalled(self) -> None:
+        for pool in self._registry.pools():
+            if pool.instances:
+                pool.recall_stalled()
+
+    def _check_startup(self, instance: Instance, now: float) -> None:
+        spec = instance.pool.spec
+        limit = spec.startup_timeout_s or spec.timeout_s
+        if now - instance.started_at > limit + instance.phases.get("prepare", now - instance.started_at):
+            text = f"not ready within startup_timeout={limit:g} s; raise it, or make the module's import and @enter hooks faster"
+            self._failed_to_start(instance, error_payload(StartupTimeoutError(text)), text)
+
+    def _lose(self, instance: Instance) -> None:
+        """A lease ran out: its inputs go elsewhere, and what it still sends is stale."""
+        reason = f"no heartbeat for {self.lease_s:g} s"
+        self._error(instance, reason)
+        if instance.link is not None:
+            instance.link.abort()
+        self.dispatcher.instance_died(instance, reason)
+        self.kill(instance, reason=reason)
+
+    def _error(self, instance: Instance, reason: str) -> None:
+        if instance.state.live:
+            instance.reason = instance.reason or reason
+            instance.move(InstanceState.ERROR)
+            self._record.instance(instance)
+            self._notify(instance)
+
+    # ---- the whole
+
+    async def close(self) -> None:
+        """End everything; returns when it is gone."""
+        self._closing = True
+        for instance in list(self.instances.values()):
+            instance.reason = instance.reason or "the server stops"
+        await self._launcher.close()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _occupied(self) -> Machine:
+        live = [i for i in self.instances.values() if i.state is not InstanceState.OFFLINE]
+        return replace(
+            self.machine,
+            cpu_taken=sum(cpu_of(i.pool.spec.resources) for i in live),
+            memory_taken_mib=sum(memory_of(i.pool.spec.resources) for i in live),
+            devices_taken=frozenset(d.id for i in live for d in i.devices),
+        )
+
+    @property
+    def occupied(self) -> Machine:
+        return self._occupied()
+
+    def _notify(self, instance: Instance) -> None:
+        self.changed("instance", instance.id, instance.state.value)
+
+    def _spawn(self, work: "asyncio.Future[None] | object") -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        self._tasks.add(task)  # type: ignore[arg-type]
+        task.add_done_callback(self._tasks.discard)  # type: ignore[arg-type]
+
+
+def _why(instance: Instance, exit_: Exit) -> str:
+    if exit_.reason == "oom":
+        return "out of memory: it used more than its memory limit"
+    if exit_.signal:
+        return f"killed by signal {exit_.signal}" + (", perhaps for want of memory" if exit_.signal == 9 else "")  # noqa: PLR2004 (SIGKILL)
+    if exit_.code == 0 and instance.state is InstanceState.DRAINING:
+        return "drained"
+    return f"exited with code {exit_.code}"

@@ -1,0 +1,204 @@
+"""The instances of one Function and one set of parameters, with their queue. The server's loop owns it; nothing here waits."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol
+
+from freehold.core.autoscaler import Idle, PoolSnapshot, decide
+from freehold.core.clock import Clock
+from freehold.core.specs import FunctionSpec
+from freehold.core.states import CallState, InstanceState
+from freehold.server.dispatch.instance import Instance
+from freehold.server.dispatch.task import Task
+
+EWMA = 0.2
+STALL_S = 0.025
+
+
+class Fleet(Protocol):
+    """What starts and stops a pool's instances."""
+
+    def start(self, pool: "Pool", count: int) -> None: ...
+
+    def stop(self, instance: Instance, *, grace_s: float, reason: str) -> None: ...
+
+
+class Pool:
+    """Queue in, instances out: `add`, `pump`, `ended`."""
+
+    def __init__(self, key: str, *, spec: FunctionSpec, fleet: Fleet, clock: Clock, parameters: bytes = b"") -> None:
+        self.key, self.spec, self.parameters = key, spec, parameters
+        self.app_id = self.app_name = self.function_id = self.function_name = self.workspace = ""
+        self.version = 0
+        self.instances: dict[str, Instance] = {}
+        self.queue: deque[Task] = deque()
+        self.waiters: deque[asyncio.Future[Instance]] = deque()  # web requests that wait for an instance
+        self.mean_s: float | None = None
+        self.failed_starts = 0  # in a row
+        self.start_after = 0.0  # monotonic: no start before
+        self.blocked: str | None = None  # why no instance can be placed now
+        self.last_used = clock.monotonic()
+        self.closed = False
+        self.batched = bool(spec.batching or any(m.batching for m in spec.methods))
+        self._fleet, self._clock = fleet, clock
+        self._pump_planned = False
+
+    # ---- inputs
+
+    def add(self, task: Task) -> None:
+        self.queue.append(task)
+        self.pump_soon()
+
+    def put_back(self, tasks: Iterable[Task]) -> None:
+        """Queue inputs again, ahead of the others, in their order."""
+        self.queue.extendleft(reversed(list(tasks)))
+        self.pump_soon()
+
+    def pump_soon(self) -> None:
+        if not self._pump_planned:
+            self._pump_planned = True
+            asyncio.get_running_loop().call_soon(self.pump)
+
+    def pump(self) -> None:
+        """Send what waits to instances that have room, then scale."""
+        self._pump_planned = False
+        now, epoch = self._clock.monotonic(), self._clock.now()
+        if self.waiters:
+            self._serve_waiters()
+        while self.queue:
+            task = self.queue[0]
+            if task.state is not CallState.PENDING:
+                self.queue.popleft()
+                continue
+            instance = self.pick()
+            if instance is None:
+                break
+            self.queue.popleft()
+            instance.execute(task, now, epoch=epoch)
+        self.scale()
+
+    def pick(self) -> Instance | None:
+        """Return the least loaded instance with room."""
+        best, least = None, 1 << 30
+        for instance in self.instances.values():
+            load = instance.load
+            if load < least and instance.accepts and load < instance.window(self.mean_s):
+                best, least = instance, load
+        return best
+
+    def ended(self, instance: Instance, duration_s: float) -> None:
+        """Note that an input ended on `instance`, `duration_s` after it began."""
+        mean = self.mean_s
+        self.mean_s = duration_s if mean is None else mean + EWMA * (duration_s - mean)
+        now = self._clock.monotonic()
+        self.last_used = now
+        instance.settle(now)
+        if self.queue or self.waiters:
+            self.pump_soon()
+
+    # ---- web requests
+
+    async def acquire(self) -> Instance:
+        """Wait for an instance with room for one more web request, and count it there."""
+        self.last_used = self._clock.monotonic()
+        instance = None if self.waiters else self._pick_web()
+        if instance is not None:
+            self._occupy(instance)
+            return instance
+        waiter: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
+        self.waiters.append(waiter)
+        self.pump_soon()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.release(waiter.result())
+            raise
+
+    def release(self, instance: Instance) -> None:
+        """Take a web request off its instance."""
+        instance.web -= 1
+        now = self._clock.monotonic()
+        self.last_used = now
+        instance.settle(now)
+        if self.queue or self.waiters:
+            self.pump_soon()
+
+    def fail_waiters(self, error: Exception) -> None:
+        while self.waiters:
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(error)
+
+    def _serve_waiters(self) -> None:
+        while self.waiters:
+            if self.waiters[0].done():
+                self.waiters.popleft()
+                continue
+            instance = self._pick_web()
+            if instance is None:
+                return
+            self._occupy(instance)
+            self.waiters.popleft().set_result(instance)
+
+    def _pick_web(self) -> Instance | None:
+        ready = [i for i in self.instances.values() if i.accepts and i.load < i.slots]
+        return min(ready, key=lambda i: i.load, default=None)
+
+    def _occupy(self, instance: Instance) -> None:
+        instance.web += 1
+        instance.spent = self.spec.single_use
+        if instance.state is InstanceState.IDLE:
+            instance.move(InstanceState.BUSY)
+
+    # ---- instances
+
+    @property
+    def live(self) -> list[Instance]:
+        return [i for i in self.instances.values() if i.state.live and i.state is not InstanceState.DRAINING]
+
+    @property
+    def running(self) -> int:
+        return sum(i.load for i in self.instances.values())
+
+    @property
+    def backlog(self) -> int:
+        return len(self.queue) + len(self.waiters)
+
+    def scale(self) -> None:
+        """Carry out what the autoscaler decides."""
+        if self.closed:
+            return
+        now = self._clock.monotonic()
+        plan = decide(self._snapshot(), now)
+        for instance_id in plan.stop:
+            self._fleet.stop(self.instances[instance_id], grace_s=10.0, reason="idle")
+        if plan.start and now >= self.start_after:
+            self._fleet.start(self, plan.start)
+
+    def recall_stalled(self) -> None:
+        """Take back what waits inside an instance behind a long input."""
+        now = self._clock.monotonic()
+        for instance in self.instances.values():
+            waits_inside = len(instance.tasks) > instance.slots and not self.batched
+            if waits_inside and not instance.stalled and now - instance.last_progress > STALL_S:
+                instance.recall()
+
+    def _snapshot(self) -> PoolSnapshot:
+        live = [i for i in self.live if not i.spent]
+        concurrency = self.spec.concurrency
+        per_instance = concurrency.target_inputs or concurrency.max_inputs
+        if self.batched:
+            per_instance = max((i.slots for i in live), default=per_instance)
+        inside = sum(i.load for i in live)
+        running = sum(min(i.load, i.slots) for i in live)
+        return PoolSnapshot(
+            scaling=self.spec.scaling,
+            per_instance=per_instance,
+            waiting=self.backlog + inside - running,
+            running=running,
+            live=len(live),
+            idle=tuple(Idle(instance=i.id, since=i.idle_since) for i in live if i.state is InstanceState.IDLE),
+            mean_s=self.mean_s,
+        )

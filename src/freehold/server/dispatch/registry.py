@@ -1,0 +1,80 @@
+"""The apps that run now and their functions, in memory; the store has them for ever."""
+
+from dataclasses import dataclass, field
+
+from freehold.core.errors import NotFoundError
+from freehold.core.specs import FunctionSpec
+from freehold.core.states import AppState
+from freehold.server.dispatch.pool import Pool
+
+
+@dataclass(eq=False, kw_only=True)
+class LiveFunction:
+    """A function of a live app: its current spec, and a pool for each set of parameters."""
+
+    id: str
+    app: "LiveApp"
+    spec: FunctionSpec
+    digest: str
+    version: int
+    endpoints: dict[str, str] = field(default_factory=dict[str, str])  # method -> URL
+    pools: dict[bytes, Pool] = field(default_factory=dict[bytes, Pool])  # by parameters
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+@dataclass(eq=False, kw_only=True)
+class LiveApp:
+    id: str
+    name: str
+    workspace: str
+    state: AppState
+    version: int
+    created: float
+    client: str = ""  # of an ephemeral app: it ends when this client is gone
+    client_seen: float = 0.0  # monotonic
+    description: str | None = None
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    functions: dict[str, LiveFunction] = field(default_factory=dict[str, LiveFunction])
+
+
+class Registry:
+    """Apps by id and name, functions by id."""
+
+    def __init__(self) -> None:
+        self.apps: dict[str, LiveApp] = {}
+        self.functions: dict[str, LiveFunction] = {}
+
+    def app(self, workspace: str, ref: str) -> LiveApp:
+        """Find a live app by id, else the deployed one of that name, else the newest ephemeral one."""
+        own = self.apps.get(ref)
+        if own is not None and own.workspace == workspace:
+            return own
+        named = [a for a in self.apps.values() if a.name == ref and a.workspace == workspace]
+        if not named:
+            msg = f"no running app {ref!r}; `freehold app list` shows what there is"
+            raise NotFoundError(msg)
+        return max(named, key=lambda a: (a.state is AppState.DEPLOYED, a.created))
+
+    def function(self, workspace: str, app: str, name: str) -> LiveFunction:
+        found = self.app(workspace, app)
+        try:
+            return found.functions[name]
+        except KeyError:
+            known = ", ".join(sorted(found.functions)) or "none"
+            msg = f"app {found.name!r} has no function {name!r}; it has: {known}"
+            raise NotFoundError(msg) from None
+
+    def add(self, app: LiveApp) -> None:
+        self.apps[app.id] = app
+        self.functions.update({f.id: f for f in app.functions.values()})
+
+    def remove(self, app: LiveApp) -> None:
+        self.apps.pop(app.id, None)
+        for function in app.functions.values():
+            self.functions.pop(function.id, None)
+
+    def pools(self) -> list[Pool]:
+        return [p for f in self.functions.values() for p in f.pools.values()]

@@ -1,0 +1,188 @@
+"""Heads of HTTP/1.1 messages: what is read, what is dropped on the way, what is added. Bytes in, bytes out."""
+
+import string
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+Headers = list[tuple[bytes, bytes]]
+
+# RFC 9110, 7.6.1; `trailer` goes on, since trailers do. `http2-settings` belongs to an upgrade that we do not take.
+HOP_BY_HOP = frozenset({
+    b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
+    b"transfer-encoding", b"upgrade", b"http2-settings",
+})  # fmt: skip
+_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"x-real-ip"})
+_OURS = frozenset({b"x-freehold-call", b"x-freehold-instance"})
+_PROXY_AUTH = frozenset({b"modal-key", b"modal-secret", b"freehold-key", b"freehold-secret"})
+_ID_CHARACTERS = frozenset((string.ascii_letters + string.digits + "-_.:/+=").encode())
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """A request's head as it came; names are lower-case."""
+
+    method: bytes
+    target: bytes
+    version: str  # 1.0 or 1.1
+    headers: Headers
+    keep_alive: bool
+    upgrade: bool  # asks for a WebSocket
+    chunked: bool = False
+    length: int | None = None  # None: chunked, or no body
+    host: bytes = b""
+
+    @property
+    def has_body(self) -> bool:
+        return self.chunked or bool(self.length)
+
+    def get(self, name: bytes) -> bytes:
+        return next((value for key, value in self.headers if key == name), b"")
+
+
+@dataclass(slots=True)
+class ResponseHead:
+    status: int
+    reason: bytes
+    headers: Headers
+    chunked: bool = False
+    length: int | None = None
+    keep_alive: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forwarding:
+    """What is added to a request on its way upstream."""
+
+    request_id: bytes
+    peer: bytes  # the caller's address
+    trusted: bool = False  # the caller is a proxy whose X-Forwarded-* we believe
+    call: bytes = b""
+    user_code: bool = False  # goes to an instance: keep the platform's own credentials from it
+    private_cookies: frozenset[str] = field(default=frozenset())
+
+
+class BadRequestError(Exception):
+    """The request's head cannot be accepted; `status` says how that is answered."""
+
+    def __init__(self, message: str, status: int = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def check_request(head: RequestHead) -> None:
+    """Fill in what the head means and refuse what is ambiguous, since two readers of it could differ."""
+    hosts: list[bytes] = []
+    for name, value in head.headers:
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"content-length":
+            head.length = int(value)
+        elif name == b"transfer-encoding":
+            head.chunked = True
+            if value.strip().lower() != b"chunked" or head.version != "1.1":
+                msg = f"transfer-encoding {value.decode('latin-1')!r} is not supported; send chunked over HTTP/1.1, or a content-length"
+                raise BadRequestError(msg, HTTPStatus.NOT_IMPLEMENTED)
+    if len(hosts) > 1 or (not hosts and head.version == "1.1"):
+        msg = f"a request needs exactly one host header; this one has {len(hosts)}"
+        raise BadRequestError(msg)
+    head.host = hosts[0] if hosts else b""
+    _origin_form(head)
+
+
+def _origin_form(head: RequestHead) -> None:
+    target = head.target
+    if target.startswith(b"/") or (target == b"*" and head.method == b"OPTIONS"):
+        return
+    scheme, _, rest = target.partition(b"://")
+    if head.method == b"CONNECT" or scheme.lower() not in (b"http", b"https"):
+        msg = f"the request target {target[:100].decode('latin-1')!r} is not a path"
+        raise BadRequestError(msg)
+    authority, slash, path = rest.partition(b"/")
+    authority, mark, query = authority.partition(b"?")
+    head.host = authority.rpartition(b"@")[2]
+    head.target = b"/" + (path if slash else b"") if not mark else b"/?" + query + slash + path
+    head.headers = [(n, head.host if n == b"host" else v) for n, v in head.headers]
+
+
+def request_id_of(head: RequestHead) -> bytes:
+    """The caller's `x-request-id` where it can stand in a log line, else nothing."""
+    given = head.get(b"x-request-id")
+    return given if 0 < len(given) <= 128 and _ID_CHARACTERS.issuperset(given) else b""
+
+
+def upstream_head(head: RequestHead, forwarding: Forwarding) -> bytes:
+    """The head as it is sent on."""
+    dropped = _dropped(head, forwarding)
+    parts = [head.method, b" ", head.target, b" HTTP/1.1\r\n"]
+    for name, value in head.headers:
+        if name in dropped:
+            continue
+        if name == b"cookie" and forwarding.user_code:
+            value = _without(value, forwarding.private_cookies)  # noqa: PLW2901
+            if not value:
+                continue
+        parts += (name, b": ", value, b"\r\n")
+    if not head.host:
+        parts.append(b"host: localhost\r\n")
+    if head.upgrade:
+        parts.append(b"connection: upgrade\r\nupgrade: websocket\r\n")
+    if head.chunked:
+        parts.append(b"transfer-encoding: chunked\r\n")
+    parts += _forwarded(head, forwarding)
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def _dropped(head: RequestHead, forwarding: Forwarding) -> frozenset[bytes]:
+    dropped = HOP_BY_HOP | _OURS | {b"x-request-id"}
+    if not forwarding.trusted:
+        dropped |= _FORWARDED
+    if forwarding.user_code:
+        dropped |= _PROXY_AUTH
+    named = head.get(b"connection").lower()
+    if named and named not in (b"keep-alive", b"close", b"upgrade"):
+        # a caller cannot have the framing or the host dropped by naming them here
+        kept = {b"content-length", b"host"}
+        dropped |= {n.strip() for n in named.split(b",")} - kept
+    return dropped
+
+
+def _forwarded(head: RequestHead, forwarding: Forwarding) -> list[bytes]:
+    lines = [b"x-request-id: ", forwarding.request_id, b"\r\n"]
+    before = head.get(b"x-forwarded-for") if forwarding.trusted else b""
+    if before:  # ours is a line of its own: lists may be written as several
+        lines += (b"x-forwarded-for: ", forwarding.peer, b"\r\n")
+    else:
+        lines += (b"x-forwarded-for: ", forwarding.peer, b"\r\n")
+    if not (forwarding.trusted and head.get(b"x-forwarded-proto")):
+        lines.append(b"x-forwarded-proto: http\r\n")
+    if head.host and not (forwarding.trusted and head.get(b"x-forwarded-host")):
+        lines += (b"x-forwarded-host: ", head.host, b"\r\n")
+    if forwarding.call:
+        lines += (b"x-freehold-call: ", forwarding.call, b"\r\n")
+    return lines
+
+
+def _without(cookies: bytes, names: frozenset[str]) -> bytes:
+    kept = [c for c in cookies.split(b";") if c.partition(b"=")[0].strip().decode("latin-1") not in names]
+    return b";".join(kept).strip()
+
+
+def response_head(head: ResponseHead, framing: bytes, request_id: bytes) -> bytes:
+    """The head as it goes to the caller; `framing` are the header lines that say how the body ends."""
+    reason = head.reason or _REASONS.get(head.status, b"")
+    parts = [b"HTTP/1.1 %d " % head.status, reason, b"\r\n"]
+    dropped = HOP_BY_HOP
+    named = next((v for n, v in head.headers if n == b"connection"), b"").lower()
+    if named and named not in (b"keep-alive", b"close"):
+        dropped = HOP_BY_HOP | {n.strip() for n in named.split(b",")} - {b"content-length"}
+    for name, value in head.headers:
+        if name == b"x-request-id":
+            request_id = b""
+        if name not in dropped:
+            parts += (name, b": ", value, b"\r\n")
+    if request_id:
+        parts += (b"x-request-id: ", request_id, b"\r\n")
+    parts += (framing, b"\r\n")
+    return b"".join(parts)

@@ -1,0 +1,205 @@
+"""The server's end of links: who dials in, what they may send, and to whom it goes."""
+
+import asyncio
+import hmac
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from freehold.core.clock import Clock
+from freehold.core.home import Home
+from freehold.protocol.frames import (
+    Beat, Cancel, Consumed, Extend, FromPeer, Hello, Item, Join, Ready, Refused, Release, Result, Returned, StartFailed, Submit,
+    Subscribe, Welcome,
+)  # fmt: skip
+from freehold.protocol.link import Link
+from freehold.protocol.version import PROTOCOL_VERSION
+from freehold.server.dispatch.dispatcher import Dispatcher
+from freehold.server.dispatch.fleet import Fleet
+from freehold.server.dispatch.instance import Instance
+from freehold.server.dispatch.record import Record
+
+log = logging.getLogger("freehold.link")
+PeerLink = Link[FromPeer]
+_HELLO_TIMEOUT_S = 10.0
+
+
+class Client:
+    """A client behind a link: a subscriber of its calls' outputs."""
+
+    def __init__(self, link: PeerLink, *, workspace: str, name: str) -> None:
+        self.link, self.workspace, self.name = link, workspace, name
+        self.send = link.send
+
+
+class Links:
+    """Every open link."""
+
+    def __init__(self, *, dispatcher: Dispatcher, fleet: Fleet, record: Record, clock: Clock, token: str, welcome: Welcome) -> None:
+        self.clients: dict[Client, None] = {}
+        self.client_seen: Callable[[str], None] = lambda _name: None
+        self.decoder = msgspec.msgpack.Decoder(list[FromPeer])
+        self._dispatcher, self._fleet, self._record, self._clock = dispatcher, fleet, record, clock
+        self._token, self._welcome = token, welcome
+        self._server: asyncio.Server | None = None
+        self._pending: set[asyncio.Task[None]] = set()
+        self._for_client: dict[type, Callable[[Client, Any], None]] = {
+            Submit: self._submit,
+            Extend: lambda _, m: self._dispatcher.extend(m),
+            Cancel: self._cancel,
+            Subscribe: self._subscribe,
+            Release: self._release,
+            Consumed: self._consumed,
+        }
+        self._for_instance: dict[type, Callable[[Instance, Any], None]] = {
+            Result: self._dispatcher.result,
+            Item: self._dispatcher.item,
+            Returned: self._dispatcher.returned,
+            Beat: lambda i, _: self._fleet.beat(i),
+            Ready: self._fleet.ready,
+            StartFailed: self._fleet.start_failed,
+        }
+
+    # ---- connections
+
+    async def listen(self, home: Home) -> None:
+        """Listen on the home's link socket, for this user only."""
+        home.link_socket.unlink(missing_ok=True)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self.accept, str(home.link_socket), backlog=1024)
+        os.chmod(home.link_socket, 0o600)
+
+    def accept(self) -> PeerLink:
+        """Make the link of one new connection; it must introduce itself soon."""
+        link: PeerLink = Link(self.decoder, self.received, self.closed)
+        asyncio.get_running_loop().call_later(_HELLO_TIMEOUT_S, lambda: link.peer is None and link.abort())
+        return link
+
+    def received(self, link: PeerLink, messages: list[FromPeer]) -> None:
+        """Route one frame's messages."""
+        for message in messages:
+            peer = link.peer
+            if isinstance(peer, Client):
+                handler = self._for_client.get(type(message))
+            elif isinstance(peer, Instance):
+                handler = self._for_instance.get(type(message))
+                peer.last_beat = self._clock.monotonic()
+            else:
+                self._introduce(link, message)
+                continue
+            if handler is None:
+                self._refuse(link, "invalid_argument", f"{type(message).__name__} is not for this side to send")
+                return
+            handler(peer, message)
+
+    def closed(self, link: PeerLink, error: Exception | None) -> None:
+        if error is not None:
+            log.warning("link_broke", extra={"error.type": type(error).__name__, "detail": str(error)})
+        peer = link.peer
+        if isinstance(peer, Client):
+            self.clients.pop(peer, None)
+            self._dispatcher.dropped(peer)
+            self.client_seen(peer.name)
+        elif isinstance(peer, Instance) and peer.link is link:
+            self._fleet.link_lost(peer)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for client in list(self.clients):
+            client.link.close()
+
+    # ---- introductions
+
+    def _introduce(self, link: PeerLink, message: FromPeer) -> None:
+        if not isinstance(message, Hello | Join):
+            self._refuse(link, "unauthenticated", "the first message must be Hello or Join")
+        elif message.protocol != PROTOCOL_VERSION:
+            text = f"the server speaks protocol {PROTOCOL_VERSION}, the client {message.protocol}; install the same freehold version on both sides"
+            self._refuse(link, "failed_precondition", text)
+        elif isinstance(message, Join):
+            self._join(link, message)
+        else:
+            self._hello(link, message)
+
+    def _hello(self, link: PeerLink, message: Hello) -> None:
+        if not self.knows(message.token):
+            self._refuse(link, "unauthenticated", "the token is not this server's; take it from the `token` file in its home, or set FREEHOLD_TOKEN")
+            return
+        client = link.peer = Client(link, workspace=self._workspace(message.token), name=message.client)
+        self.clients[client] = None
+        self.client_seen(client.name)
+        link.send(self._welcome)
+
+    def _join(self, link: PeerLink, message: Join) -> None:
+        instance = self._fleet.by_token.get(message.token)
+        if instance is None or instance.id != message.instance or not instance.state.live:
+            self._refuse(link, "unauthenticated", "no such instance is awaited")
+            return
+        link.peer = instance
+        self._fleet.joined(instance, link, message.pid)
+
+    def knows(self, token: str) -> bool:
+        """Tell whether this is the platform's token or that of a live instance."""
+        return hmac.compare_digest(token.encode(), self._token.encode()) or token in self._fleet.by_token
+
+    def _workspace(self, token: str) -> str:
+        instance = self._fleet.by_token.get(token)
+        return "main" if instance is None else instance.pool.workspace
+
+    def _refuse(self, link: PeerLink, code: str, message: str) -> None:
+        link.send(Refused("", code, message))
+        link.close()
+
+    # ---- clients' messages
+
+    def _submit(self, client: Client, message: Submit) -> None:
+        if (message.again or message.key) and message.call not in self._dispatcher.calls:
+            self._spawn(self._submit_again(client, message))
+        else:
+            self._dispatcher.submit(client, message, workspace=client.workspace)
+
+    async def _submit_again(self, client: Client, message: Submit) -> None:
+        """A call that may have been here before: answer from the store if so, else admit it."""
+        known = await self._record.find(client.workspace, message.call, message.function, message.key)
+        if known is not None:
+            await self._record.replay(client, message.call, known)
+        else:
+            self._dispatcher.submit(client, message, workspace=client.workspace)
+
+    def _cancel(self, client: Client, message: Cancel) -> None:
+        call = self._dispatcher.calls.get(message.call)
+        if call is not None and call.workspace == client.workspace:
+            self._dispatcher.cancel(message.call, terminate=message.terminate)
+
+    def _subscribe(self, client: Client, message: Subscribe) -> None:
+        call = self._dispatcher.calls.get(message.call)
+        if call is not None and call.workspace == client.workspace and client not in call.subscribers:
+            call.subscribers.append(client)
+        self._spawn(self._record.subscribe(client, client.workspace, message, live=call is not None))
+
+    def _release(self, client: Client, message: Release) -> None:
+        by_owner: dict[str, list[str]] = {}
+        for segment in message.segments:
+            by_owner.setdefault(segment.partition(".")[0], []).append(segment)
+        for owner, segments in by_owner.items():
+            instance = self._fleet.instances.get(owner)
+            if instance is not None and instance.link is not None and instance.pool.workspace == client.workspace:
+                instance.link.send(Release(segments))
+
+    def _consumed(self, client: Client, message: Consumed) -> None:
+        call = self._dispatcher.calls.get(message.call)
+        if call is None or call.workspace != client.workspace:
+            return
+        for task in call.tasks.values():
+            instance = call.pool.instances.get(task.instance)
+            if instance is not None:
+                instance.link.send(message)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._pending.add(task)  # type: ignore[arg-type]
+        task.add_done_callback(self._pending.discard)  # type: ignore[arg-type]

@@ -1,0 +1,45 @@
+"""What this machine has: cores, memory, accelerators (real by NVML, or declared)."""
+
+import logging
+import os
+
+import psutil
+
+from freehold.core.devices import Device, parse_declared
+from freehold.core.placement import Machine
+
+log = logging.getLogger("freehold.machine")
+
+
+def survey(declared: str | None) -> Machine:
+    """Look at the machine once. `declared` (FREEHOLD_DEVICES) replaces what NVML would say."""
+    devices = parse_declared(declared) if declared else _nvml()
+    return Machine(
+        cpu=float(len(os.sched_getaffinity(0))),
+        memory_mib=psutil.virtual_memory().total // 2**20,
+        devices=devices,
+    )
+
+
+def _nvml() -> tuple[Device, ...]:
+    try:
+        import pynvml  # noqa: PLC0415 (optional: only GPU machines have it)
+
+        pynvml.nvmlInit()
+    except Exception:  # noqa: BLE001 (no driver, no library: a machine without a GPU)
+        return ()
+    found: list[Device] = []
+    for index in range(pynvml.nvmlDeviceGetCount()):
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        name = str(pynvml.nvmlDeviceGetName(handle))
+        memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+        found.append(Device(id=str(pynvml.nvmlDeviceGetUUID(handle)), type=gpu_type(name, memory), index=index, vram_bytes=memory))
+    return tuple(found)
+
+
+def gpu_type(name: str, vram_bytes: int) -> str:
+    """The short type of an NVML name: `NVIDIA A100-SXM4-80GB` is `A100-80GB`, `NVIDIA H100 PCIe` is `H100`."""
+    short = name.removeprefix("NVIDIA ").removeprefix("Tesla ").split("-")[0].split(" ")[0]
+    if short == "A100":
+        return "A100-80GB" if vram_bytes > 60 * 2**30 else "A100-40GB"
+    return short

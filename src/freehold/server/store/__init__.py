@@ -1,0 +1,1 @@
+"""The store: durable calls, inputs, instances, apps. `contract` is the seam, `sqlite` the embedded store."""

@@ -1,0 +1,49 @@
+"""What a store promises: atomic writes by named statement, group commit, reads off the loop."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+Params = Mapping[str, Any]
+
+
+class Write(NamedTuple):
+    """One statement of `statements.py` by name, and its rows. `writes.py` makes them, typed."""
+
+    statement: str
+    rows: Sequence[tuple[Any, ...]]
+
+
+Done = Callable[[Exception | None], None]
+
+
+class Store(Protocol):
+    """Where what must outlive the server lies. One server owns it."""
+
+    async def open(self) -> None:
+        """Open or create it, bring its schema up to date; DataLossError when it is damaged or behind its mark."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what was written, and fold the log into the database."""
+        ...
+
+    def write(self, *ops: Write) -> Awaitable[None]:
+        """Write `ops` as one unit: all of them durable when this returns, or none and an error.
+
+        AlreadyExistsError for a taken key, ResourceExhaustedError when the disk or the queue is full, DataLossError
+        when the disk fails (then nobody knows whether the unit is there).
+        """
+        ...
+
+    def write_then(self, ops: Sequence[Write], done: Done) -> None:
+        """The same for the hot path: `done(None)` or `done(error)` runs on the loop after the commit, in order."""
+        ...
+
+    def read(self, query: str, params: Params, where: Sequence[str] = ()) -> Awaitable[list[tuple[Any, ...]]]:
+        """Rows of a query of `statements.py` by name, with these of its optional conditions."""
+        ...
+
+    @property
+    def fault(self) -> str | None:
+        """Why the last commit failed; None when it did not."""
+        ...

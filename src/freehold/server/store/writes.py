@@ -1,0 +1,128 @@
+"""Typed makers of `Write`s, one a statement. `put_…` inserts a row or brings the stored one up to date."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from freehold.core.states import AppState, InstanceState
+from freehold.server.store import rows as r
+from freehold.server.store.contract import Write
+
+
+def _json(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [tuple(json.dumps(v) if isinstance(v, dict | tuple | list) else v for v in row) for row in rows]
+
+
+# ---- calls
+
+
+def put_calls(rows: Sequence[r.CallRow]) -> Write:
+    """Insert, or move on a call that has no final state yet; a final one stays as it is."""
+    return Write("put_calls", rows)
+
+
+def put_inputs(rows: Sequence[r.InputRow]) -> Write:
+    """Insert, or move on an input. A final one, or one of a later attempt, stays: a result is recorded once."""
+    return Write("put_inputs", rows)
+
+
+def insert_inputs(rows: Sequence[r.InputRow]) -> Write:
+    """Insert the inputs that are not there; a client may send them again."""
+    return Write("insert_inputs", rows)
+
+
+def insert_attempts(rows: Sequence[r.AttemptRow]) -> Write:
+    return Write("insert_attempts", rows)
+
+
+def prune_calls(before: str) -> tuple[Write, Write, Write]:
+    """Forget final calls with ids below `before`, their inputs and attempts."""
+    return Write("prune_attempts", [(before,)]), Write("prune_inputs", [(before,)]), Write("prune_calls", [(before,)])
+
+
+# ---- instances
+
+
+def put_instances(rows: Sequence[r.InstanceRow]) -> Write:
+    """Insert, or move on an instance that is not OFFLINE."""
+    return Write("put_instances", _json(rows))
+
+
+def end_instances(ended: float, reason: str) -> Write:
+    """Mark every instance that is not OFFLINE as such: the server that ran them is gone."""
+    return Write("end_instances", [(InstanceState.OFFLINE, ended, reason)])
+
+
+def prune_instances(before: str) -> Write:
+    return Write("prune_instances", [(before,)])
+
+
+# ---- apps
+
+
+def put_apps(rows: Sequence[r.AppRow]) -> Write:
+    return Write("put_apps", _json(rows))
+
+
+def set_app_state(app_id: str, state: AppState, stopped: float | None) -> Write:
+    return Write("set_app_state", [(app_id, state, stopped)])
+
+
+def set_app_version(app_id: str, version: int) -> Write:
+    return Write("set_app_version", [(app_id, version)])
+
+
+def put_app_versions(rows: Sequence[r.AppVersionRow]) -> Write:
+    return Write("put_app_versions", _json(rows))
+
+
+def put_functions(rows: Sequence[r.FunctionRow]) -> Write:
+    return Write("put_functions", rows)
+
+
+def put_endpoints(rows: Sequence[r.EndpointRow]) -> Write:
+    return Write("put_endpoints", rows)
+
+
+def delete_endpoint(workspace: str, label: str) -> Write:
+    return Write("delete_endpoints", [(workspace, label)])
+
+
+# ---- the rest
+
+
+def insert_events(rows: Sequence[r.EventRow]) -> Write:
+    return Write("insert_events", _json(rows))
+
+
+def prune_events(before: str) -> Write:
+    return Write("prune_events", [(before,)])
+
+
+def put_secrets(rows: Sequence[r.SecretRow]) -> Write:
+    return Write("put_secrets", _json(rows))
+
+
+def delete_secret(workspace: str, name: str) -> Write:
+    return Write("delete_secrets", [(workspace, name)])
+
+
+def put_volumes(rows: Sequence[r.VolumeRow]) -> Write:
+    return Write("put_volumes", rows)
+
+
+def delete_volume(workspace: str, name: str) -> Write:
+    return Write("delete_volumes", [(workspace, name)])
+
+
+def put_images(rows: Sequence[r.ImageRow]) -> Write:
+    return Write("put_images", rows)
+
+
+def fail_unfinished_images(error: str) -> Write:
+    """Mark images that were building when the server died as failed."""
+    return Write("fail_images", [(error,)])
+
+
+def put_workspaces(rows: Sequence[r.WorkspaceRow]) -> Write:
+    return Write("put_workspaces", rows)

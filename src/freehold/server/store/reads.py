@@ -7,6 +7,7 @@ from typing import Any
 from zlib import crc32
 
 from freehold.core.errors import DataLossError
+from freehold.core.ids import is_id
 from freehold.core.states import AppState, CallState, InstanceState
 from freehold.server.store import rows as r
 from freehold.server.store.contract import Store
@@ -153,6 +154,10 @@ class Reads:
         self, query: str, workspace: str, which: r.CallFilter | r.InstanceFilter | r.EventFilter, where: Sequence[str]
     ) -> list[tuple[Any, ...]]:
         params = asdict(which) | {"workspace": workspace, "limit": max(0, min(which.limit, _MAX_LIMIT))}
+        if is_id(params.get("app") or "", "ap"):  # found by its name, which has an index
+            app = await self.app(workspace, params["app"])
+            params |= {"app_id": params["app"], "app": app.name if app else ""}
+            where = [*where, "app_id"]
         if function := params.get("function"):  # "Ocr" takes in "Ocr.predict": "/" is the character after "."
             params |= {"function_from": f"{function}.", "function_to": f"{function}/"}
         return await self._store.read(query, params, [w for w in where if w])

@@ -1,0 +1,281 @@
+"""Every statement the server runs, by name. `python -m freehold.server.store.compile` writes their SQL text down.
+
+Only that and the migrations import SQLAlchemy: it would cost the server half a second of its start.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import Insert, insert
+
+from freehold.server.store import rows, schema as s
+
+Clause = sa.ColumnElement[bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteStatement:
+    """A write; `fields` is the order of its rows' values. `checked` fields are written with a checksum each, at the row's end."""
+
+    clause: sa.UpdateBase
+    table: str
+    fields: tuple[str, ...]
+    checked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A read: what always holds, the conditions a caller may add, and what follows them."""
+
+    clause: "sa.Select[Any]"
+    conditions: dict[str, Clause] = field(default_factory=dict[str, Clause])
+    tail: str = ""
+
+
+def _in(column: "sa.Column[Any]", values: Sequence[str]) -> Clause:
+    # literals, not parameters: only so does a partial index serve
+    return column.in_([sa.literal_column(f"'{v}'") for v in values])
+
+
+def _p(name: str) -> "sa.BindParameter[Any]":
+    return sa.bindparam(name)
+
+
+def _insert(table: sa.Table) -> Insert:
+    return insert(table).values({c.name: sa.bindparam(c.name) for c in table.c})
+
+
+def _put(table: sa.Table, *changing: str, only_if: Clause | None = None) -> Insert:
+    """Insert, or set these columns where `only_if` holds of the stored row."""
+    new = _insert(table)
+    return new.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_={c: new.excluded[c] for c in changing}, where=only_if
+    )
+
+
+def _full(clause: sa.UpdateBase, table: sa.Table, row: Any) -> WriteStatement:
+    return WriteStatement(clause=clause, table=table.name, fields=row._fields)
+
+
+def _put_inputs() -> Insert:
+    new = _insert(s.inputs)
+    kept = {c: sa.func.coalesce(new.excluded[c], s.inputs.c[c]) for c in ("args", "result", "args_crc", "result_crc")}
+    moved = ("state", "attempt", "started", "ended", "instance", "result_bytes", "error", "traceback")
+    return new.on_conflict_do_update(
+        index_elements=list(s.inputs.primary_key.columns),
+        set_={c: new.excluded[c] for c in moved} | kept,
+        where=sa.and_(_in(s.inputs.c.state, s.UNFINISHED), s.inputs.c.attempt <= new.excluded.attempt),
+    )
+
+
+def _inputs(clause: sa.UpdateBase) -> WriteStatement:
+    return WriteStatement(clause=clause, table="inputs", fields=rows.InputRow._fields, checked=("args", "result"))
+
+
+def _prune(table: sa.Table) -> WriteStatement:
+    column = table.c.get("call_id", table.c.get("id"))
+    assert column is not None  # noqa: S101 (of our own tables)
+    final = sa.select(s.calls.c.id).where(s.calls.c.id < _p("before"), s.calls.c.state.not_in(_literals(s.UNFINISHED)))
+    return WriteStatement(clause=sa.delete(table).where(column.in_(final)), table=table.name, fields=("before",))
+
+
+def _literals(values: Sequence[str]) -> list["sa.ColumnClause[Any]"]:
+    return [sa.literal_column(f"'{v}'") for v in values]
+
+
+def _call_writes() -> dict[str, WriteStatement]:
+    progress = ("state", "started", "ended", "inputs", "succeeded", "failed", "error", "more")
+    return {
+        "put_calls": _full(_put(s.calls, *progress, only_if=_in(s.calls.c.state, s.UNFINISHED)), s.calls, rows.CallRow),
+        "put_inputs": _inputs(_put_inputs()),
+        "insert_inputs": _inputs(_insert(s.inputs).on_conflict_do_nothing()),
+        "insert_attempts": _full(_insert(s.attempts).on_conflict_do_nothing(), s.attempts, rows.AttemptRow),
+        "prune_attempts": _prune(s.attempts),
+        "prune_inputs": _prune(s.inputs),
+        "prune_calls": _prune(s.calls),
+    }
+
+
+def _instance_writes() -> dict[str, WriteStatement]:
+    i = s.instances
+    progress = ("version", "state", "ready", "ended", "reason", "pid", "slots", "devices", "phases", "simulated")
+    end = sa.update(i).where(i.c.ended.is_(None)).values(state=_p("state"), ended=_p("ended"), reason=_p("reason"))
+    old = sa.delete(i).where(i.c.id < _p("before"), i.c.ended.is_not(None))
+    return {
+        "put_instances": _full(_put(i, *progress, only_if=i.c.state != sa.literal_column("'offline'")), i, rows.InstanceRow),
+        "end_instances": WriteStatement(clause=end, table="instances", fields=("state", "ended", "reason")),
+        "prune_instances": WriteStatement(clause=old, table="instances", fields=("before",)),
+    }
+
+
+def _app_writes() -> dict[str, WriteStatement]:
+    a, e = s.apps, s.endpoints
+    state = sa.update(a).where(a.c.id == _p("app_id")).values(state=_p("new_state"), stopped=_p("stopped"))
+    version = sa.update(a).where(a.c.id == _p("app_id")).values(version=_p("version"))
+    gone = sa.delete(e).where(e.c.workspace == _p("workspace"), e.c.label == _p("label"))
+    app = ("state", "version", "stopped", "description", "client", "tags")
+    return {
+        "put_apps": _full(_put(a, *app), a, rows.AppRow),
+        "set_app_state": WriteStatement(clause=state, table="apps", fields=("app_id", "new_state", "stopped")),
+        "set_app_version": WriteStatement(clause=version, table="apps", fields=("app_id", "version")),
+        "put_app_versions": _full(_put(s.app_versions, "tag", "client", "functions", "spec"), s.app_versions, rows.AppVersionRow),
+        "put_functions": _full(_put(s.functions, "version", "image", "ended", "spec"), s.functions, rows.FunctionRow),
+        "put_endpoints": _full(_put(e, "app_id", "app", "function", "method", "port"), e, rows.EndpointRow),
+        "delete_endpoints": WriteStatement(clause=gone, table="endpoints", fields=("workspace", "label")),
+    }
+
+
+def _other_writes() -> dict[str, WriteStatement]:
+    def deleted(t: sa.Table) -> WriteStatement:
+        clause = sa.delete(t).where(t.c.workspace == _p("workspace"), t.c.name == _p("name"))
+        return WriteStatement(clause=clause, table=t.name, fields=("workspace", "name"))
+
+    building = s.images.c.state == sa.literal_column("'building'")
+    failed = sa.update(s.images).where(building).values(state=sa.literal_column("'failed'"), error=_p("error"))
+    old = sa.delete(s.events).where(s.events.c.id < _p("before"))
+    return {
+        "insert_events": _full(_insert(s.events), s.events, rows.EventRow),
+        "prune_events": WriteStatement(clause=old, table="events", fields=("before",)),
+        "put_secrets": _full(_put(s.secrets, "digest", "keys", "updated", "sealed"), s.secrets, rows.SecretRow),
+        "delete_secrets": deleted(s.secrets),
+        "put_volumes": _full(_put(s.volumes, "ephemeral"), s.volumes, rows.VolumeRow),
+        "delete_volumes": deleted(s.volumes),
+        "put_images": _full(_put(s.images, "state", "created", "build_s", "error", "spec"), s.images, rows.ImageRow),
+        "fail_images": WriteStatement(clause=failed, table="images", fields=("error",)),
+        "put_workspaces": _full(_insert(s.workspaces).on_conflict_do_nothing(), s.workspaces, rows.WorkspaceRow),
+    }
+
+
+def writes() -> dict[str, WriteStatement]:
+    return _call_writes() | _instance_writes() | _app_writes() | _other_writes()
+
+
+def _of_workspace(table: sa.Table) -> "sa.Select[Any]":
+    return sa.select(table).where(table.c.workspace == _p("workspace"))
+
+
+def _newest_of_workspace(table: sa.Table) -> "sa.Select[Any]":
+    # the plus keeps SQLite from an index by workspace, which it would then have to sort
+    return sa.select(table).where(sa.literal_column(f"+{table.name}.workspace") == _p("workspace"))
+
+
+def _columns(table: sa.Table, *without: str) -> "sa.Select[Any]":
+    return sa.select(*[c for c in table.c if c.name not in without])
+
+
+def _call_queries() -> dict[str, Query]:
+    c, i = s.calls.c, s.inputs.c
+    exact = sa.and_(c.function > _p("function_from"), c.function < _p("function_to"))
+    unfinished = _in(c.state, s.UNFINISHED)
+    open_calls = sa.select(c.id).where(unfinished)
+    page = "ORDER BY inputs.idx LIMIT :limit"
+    of_call = (i.call_id == _p("call_id"), i.idx > _p("after"))
+    return {
+        "calls": Query(
+            clause=_newest_of_workspace(s.calls),
+            conditions={
+                "id": c.id == _p("id"),
+                "key": sa.and_(c.function_id == _p("function_id"), c.key == _p("key")),
+                "app": sa.and_(c.workspace == _p("workspace"), c.app == _p("app")),
+                "app_id": c.app_id == _p("app_id"),
+                "function_like": sa.or_(c.function == _p("function"), exact),
+                "state": c.state == _p("state"),
+                "unfinished": unfinished,
+                "unsuccessful": _in(c.state, s.UNSUCCESSFUL),
+                "kind": c.kind == _p("kind"),
+                "parent": c.parent == _p("parent"),
+                "since": c.created >= _p("since"),
+                "before": c.id < _p("before"),
+            },
+            tail="ORDER BY calls.id DESC LIMIT :limit",
+        ),
+        "inputs": Query(clause=_columns(s.inputs, "args", "result", "args_crc", "result_crc").where(*of_call), tail=page),
+        "outcomes": Query(
+            clause=_columns(s.inputs, "args", "args_crc").where(*of_call, i.state.not_in(_literals(s.UNFINISHED))), tail=page
+        ),
+        "input": Query(clause=sa.select(s.inputs).where(i.call_id == _p("call_id"), i.idx == _p("idx"))),
+        "attempts": Query(
+            clause=sa.select(s.attempts).where(s.attempts.c.call_id == _p("call_id")),
+            tail="ORDER BY attempts.idx, attempts.attempt LIMIT :limit",
+        ),
+        "unfinished_calls": Query(clause=sa.select(s.calls).where(unfinished), tail="ORDER BY calls.id"),
+        "unfinished_inputs": Query(
+            clause=sa.select(s.inputs).where(i.call_id.in_(open_calls), _in(i.state, s.UNFINISHED)),
+            tail="ORDER BY inputs.call_id, inputs.idx",
+        ),
+    }
+
+
+def _instance_queries() -> dict[str, Query]:
+    i, e = s.instances.c, s.events.c
+    return {
+        "instances": Query(
+            clause=_newest_of_workspace(s.instances),
+            conditions={
+                "id": i.id == _p("id"),
+                "app": sa.and_(i.workspace == _p("workspace"), i.app == _p("app")),
+                "app_id": i.app_id == _p("app_id"),
+                "function": i.function == _p("function"),
+                "live": i.ended.is_(None),
+                "before": i.id < _p("before"),
+            },
+            tail="ORDER BY instances.id DESC LIMIT :limit",
+        ),
+        "events": Query(
+            clause=_of_workspace(s.events),
+            conditions={
+                "kind": e.kind == _p("kind"),
+                "subject": e.subject == _p("subject"),
+                "since": e.at >= _p("since"),
+                "before": e.id < _p("before"),
+            },
+            tail="ORDER BY events.id DESC LIMIT :limit",
+        ),
+    }
+
+
+def _app_queries() -> dict[str, Query]:
+    a, v, f = s.apps.c, s.app_versions.c, s.functions.c
+    return {
+        "apps": Query(
+            clause=_of_workspace(s.apps),
+            conditions={"ref": sa.or_(a.id == _p("ref"), a.name == _p("ref"))},
+            tail="ORDER BY apps.state = 'deployed' DESC, apps.id DESC LIMIT :limit",
+        ),
+        "live_apps": Query(clause=sa.select(s.apps).where(a.state != sa.literal_column("'stopped'")), tail="ORDER BY apps.id"),
+        "app_versions": Query(
+            clause=sa.select(s.app_versions).where(v.app_id == _p("app_id")),
+            conditions={"version": v.version == _p("version")},
+            tail="ORDER BY app_versions.version DESC LIMIT :limit",
+        ),
+        "functions": Query(
+            clause=_of_workspace(s.functions),
+            conditions={"id": f.id == _p("id"), "app_id": f.app_id == _p("app_id"), "live": f.ended.is_(None)},
+            tail="ORDER BY functions.id",
+        ),
+        "endpoints": Query(clause=sa.select(s.endpoints), tail="ORDER BY endpoints.workspace, endpoints.label"),
+    }
+
+
+def _other_queries() -> dict[str, Query]:
+    x, v, m = s.secrets.c, s.volumes.c, s.images.c
+    return {
+        "secrets": Query(
+            clause=_of_workspace(s.secrets),
+            conditions={
+                "named": x.name.is_not(None),
+                "ref": sa.or_(x.id == _p("ref"), x.name == _p("ref")),
+                "digest": sa.and_(x.digest == _p("digest"), x.name.is_(None)),
+            },
+            tail="ORDER BY secrets.name",
+        ),
+        "volumes": Query(clause=_of_workspace(s.volumes), conditions={"name": v.name == _p("name")}, tail="ORDER BY volumes.name"),
+        "images": Query(clause=sa.select(s.images), conditions={"digest": m.digest == _p("digest")}, tail="ORDER BY images.created DESC"),
+        "workspaces": Query(clause=sa.select(s.workspaces), tail="ORDER BY workspaces.name"),
+    }
+
+
+def queries() -> dict[str, Query]:
+    return _call_queries() | _instance_queries() | _app_queries() | _other_queries()

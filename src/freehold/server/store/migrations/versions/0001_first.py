@@ -1,0 +1,137 @@
+"""The first schema, as it was: a copy that later changes of `schema.py` do not touch."""
+
+import time
+import uuid
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    metadata.create_all(op.get_bind())
+    op.bulk_insert(commits, [{"id": 1, "database": uuid.uuid4().hex[:12], "sequence": 0}])
+    op.bulk_insert(workspaces, [{"name": "main", "created": time.time()}])
+
+
+metadata = sa.MetaData()
+
+Real = sa.Double().with_variant(sa.REAL(), "sqlite")
+Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+UNFINISHED = ("pending", "running")
+UNSUCCESSFUL = ("failed", "timed_out", "cancelled")
+
+
+def _text(name: str, *, null: bool = False) -> "sa.Column[str]":
+    return sa.Column(name, sa.Text(), nullable=null)
+
+
+def _real(name: str, *, null: bool = True) -> "sa.Column[float]":
+    return sa.Column(name, Real, nullable=null)
+
+
+def _number(name: str, *, null: bool = False) -> "sa.Column[int]":
+    return sa.Column(name, Number, nullable=null)
+
+
+def _bytes(name: str, *, null: bool = False) -> "sa.Column[bytes]":
+    return sa.Column(name, sa.LargeBinary(), nullable=null)
+
+
+def _table(name: str, key: tuple[str, ...], *columns: "sa.Column[object] | sa.Column[str] | sa.Column[float] | sa.Column[int] | sa.Column[bytes]") -> sa.Table:
+    return sa.Table(
+        name, metadata, *columns, sa.PrimaryKeyConstraint(*key, name=f"pk_{name}"), sqlite_with_rowid=False, sqlite_strict=True
+    )
+
+
+def _index(name: str, *columns: "sa.Column[object]", unique: bool = False, where: "sa.ColumnElement[bool] | None" = None) -> sa.Index:
+    return sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+workspaces = _table("workspaces", ("name",), _text("name"), _real("created", null=False))
+
+# one row: which database this is, and how many groups were committed; the mark outside must not be ahead of it
+commits = _table("commits", ("id",), _number("id"), _text("database"), _number("sequence"))
+
+apps = _table(
+    "apps", ("id",), _text("id"), _text("workspace"), _text("name"), _text("state"), _number("version"), _real("created", null=False),
+    _real("stopped"), _text("description", null=True), _text("client"), _text("tags"),
+)  # fmt: skip
+_index("ix_apps_name", apps.c.workspace, apps.c.name)
+_index("ux_apps_deployed", apps.c.workspace, apps.c.name, unique=True, where=apps.c.state == sa.literal_column("'deployed'"))
+
+app_versions = _table(
+    "app_versions", ("app_id", "version"), _text("app_id"), _number("version"), _real("created", null=False), _text("tag", null=True),
+    _text("client"), _text("functions"), _bytes("spec"),
+)  # fmt: skip
+
+functions = _table(
+    "functions", ("id",), _text("id"), _text("workspace"), _text("app_id"), _text("app"), _text("name"), _text("kind"), _text("digest"),
+    _text("image"), _number("version"), _real("created", null=False), _real("ended"), _bytes("spec"),
+)  # fmt: skip
+_index("ix_functions_app", functions.c.app_id, functions.c.name)
+
+endpoints = _table(
+    "endpoints", ("workspace", "label"), _text("workspace"), _text("label"), _text("app_id"), _text("app"), _text("function"),
+    _text("method"), _number("port"), _real("created", null=False),
+)  # fmt: skip
+_index("ux_endpoints_port", endpoints.c.port, unique=True)
+
+calls = _table(
+    "calls", ("id",), _text("id"), _text("workspace"), _text("app_id"), _text("app"), _text("function_id"), _text("function"), _text("kind"),
+    _text("state"), _real("created", null=False), _real("started"), _real("ended"), _number("inputs"), _number("succeeded"),
+    _number("failed"), _text("parent", null=True), _text("error", null=True), _number("version"), _text("key", null=True),
+    _bytes("parameters"), _bytes("options"), _number("more"),
+)  # fmt: skip
+_index("ix_calls_app", calls.c.workspace, calls.c.app, calls.c.id, calls.c.function)
+_index("ix_calls_unfinished", calls.c.id, where=calls.c.state.in_([sa.literal_column(f"'{s}'") for s in UNFINISHED]))
+_index("ix_calls_unsuccessful", calls.c.id, where=calls.c.state.in_([sa.literal_column(f"'{s}'") for s in UNSUCCESSFUL]))
+_index("ix_calls_parent", calls.c.parent, calls.c.id, where=calls.c.parent.is_not(None))
+_index("ux_calls_key", calls.c.workspace, calls.c.function_id, calls.c.key, unique=True, where=calls.c.key.is_not(None))
+
+inputs = _table(
+    "inputs", ("call_id", "idx"), _text("call_id"), _number("idx"), _text("state"), _number("attempt"), _text("method"),
+    _real("created", null=False), _real("started"), _real("ended"), _text("instance", null=True), _number("args_bytes"),
+    _number("result_bytes", null=True), _text("error", null=True), _text("traceback", null=True), _bytes("args", null=True),
+    _bytes("result", null=True), _number("args_crc", null=True), _number("result_crc", null=True),
+)  # fmt: skip
+
+attempts = _table(
+    "attempts", ("call_id", "idx", "attempt"), _text("call_id"), _number("idx"), _number("attempt"), _text("state"),
+    _text("instance", null=True), _real("started"), _real("ended"), _text("error", null=True),
+)  # fmt: skip
+
+instances = _table(
+    "instances", ("id",), _text("id"), _text("workspace"), _text("app_id"), _text("app"), _text("function_id"), _text("function"),
+    _number("version"), _text("state"), _real("created", null=False), _real("ready"), _real("ended"), _text("reason", null=True),
+    _number("pid", null=True), _number("slots"), _text("devices"), _text("phases"), _real("cpu", null=False), _number("memory_mib"),
+    _number("simulated"), _text("pool"),
+)  # fmt: skip
+_index("ix_instances_app", instances.c.workspace, instances.c.app, instances.c.id)
+_index("ix_instances_live", instances.c.id, where=instances.c.ended.is_(None))
+
+events = _table(
+    "events", ("id",), _text("id"), _text("workspace"), _real("at", null=False), _text("kind"), _text("subject"), _text("detail")
+)
+_index("ix_events_subject", events.c.subject, events.c.id)
+
+secrets = _table(
+    "secrets", ("id",), _text("id"), _text("workspace"), _text("name", null=True), _text("digest"), _text("keys"),
+    _real("created", null=False), _real("updated", null=False), _bytes("sealed"),
+)  # fmt: skip
+_index("ux_secrets_name", secrets.c.workspace, secrets.c.name, unique=True, where=secrets.c.name.is_not(None))
+_index("ux_secrets_digest", secrets.c.workspace, secrets.c.digest, unique=True, where=secrets.c.name.is_(None))
+
+volumes = _table(
+    "volumes", ("id",), _text("id"), _text("workspace"), _text("name"), _real("created", null=False), _number("ephemeral")
+)
+_index("ux_volumes_name", volumes.c.workspace, volumes.c.name, unique=True)
+
+images = _table(
+    "images", ("digest",), _text("digest"), _text("state"), _real("created", null=False), _real("build_s"), _text("error", null=True),
+    _bytes("spec"),
+)  # fmt: skip

@@ -1,5 +1,6 @@
 """Heads of HTTP/1.1 messages: what is read, what is dropped on the way, what is added. Bytes in, bytes out."""
 
+import re
 import string
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -11,9 +12,15 @@ HOP_BY_HOP = frozenset({
     b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
     b"transfer-encoding", b"upgrade", b"http2-settings",
 })  # fmt: skip
-_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"x-real-ip"})
-_OURS = frozenset({b"x-freehold-call", b"x-freehold-instance"})
+_FORWARDED = frozenset({b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"x-real-ip"})
+_ALWAYS = HOP_BY_HOP | {b"x-request-id", b"x-forwarded-for", b"x-freehold-call", b"x-freehold-instance"}
 _PROXY_AUTH = frozenset({b"modal-key", b"modal-secret", b"freehold-key", b"freehold-secret"})
+_DROPPED = {  # by (trusted, user_code)
+    (trusted, user_code): _ALWAYS | (frozenset() if trusted else _FORWARDED) | (_PROXY_AUTH if user_code else frozenset())
+    for trusted in (False, True)
+    for user_code in (False, True)
+}
+_ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^#]*)", re.IGNORECASE)
 _ID_CHARACTERS = frozenset((string.ascii_letters + string.digits + "-_.:/+=").encode())
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -94,14 +101,12 @@ def _origin_form(head: RequestHead) -> None:
     target = head.target
     if target.startswith(b"/") or (target == b"*" and head.method == b"OPTIONS"):
         return
-    scheme, _, rest = target.partition(b"://")
-    if head.method == b"CONNECT" or scheme.lower() not in (b"http", b"https"):
+    absolute = _ABSOLUTE.fullmatch(target)
+    if head.method == b"CONNECT" or absolute is None:
         msg = f"the request target {target[:100].decode('latin-1')!r} is not a path"
         raise BadRequestError(msg)
-    authority, slash, path = rest.partition(b"/")
-    authority, mark, query = authority.partition(b"?")
-    head.host = authority.rpartition(b"@")[2]
-    head.target = b"/" + (path if slash else b"") if not mark else b"/?" + query + slash + path
+    head.host, path = absolute.group(1).rpartition(b"@")[2], absolute.group(2)
+    head.target = path if path.startswith(b"/") else b"/" + path
     head.headers = [(n, head.host if n == b"host" else v) for n, v in head.headers]
 
 
@@ -135,26 +140,18 @@ def upstream_head(head: RequestHead, forwarding: Forwarding) -> bytes:
 
 
 def _dropped(head: RequestHead, forwarding: Forwarding) -> frozenset[bytes]:
-    dropped = HOP_BY_HOP | _OURS | {b"x-request-id"}
-    if not forwarding.trusted:
-        dropped |= _FORWARDED
-    if forwarding.user_code:
-        dropped |= _PROXY_AUTH
+    dropped = _DROPPED[forwarding.trusted, forwarding.user_code]
     named = head.get(b"connection").lower()
     if named and named not in (b"keep-alive", b"close", b"upgrade"):
         # a caller cannot have the framing or the host dropped by naming them here
-        kept = {b"content-length", b"host"}
-        dropped |= {n.strip() for n in named.split(b",")} - kept
+        dropped |= {n.strip() for n in named.split(b",")} - {b"content-length", b"host"}
     return dropped
 
 
 def _forwarded(head: RequestHead, forwarding: Forwarding) -> list[bytes]:
-    lines = [b"x-request-id: ", forwarding.request_id, b"\r\n"]
     before = head.get(b"x-forwarded-for") if forwarding.trusted else b""
-    if before:  # ours is a line of its own: lists may be written as several
-        lines += (b"x-forwarded-for: ", forwarding.peer, b"\r\n")
-    else:
-        lines += (b"x-forwarded-for: ", forwarding.peer, b"\r\n")
+    chain = before + b", " + forwarding.peer if before else forwarding.peer
+    lines = [b"x-request-id: ", forwarding.request_id, b"\r\nx-forwarded-for: ", chain, b"\r\n"]
     if not (forwarding.trusted and head.get(b"x-forwarded-proto")):
         lines.append(b"x-forwarded-proto: http\r\n")
     if head.host and not (forwarding.trusted and head.get(b"x-forwarded-host")):

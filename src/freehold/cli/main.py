@@ -1,0 +1,104 @@
+"""`freehold`: the root command. A group's module is loaded when it is asked for, so that `freehold --help` stays quick."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from freehold.cli.errors import exit_code_of, report
+from freehold.core.errors import Error
+
+
+class Entry(NamedTuple):
+    """Where a command lives, and the line that `freehold --help` shows for it."""
+
+    target: str  # module:attribute; a function, or a Typer with several
+    summary: str
+    panel: str
+
+
+_SERVER, _RUN, _LOOK, _DATA = "Server", "Programs", "What runs", "Data"
+
+COMMANDS: dict[str, Entry] = {
+    "up": Entry("server:up", "Start the server on this machine.", _SERVER),
+    "down": Entry("server:down", "Stop the server and everything it runs.", _SERVER),
+    "status": Entry("server:status", "Show the server, its machine and its load.", _SERVER),
+    "doctor": Entry("doctor:doctor", "Check this machine, and say how to fix what is missing.", _SERVER),
+    "config": Entry("config:app", "Show the settings and where each comes from.", _SERVER),
+    "run": Entry("run:app", "Run a program's function or local entrypoint.", _RUN),
+    "deploy": Entry("deploy:deploy", "Deploy an app under its name, to stay.", _RUN),
+    "serve": Entry("serve:serve", "Run an app, and again whenever its files change.", _RUN),
+    "app": Entry("app:app", "List, read, stop and roll back apps.", _LOOK),
+    "call": Entry("call:app", "List, show and cancel calls.", _LOOK),
+    "instance": Entry("instance:app", "List, show and stop instances.", _LOOK),
+    "secret": Entry("secret:app", "Keep values that functions get as environment variables.", _DATA),
+    "volume": Entry("volume:app", "Keep files that functions share.", _DATA),
+}
+
+
+def load(name: str) -> Any:
+    """Return the command behind an entry, ready to be invoked."""
+    module, attribute = COMMANDS[name].target.split(":")
+    target = getattr(importlib.import_module(f"freehold.cli.{module}"), attribute)
+    if isinstance(target, typer.Typer):
+        return typer.main.get_command(target)
+    single = typer.Typer(add_completion=False)
+    single.command(name)(target)
+    return typer.main.get_command(single)
+
+
+class LazyGroup(TyperGroup):
+    """Lists the entries without their modules, and loads the one that is to run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return (name, load(name), rest) if name in COMMANDS else (name, command, rest)
+
+
+def _version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import version
+
+    typer.echo(f"freehold {version('freehold')} (Python {sys.version.split()[0]})")
+    raise typer.Exit
+
+
+def _stub() -> Callable[[], None]:
+    return lambda: None
+
+
+root = typer.Typer(
+    name="freehold",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@root.callback(epilog="Start with [bold]freehold up[/bold], then [bold]freehold run program.py[/bold].")
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),  # pyright: ignore[reportUnusedParameter]
+) -> None:
+    """The GPU cloud you own: run and deploy Python functions on your own machine."""
+
+
+for _name, _entry in COMMANDS.items():
+    root.command(_name, help=_entry.summary, rich_help_panel=_entry.panel)(_stub())
+
+
+def main() -> None:
+    """Run the command line; every error of ours ends as one message and its exit code."""
+    try:
+        typer.main.get_command(root).main(prog_name="freehold")
+    except Error as error:
+        report(error)
+        sys.exit(exit_code_of(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -116,6 +116,7 @@ class SecretRef:
     name: str | None = None
     required_keys: tuple[str, ...] = ()
     values: dict[str, str] | None = None  # only client -> server; never stored in the clear, never sent back
+    sealed: str | None = None  # the server's id of the values that it sealed
 
 
 @dataclass(frozen=True, kw_only=True)

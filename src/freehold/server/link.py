@@ -35,6 +35,16 @@ class Client:
         self.send = link.send
 
 
+class Alias:
+    """A subscriber that knows a call under another id: a second submission with the same idempotency key."""
+
+    def __init__(self, client: Client, call: str) -> None:
+        self._client, self._call = client, call
+
+    def send(self, message: Any) -> None:
+        self._client.send(msgspec.structs.replace(message, call=self._call))
+
+
 class Links:
     """Every open link."""
 
@@ -164,11 +174,15 @@ class Links:
 
     async def _submit_again(self, client: Client, message: Submit) -> None:
         """A call that may have been here before: answer from the store if so, else admit it."""
+        live = self._dispatcher.keyed(client.workspace, message.function, message.key)
+        if live is not None:
+            live.subscribers.append(Alias(client, message.call))
+            return
         known = await self._record.find(client.workspace, message.call, message.function, message.key)
-        if known is not None:
-            await self._record.replay(client, message.call, known)
-        else:
-            self._dispatcher.submit(client, message, workspace=client.workspace)
+        done = set[int]() if known is None else await self._record.replay(client, message.call, known)
+        if known is None or (not known.state.final and known.id == message.call):
+            rest = [i for i in message.inputs if i.index not in done]
+            self._dispatcher.submit(client, msgspec.structs.replace(message, inputs=rest), workspace=client.workspace)
 
     def _cancel(self, client: Client, message: Cancel) -> None:
         call = self._dispatcher.calls.get(message.call)

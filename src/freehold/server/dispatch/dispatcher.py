@@ -70,6 +70,19 @@ class Dispatcher:
             self._complete_empty(call)
         return call
 
+    def keyed(self, workspace: str, function_id: str, key: str) -> LiveCall | None:
+        """The call under way that has this idempotency key."""
+        if not key:
+            return None
+        found = (c for c in self.calls.values() if c.key == key and c.function_id == function_id and c.workspace == workspace)
+        return next(found, None)
+
+    def adopt(self, call: LiveCall) -> None:
+        """Go on with a call that the store kept over a restart; its tasks are PENDING."""
+        self.calls[call.id] = call
+        for task in call.tasks.values():
+            call.pool.add(task)
+
     def extend(self, message: Extend) -> None:
         call = self.calls.get(message.call)
         if call is None or not call.more:

@@ -174,6 +174,7 @@ class Fleet:
         pool: Pool = instance.pool
         pool.failed_starts += 1
         pool.start_after = self._clock.monotonic() + min(30.0, 0.25 * 2**pool.failed_starts)
+        pool.last_failure = reason
         self._error(instance, reason)
         if not any(i.ready for i in pool.live):
             self.dispatcher.fail_waiting(pool, failure)
@@ -274,6 +275,7 @@ class Fleet:
 
     def _crashed_starting(self, pool: Pool, instance: Instance) -> None:
         pool.failed_starts += 1
+        pool.last_failure = instance.reason
         pool.start_after = self._clock.monotonic() + min(30.0, 0.25 * 2**pool.failed_starts)
         if pool.failed_starts >= MAX_FAILED_STARTS and not any(i.ready for i in pool.live):
             self._give_up(pool, InstanceDiedError(f"{pool.failed_starts} instances in a row died before they were ready: {instance.reason}"))

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from freehold.core.autoscaler import Idle, PoolSnapshot, decide
 from freehold.core.clock import Clock
@@ -18,6 +18,8 @@ STALL_S = 0.025
 
 class Fleet(Protocol):
     """What starts and stops a pool's instances."""
+
+    def pool(self, function: Any, parameters: bytes) -> "Pool": ...
 
     def start(self, pool: "Pool", count: int) -> None: ...
 
@@ -38,6 +40,8 @@ class Pool:
         self.failed_starts = 0  # in a row
         self.start_after = 0.0  # monotonic: no start before
         self.blocked: str | None = None  # why no instance can be placed now
+        self.last_failure: str | None = None  # why the last start failed
+        self.heir: Any = None  # the function of the version that took over
         self.last_used = clock.monotonic()
         self.closed = False
         self.batched = bool(spec.batching or any(m.batching for m in spec.methods))
@@ -47,13 +51,22 @@ class Pool:
     # ---- inputs
 
     def add(self, task: Task) -> None:
-        self.queue.append(task)
-        self.pump_soon()
+        target = self._successor()
+        task.call.pool = target
+        target.queue.append(task)
+        target.pump_soon()
 
     def put_back(self, tasks: Iterable[Task]) -> None:
         """Queue inputs again, ahead of the others, in their order."""
-        self.queue.extendleft(reversed(list(tasks)))
-        self.pump_soon()
+        target = self._successor()
+        for task in reversed(list(tasks)):
+            task.call.pool = target
+            target.queue.appendleft(task)
+        target.pump_soon()
+
+    def _successor(self) -> "Pool":
+        """The pool that took over when a newer version was deployed; else this one."""
+        return self if self.heir is None else self._fleet.pool(self.heir, self.parameters)
 
     def pump_soon(self) -> None:
         if not self._pump_planned:

@@ -45,7 +45,7 @@ class LiveCall:
     """A call that is not final yet, or whose end is not committed yet."""
 
     __slots__ = (
-        "app_id", "app_name", "created", "ended", "error", "failed", "function_id", "function_name", "id", "key", "kind", "more",
+        "app_id", "app_name", "created", "ended", "error", "failed", "function_id", "function_name", "id", "key", "kind", "more", "noted",
         "parameters", "parent", "persisted", "pool", "result_state", "started", "subscribers", "succeeded", "tasks", "total",
         "uncommitted", "version", "workspace",
     )  # fmt: skip
@@ -58,7 +58,8 @@ class LiveCall:
         self.parent = self.key = ""
         self.parameters = b""
         self.more = False
-        self.persisted = False
+        self.noted = False  # has a row
+        self.persisted = False  # its row and its inputs are in the store, so that it survives the server
         self.tasks: dict[int, Task] = {}  # inputs that are not final
         self.total = self.succeeded = self.failed = 0
         self.result_state: CallState | None = None  # worst final state of an input

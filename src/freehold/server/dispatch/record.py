@@ -1,0 +1,179 @@
+"""What dispatch writes to the store and reads back: calls, inputs, attempts, instances. Nothing is acknowledged before it is here."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from freehold.core.clock import Clock
+from freehold.core.placement import cpu_of, memory_of
+from freehold.core.states import CallState
+from freehold.protocol.frames import Accepted, Output, Payload, Refused, RemoteFailure, Status, Subscribe
+from freehold.protocol.payload import decode_failure, decode_payload, encode_failure, encode_payload, payload_bytes
+from freehold.server.dispatch.instance import Instance
+from freehold.server.dispatch.task import LiveCall, Subscriber, Task
+from freehold.server.store import writes
+from freehold.server.store.contract import Store, Write
+from freehold.server.store.reads import Reads
+from freehold.server.store.rows import AttemptRow, CallRow, InputRow, InstanceRow
+
+log = logging.getLogger("freehold.record")
+KEEP_RESULT_BYTES = 4 * 1024 * 1024  # a `remote` result above this goes to its caller only
+_RETRY_S = 0.5
+_STATUS = {
+    CallState.SUCCEEDED: Status.OK,
+    CallState.FAILED: Status.ERROR,
+    CallState.TIMED_OUT: Status.TIMEOUT,
+    CallState.CANCELLED: Status.CANCELLED,
+}
+
+
+class Record:
+    """The durable side of dispatch."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.observe: Callable[[LiveCall, Task], None] = lambda _call, _task: None
+        self._store, self._clock = store, clock
+        self._reads = Reads(store)
+
+    # ---- writes
+
+    def created(self, call: LiveCall, subscriber: Subscriber | None) -> None:
+        """Make a call durable with all its inputs; its subscriber hears when it is."""
+        call.noted = call.persisted = True
+        tasks = list(call.tasks.values())
+
+        def done(error: Exception | None) -> None:
+            if subscriber is not None:
+                subscriber.send(Accepted(call.id) if error is None else Refused(call.id, "resource_exhausted", str(error)))
+
+        self._store.write_then([writes.put_calls([_call_row(call)]), writes.put_inputs([_input_row(t) for t in tasks])], done)
+
+    def extended(self, call: LiveCall, tasks: Sequence[Task]) -> None:
+        """Add inputs to a durable call."""
+        self._keep_trying([writes.put_calls([_call_row(call)]), writes.put_inputs([_input_row(t) for t in tasks])], lambda: None)
+
+    def finished(self, task: Task, payload: Payload, *, error: str | None, ended: float, then: Callable[[], None]) -> None:
+        """Record the outcome of an input, once; `then` runs after the commit."""
+        call = task.call
+        ops = [writes.put_inputs([_outcome_row(task, payload, error, ended)])]
+        if call.done or not call.noted:
+            call.noted = True
+            ops.append(writes.put_calls([_call_row(call)]))
+        self.observe(call, task)
+        self._keep_trying(ops, then)
+
+    def completed(self, call: LiveCall, then: Callable[[], None]) -> None:
+        """Record the end of a call whose inputs are all final."""
+        self._keep_trying([writes.put_calls([_call_row(call)])], then)
+
+    def attempt(self, task: Task, state: CallState, error: str | None, ended: float) -> None:
+        """Record an attempt that another one follows."""
+        row = AttemptRow(task.call.id, task.index, task.attempt, state, task.instance, task.started, ended, error)
+        self._keep_trying([writes.insert_attempts([row])], lambda: None)
+
+    def instance(self, instance: Instance) -> None:
+        self._keep_trying([writes.put_instances([instance_row(instance)])], lambda: None)
+
+    def web_call(self, row: CallRow) -> None:
+        """Record a web request; it is not retried, since nobody waits for it."""
+        self._store.write_then([writes.put_calls([row])], _log_error)
+
+    def _keep_trying(self, ops: list[Write], then: Callable[[], None]) -> None:
+        """Write until it is committed: what ran once must be known, so a full disk delays answers and loses none."""
+
+        def done(error: Exception | None) -> None:
+            if error is None:
+                then()
+                return
+            log.error("write_failed", extra={"error.type": type(error).__name__, "detail": str(error)})
+            asyncio.get_running_loop().call_later(_RETRY_S, lambda: self._store.write_then(ops, done))
+
+        self._store.write_then(ops, done)
+
+    # ---- reads
+
+    async def find(self, workspace: str, call_id: str, function_id: str, key: str) -> CallRow | None:
+        """The call of this id or idempotency key, if it was here before."""
+        row = await self._reads.call(workspace, call_id)
+        if row is None and key:
+            row = await self._reads.call_by_key(workspace, function_id, key)
+        return row
+
+    async def replay(self, subscriber: Subscriber, call_id: str, row: CallRow) -> set[int]:
+        """Send the recorded outcomes of `row` under the id that the client knows; return their indexes."""
+        if row.kind == "spawn":
+            subscriber.send(Accepted(call_id))
+        sent: set[int] = set()
+        after = -1
+        while batch := await self._reads.outcomes(row.id, after=after):
+            for outcome in batch:
+                sent.add(outcome.idx)
+                subscriber.send(_output(call_id, outcome))
+            after = batch[-1].idx
+        return sent
+
+    async def subscribe(self, subscriber: Subscriber, workspace: str, message: Subscribe, *, live: bool) -> None:
+        """Answer `Subscribe` with what is recorded; what is to come follows by itself when the call is live."""
+        row = await self._reads.call(workspace, message.call)
+        if row is None:
+            if not live:
+                subscriber.send(Refused(message.call, "not_found", f"no call {message.call!r}"))
+            return
+        if message.index < 0:
+            await self.replay(subscriber, message.call, row._replace(kind=""))
+        elif (outcome := await self._reads.input(message.call, message.index)) is not None and outcome.state.final:
+            subscriber.send(_output(message.call, outcome))
+
+
+def _output(call_id: str, row: InputRow) -> Output:
+    if row.result is None:
+        text = "the result went to its first caller only, or is no longer kept"
+        return Output(call_id, row.idx, Status.ERROR, _expired(text))
+    return Output(call_id, row.idx, _STATUS[row.state], decode_payload(row.result))
+
+
+def _expired(text: str) -> Payload:
+    return Payload(encode_failure(RemoteFailure("freehold.exception.OutputExpiredError", text, "", "deadline_exceeded")))
+
+
+def _call_row(call: LiveCall) -> CallRow:
+    return CallRow(
+        call.id, call.workspace, call.app_id, call.app_name, call.function_id, call.function_name, call.kind, call.state, call.created,
+        call.started, call.ended, call.total, call.succeeded, call.failed, call.parent or None, call.error, call.version, call.key or None,
+        call.parameters, b"", call.more,
+    )  # fmt: skip
+
+
+def _input_row(task: Task) -> InputRow:
+    return InputRow(
+        task.call.id, task.index, task.state, task.attempt, task.method, task.created, task.started, None, task.instance,
+        payload_bytes(task.payload), args=encode_payload(task.payload),
+    )  # fmt: skip
+
+
+def _outcome_row(task: Task, payload: Payload, error: str | None, ended: float) -> InputRow:
+    size = payload_bytes(payload)
+    kept = size <= KEEP_RESULT_BYTES and not any(b.kind == "arena" for b in payload.buffers)
+    traceback = None
+    if task.state is not CallState.SUCCEEDED:
+        traceback = decode_failure(payload).traceback or None
+    return InputRow(
+        task.call.id, task.index, task.state, task.attempt, task.method, task.created, task.started, ended, task.instance,
+        payload_bytes(task.payload), size, error, traceback, None, encode_payload(payload) if kept else None,
+    )  # fmt: skip
+
+
+def instance_row(instance: Instance) -> InstanceRow:
+    pool = instance.pool
+    resources = pool.spec.resources
+    return InstanceRow(
+        instance.id, pool.workspace, pool.app_id, pool.app_name, pool.function_id, pool.function_name, pool.version, instance.state,
+        instance.created, instance.ready, instance.ended, instance.reason, instance.pid, instance.slots,
+        tuple(f"{d.type} {d.id}" for d in instance.devices), instance.phases, cpu_of(resources), memory_of(resources),
+        any(d.simulated for d in instance.devices), pool.key,
+    )  # fmt: skip
+
+
+def _log_error(error: Exception | None) -> None:
+    if error is not None:
+        log.error("write_failed", extra={"error.type": type(error).__name__, "detail": str(error)})

@@ -1,0 +1,165 @@
+"""Web endpoints: which label and port belong to which function, and which instance takes the next request."""
+
+import asyncio
+import builtins
+import hmac
+import logging
+import socket
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from freehold.core.clock import Clock
+from freehold.core.errors import ResourceExhaustedError, ServiceError, TimeoutError
+from freehold.core.ids import new_id
+from freehold.core.states import CallState
+from freehold.server.dispatch.fleet import Fleet
+from freehold.server.dispatch.instance import Instance
+from freehold.server.dispatch.pool import Pool
+from freehold.server.dispatch.record import Record
+from freehold.server.dispatch.registry import LiveFunction, Registry
+from freehold.server.ingress.contract import Credentials, Lease, Outcome, Route
+from freehold.server.store.rows import CallRow
+
+log = logging.getLogger("freehold.doors")
+MAX_WAITING = 1000  # web requests that wait for an instance of one pool; more get 429
+FAILED = 500
+_PORT_TRIES = 2000
+
+
+class Listener(Protocol):
+    """The part of the ingress that opens and closes ports."""
+
+    async def listen(self, port: int) -> int: ...
+
+    async def unlisten(self, port: int) -> None: ...
+
+
+@dataclass(eq=False, kw_only=True)
+class _Open:
+    """A request under way."""
+
+    pool: Pool
+    instance: Instance
+    row: CallRow
+    counted: bool = field(default=True)
+
+
+class Doors:
+    """The ingress' `Router`, and where the apps service opens and closes endpoints."""
+
+    def __init__(self, *, registry: Registry, fleet: Fleet, record: Record, clock: Clock, host: str, token: str) -> None:
+        self.listener: Listener
+        self.first_port = 0
+        self._registry, self._fleet, self._record, self._clock = registry, fleet, record, clock
+        self._host, self._token = host, token
+        self._by_label: dict[str, tuple[Route, int]] = {}
+        self._by_port: dict[int, str] = {}
+        self._open: dict[str, _Open] = {}
+
+    # ---- for the apps service
+
+    async def open(self, function: LiveFunction, method: str, label: str, port: int | None) -> tuple[int, str]:
+        """Listen for an endpoint, on the port it had before where that is free; return its port and URL."""
+        web = function.spec.endpoints()[method]
+        route = Route(label=label, function_id=function.id, method=method, requires_auth=web.requires_proxy_auth)
+        known = self._by_label.get(label)
+        if known is None:
+            port = await self._listen(port)
+        else:
+            port = known[1]
+        self._by_label[label] = (route, port)
+        self._by_port[port] = label
+        return port, f"http://{_shown(self._host)}:{port}"
+
+    async def close(self, label: str) -> None:
+        known = self._by_label.pop(label, None)
+        if known is not None:
+            self._by_port.pop(known[1], None)
+            await self.listener.unlisten(known[1])
+
+    async def _listen(self, port: int | None) -> int:
+        candidates = [port] if port else []
+        candidates += [p for p in range(self.first_port + 1, self.first_port + _PORT_TRIES) if p not in self._by_port and p < 65536]  # noqa: PLR2004
+        for candidate in candidates:
+            if _free(self._host, candidate):
+                return await self.listener.listen(candidate)
+        raise ResourceExhaustedError(f"no free port for a web endpoint above {self.first_port}")
+
+    # ---- for the ingress
+
+    def endpoint(self, *, port: int | None = None, label: str | None = None) -> Route | None:
+        found = self._by_label.get(label if label is not None else self._by_port.get(port or 0, ""))
+        return found[0] if found else None
+
+    def authorise(self, route: Route, credentials: Credentials) -> bool:
+        """Take the platform's token as a bearer token or as the proxy secret."""
+        del route
+        given = credentials.bearer or credentials.secret
+        return hmac.compare_digest(given.encode(), self._token.encode())
+
+    async def acquire(self, route: Route, *, deadline: float, request_id: str) -> Lease:
+        del request_id
+        function = self._registry.functions.get(route.function_id)
+        if function is None:
+            raise ServiceError(f"endpoint {route.label!r} has no running app; deploy it again")
+        pool = self._fleet.pool(function, b"")
+        if len(pool.waiters) >= MAX_WAITING:
+            raise ResourceExhaustedError(f"{MAX_WAITING} requests wait for endpoint {route.label!r} already")
+        created = self._clock.now()
+        try:
+            async with asyncio.timeout_at(deadline):
+                instance = await pool.acquire()
+        except builtins.TimeoutError:
+            why = f" ({pool.blocked})" if pool.blocked else ""
+            raise TimeoutError(f"no instance of endpoint {route.label!r} was ready in time{why}") from None
+        address = instance.endpoints.get(route.method)
+        if address is None:
+            pool.release(instance)
+            raise ServiceError(f"endpoint {route.label!r} is not served by its instance")
+        name = f"{function.name}.{route.method}" if route.method else function.name
+        call_id = new_id("fc")
+        row = CallRow(
+            call_id, pool.workspace, pool.app_id, pool.app_name, function.id, name, "web", CallState.RUNNING, created, self._clock.now(),
+            version=pool.version,
+        )  # fmt: skip
+        self._open[call_id] = _Open(pool=pool, instance=instance, row=row)
+        return Lease(address=address, call_id=call_id, instance=instance.id)
+
+    def release(self, lease: Lease, outcome: Outcome) -> None:
+        request = self._open.pop(lease.call_id, None)
+        if request is None:
+            return
+        request.pool.release(request.instance)
+        state, error = _verdict(outcome)
+        row = request.row._replace(
+            state=state, ended=self._clock.now(), error=error, succeeded=int(state is CallState.SUCCEEDED), failed=int(state is CallState.FAILED)
+        )
+        self._record.web_call(row)
+
+    def under_way(self) -> list[tuple[CallRow, str]]:
+        """Requests that are being served, with their instances."""
+        return [(r.row, r.instance.id) for r in self._open.values()]
+
+
+def _verdict(outcome: Outcome) -> tuple[CallState, str | None]:
+    if outcome.kind == "client_gone":
+        return CallState.CANCELLED, "the client left"
+    if outcome.kind != "ok":
+        return CallState.FAILED, f"the instance's connection was {outcome.kind}"
+    if outcome.status >= FAILED:
+        return CallState.FAILED, f"HTTP {outcome.status}"
+    return CallState.SUCCEEDED, None
+
+
+def _free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def _shown(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 (compared, not bound)

@@ -1,0 +1,428 @@
+"""Apps: created, deployed, replaced without a gap, rolled back, stopped."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import msgspec
+
+from freehold.core.clock import Clock
+from freehold.core.digests import function_digest, image_digest
+from freehold.core.errors import ConflictError, InvalidError, NotFoundError, ResourceExhaustedError, StartError
+from freehold.core.ids import new_id
+from freehold.core.placement import cpu_of, memory_of, shortage
+from freehold.core.specs import AppSpec, FunctionSpec, SecretRef
+from freehold.core.states import AppState
+from freehold.protocol.schemas import AppHandle, AppRequest, AppView, FunctionHandle, FunctionView, VersionView
+from freehold.server.dispatch.dispatcher import Dispatcher
+from freehold.server.dispatch.fleet import Fleet
+from freehold.server.dispatch.pool import Pool
+from freehold.server.dispatch.registry import LiveApp, LiveFunction, Registry
+from freehold.server.services.images import Images
+from freehold.server.services.prepare import handle
+from freehold.server.store import writes
+from freehold.server.store.contract import Store, Write
+from freehold.server.store.reads import Reads
+from freehold.server.store.rows import AppRow, AppVersionRow, EndpointRow, FunctionRow
+
+log = logging.getLogger("freehold.apps")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+CLIENT_GRACE_S = 10.0
+STOP_GRACE_S = 5.0
+
+
+class Secrets(Protocol):
+    async def seal(self, workspace: str, values: dict[str, str]) -> str: ...
+
+    async def values(self, workspace: str, ref: str) -> dict[str, str]: ...
+
+
+class Volumes(Protocol):
+    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Any: ...
+
+
+class Blobs(Protocol):
+    def missing(self, digests: list[str]) -> list[str]: ...
+
+
+class Doors(Protocol):
+    """Where web endpoints are listened for: one port each."""
+
+    async def open(self, function: LiveFunction, method: str, label: str, port: int | None) -> tuple[int, str]: ...
+
+    async def close(self, label: str) -> None: ...
+
+
+class LogsDrained(Protocol):
+    async def drained(self, app_id: str) -> None: ...
+
+
+@dataclass(kw_only=True)
+class AppsParts:
+    """What apps are made from."""
+
+    registry: Registry
+    dispatcher: Dispatcher
+    fleet: Fleet
+    images: Images
+    store: Store
+    secrets: Secrets
+    volumes: Volumes
+    blobs: Blobs
+    doors: Doors
+    logs: LogsDrained
+    clock: Clock
+    url: Callable[[], str]
+
+
+class Apps:
+    """All apps of this platform."""
+
+    def __init__(self, parts: AppsParts) -> None:
+        self._p = parts
+        self._reads = Reads(parts.store)
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._stopping: set[str] = set()
+
+    # ---- reading
+
+    async def list(self, workspace: str) -> list[AppView]:
+        rows = await self._reads.apps(workspace)
+        return [await self._view(row, functions=False) for row in rows]
+
+    async def get(self, workspace: str, ref: str) -> AppView:
+        return await self._view(await self._row(workspace, ref), functions=True)
+
+    async def history(self, workspace: str, ref: str) -> list[VersionView]:
+        row = await self._row(workspace, ref)
+        return [
+            VersionView(
+                app=row.name, version=v.version, created=v.created, tag=v.tag, client=v.client,
+                current=v.version == row.version and row.state is not AppState.STOPPED, functions=tuple(v.functions),
+            )
+            for v in await self._reads.app_versions(row.id)
+        ]  # fmt: skip
+
+    async def function(self, workspace: str, app: str, name: str) -> FunctionHandle:
+        return handle(self._p.registry.function(workspace, app, name))
+
+    def live_function(self, workspace: str, app: str, name: str) -> LiveFunction:
+        return self._p.registry.function(workspace, app, name)
+
+    # ---- making
+
+    async def create(self, workspace: str, request: AppRequest, who: str = "") -> AppHandle:
+        """Create an ephemeral app, or deploy one over the version that runs now; nothing changes when it can't be done."""
+        name = request.spec.name or "app"
+        _check_name(name)
+        key = (workspace, name if request.mode == "deploy" else new_id("ap"))
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            spec = await self._checked(workspace, request.spec)
+            if request.dry_run:
+                return AppHandle(id="", name=name, version=0, url="", functions={})
+            return await self._install(workspace, replace(spec, name=name), request, who)
+
+    async def rollback(self, workspace: str, ref: str, version: int | None = None) -> AppHandle:
+        """Deploy an earlier version's spec again, as a new version."""
+        row = await self._row(workspace, ref)
+        past = await self._reads.app_versions(row.id)
+        wanted = version if version is not None else max((v.version for v in past if v.version < row.version), default=0)
+        found = next((v for v in past if v.version == wanted), None)
+        if found is None or wanted == row.version:
+            have = ", ".join(str(v.version) for v in past if v.version != row.version) or "none"
+            raise NotFoundError(f"app {row.name!r} has no earlier version {wanted or ''}; it has: {have}".replace("  ", " "))
+        spec = msgspec.json.decode(found.spec, type=AppSpec)
+        return await self.create(workspace, AppRequest(spec=spec, mode="deploy", tag=f"rollback to v{wanted}", client=found.client))
+
+    async def _checked(self, workspace: str, spec: AppSpec) -> AppSpec:
+        """Refuse what can never run here; seal the secrets that came along."""
+        names = [f.name for f in spec.functions]
+        double = {n for n in names if names.count(n) > 1}
+        if double:
+            raise InvalidError(f"two functions of the app are named {', '.join(sorted(double))!r}; give one of them name=")
+        digests = [m.digest for f in spec.functions for m in f.mounts]
+        if gone := self._p.blobs.missing(digests):
+            raise InvalidError(f"{len(gone)} files of the app were not uploaded; the first has digest {gone[0][:12]}")
+        return replace(spec, functions=tuple([await self._checked_function(workspace, f) for f in spec.functions]))
+
+    async def _checked_function(self, workspace: str, spec: FunctionSpec) -> FunctionSpec:
+        _check_name(spec.name)
+        lacking = shortage(spec.resources, self._p.fleet.machine)
+        if lacking:
+            raise ResourceExhaustedError(f"function {spec.name!r}: {lacking}")
+        for volume in spec.volumes:
+            await self._p.volumes.host_path(workspace, volume.name, create=volume.create_if_missing or volume.ephemeral)
+        secrets = tuple([await self._checked_secret(workspace, spec, ref) for ref in spec.secrets])
+        await self._p.images.path(spec.image)
+        return replace(spec, secrets=secrets)
+
+    async def _checked_secret(self, workspace: str, spec: FunctionSpec, ref: SecretRef) -> SecretRef:
+        if ref.values is not None:
+            return SecretRef(sealed=await self._p.secrets.seal(workspace, ref.values))
+        values = await self._p.secrets.values(workspace, ref.sealed or ref.name or "")
+        lacking = [k for k in ref.required_keys if k not in values]
+        if lacking:
+            raise InvalidError(f"function {spec.name!r}: secret {ref.name!r} has no key {lacking[0]!r}; add it with `freehold secret create {ref.name} {lacking[0]}=… --force`")
+        return ref
+
+    async def _install(self, workspace: str, spec: AppSpec, request: AppRequest, who: str) -> AppHandle:
+        deploying = request.mode == "deploy"
+        row = await self._deployed(workspace, spec.name or "") if deploying else None
+        old = self._p.registry.apps.get(row.id) if row else None
+        now = self._p.clock.now()
+        state = {"deploy": AppState.DEPLOYED, "detached": AppState.DETACHED}.get(request.mode, AppState.EPHEMERAL)
+        version = 1 + max((v.version for v in await self._reads.app_versions(row.id)), default=0) if row else 1
+        app = LiveApp(
+            id=row.id if row else new_id("ap"), name=spec.name or "", workspace=workspace, state=state, version=version,
+            created=row.created if row else now, client="" if deploying else request.client or "unknown",
+            client_seen=self._p.clock.monotonic(), description=spec.description, tags=spec.tags,
+        )  # fmt: skip
+        before = old.functions if old else {}
+        app.functions = {f.name: self._live_function(app, f, before.get(f.name)) for f in spec.functions}
+        await self._open_doors(app)
+        await self._p.store.write(*self._rows(app, spec, request, who, now))
+        await self._switch(app, old, request)
+        for function in app.functions.values():
+            self._warm_minimum(function)
+        return AppHandle(
+            id=app.id, name=app.name, version=version, url=f"{self._p.url()}/apps/{app.id}",
+            functions={n: handle(f) for n, f in app.functions.items()},
+        )  # fmt: skip
+
+    def _live_function(self, app: LiveApp, spec: FunctionSpec, before: LiveFunction | None) -> LiveFunction:
+        digest = function_digest(spec)
+        function = LiveFunction(id=before.id if before else new_id("fu"), app=app, spec=spec, digest=digest, version=app.version)
+        if before is not None and before.digest == digest:
+            function.pools, function.version = before.pools, before.version
+        return function
+
+    async def _open_doors(self, app: LiveApp) -> None:
+        known = {(e.app_id, e.function, e.method): e for e in await self._reads.endpoints()}
+        taken = {e.label for e in known.values()}
+        for function in app.functions.values():
+            for method, web in function.spec.endpoints().items():
+                row = known.get((app.id, function.name, method))
+                label = web.label or (row.label if row else _default_label(app, function.name, method))
+                if not _LABEL.fullmatch(label):
+                    raise InvalidError(f"label {label!r} is not a host name part: small letters, digits and dashes, at most 63")
+                if row is None and label in taken:
+                    label = self._free_label(app, label, web.label is not None)
+                port, url = await self._p.doors.open(function, method, label, row.port if row else None)
+                function.endpoints[method] = url
+                await self._p.store.write(
+                    writes.put_endpoints([EndpointRow(app.workspace, label, app.id, app.name, function.name, method, port, self._p.clock.now())])
+                )
+
+    def _free_label(self, app: LiveApp, label: str, asked_for: bool) -> str:
+        if asked_for and app.state is AppState.DEPLOYED:
+            raise ConflictError(f"label {label!r} belongs to another app; choose another, or stop and delete that one")
+        return f"{label[:50]}-{app.id[-8:]}"
+
+    def _rows(self, app: LiveApp, spec: AppSpec, request: AppRequest, who: str, now: float) -> list[Write]:
+        functions = [
+            FunctionRow(
+                f.id, app.workspace, app.id, app.name, f.name, f.spec.kind, f.digest, image_digest(f.spec.image), app.version, now, None,
+                msgspec.json.encode(f.spec),
+            )
+            for f in app.functions.values()
+        ]  # fmt: skip
+        sealed = replace(spec, functions=tuple(f.spec for f in app.functions.values()))
+        return [
+            writes.put_apps([AppRow(app.id, app.workspace, app.name, app.state, app.version, app.created, None, app.description, app.client, app.tags)]),
+            writes.put_app_versions([
+                AppVersionRow(app.id, app.version, now, request.tag, who or request.client, {f.name: f.id for f in app.functions.values()}, msgspec.json.encode(sealed))
+            ]),
+            *([writes.put_functions(functions)] if functions else []),
+        ]  # fmt: skip
+
+    # ---- switching versions
+
+    async def _switch(self, app: LiveApp, old: LiveApp | None, request: AppRequest) -> None:
+        """Let the new version take over: where the old one has live instances, only once the new one is ready."""
+        if old is None:
+            self._p.registry.add(app)
+            return
+        changed = [(f, old.functions[n]) for n, f in app.functions.items() if n in old.functions and f.pools is not old.functions[n].pools]
+        try:
+            if request.strategy == "rolling":
+                await asyncio.gather(*(self._warm(new, was) for new, was in changed))
+        except BaseException:
+            for new, _ in changed:
+                for pool in new.pools.values():
+                    self._p.fleet.close_pool(pool, grace_s=0.0, reason="its deployment failed")
+            await self._restore(old)
+            raise
+        self._p.registry.remove(old)
+        self._p.registry.add(app)
+        gone = [f for n, f in old.functions.items() if n not in app.functions]
+        for new, was in changed:
+            self._hand_over(new, was)
+        for function in gone:
+            for pool in function.pools.values():
+                self._close(pool, "its function is no longer in the app")
+
+    async def _restore(self, old: LiveApp) -> None:
+        row = await self._reads.app(old.workspace, old.id)
+        if row is not None:
+            await self._p.store.write(writes.set_app_version(old.id, old.version))
+            await self._open_doors(old)
+
+    async def _warm(self, new: LiveFunction, was: LiveFunction) -> None:
+        """Start one instance for every pool of the old version that has one, and wait until it is ready."""
+        for parameters, pool in was.pools.items():
+            if not any(i.ready for i in pool.live):
+                continue
+            fresh = self._p.fleet.pool(new, parameters)
+            self._p.fleet.start(fresh, 1)
+            while not any(i.ready for i in fresh.live):
+                if fresh.blocked:
+                    return  # no room beside the old one: it has to go first
+                if not fresh.live:
+                    raise StartError(
+                        f"the new version of {new.name!r} does not start, so version {was.version} stays: {self._last_reason(fresh)}; "
+                        f"`freehold app logs {new.app.name}` has its output"
+                    )
+                await asyncio.sleep(0.01)
+
+    def _last_reason(self, pool: Pool) -> str:
+        return pool.last_failure or "it ended"
+
+    def _hand_over(self, new: LiveFunction, was: LiveFunction) -> None:
+        for parameters, pool in was.pools.items():
+            waiting = [t for t in pool.queue if not t.state.final]
+            pool.queue.clear()
+            if waiting:
+                fresh = self._p.fleet.pool(new, parameters)
+                for task in waiting:
+                    task.call.pool = fresh
+                    fresh.add(task)
+            pool.heir = new
+            self._close(pool, f"version {new.version} took over")
+
+    def _close(self, pool: Pool, reason: str) -> None:
+        self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason)
+
+    def _warm_minimum(self, function: LiveFunction) -> None:
+        if function.spec.scaling.min_instances and not function.spec.parameters:
+            self._p.fleet.pool(function, b"").pump_soon()
+
+    # ---- stopping
+
+    async def stop(self, workspace: str, ref: str, reason: str = "the app was stopped") -> None:
+        """Stop an app: its calls are cancelled, its instances run their exit hooks and go."""
+        app = self._p.registry.apps.get(ref)
+        if app is None or app.workspace != workspace:
+            row = await self._row(workspace, ref)
+            if row.state is AppState.STOPPED:
+                return
+            app = self._p.registry.app(workspace, row.id)
+        if app.id in self._stopping:
+            return
+        self._stopping.add(app.id)
+        try:
+            await self._stop(app, reason)
+        finally:
+            self._stopping.discard(app.id)
+
+    async def _stop(self, app: LiveApp, reason: str) -> None:
+        self._p.registry.remove(app)
+        pools = [p for f in app.functions.values() for p in f.pools.values()]
+        for call in [c for c in self._p.dispatcher.calls.values() if c.app_id == app.id]:
+            self._p.dispatcher.cancel(call.id, reason=reason)
+        for pool in pools:
+            pool.fail_waiters(NotFoundError(f"app {app.name!r} was stopped"))
+            self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason)
+        for endpoint in await self._reads.endpoints():
+            if endpoint.app_id == app.id:
+                await self._p.doors.close(endpoint.label)
+                if app.state is not AppState.DEPLOYED:
+                    await self._p.store.write(writes.delete_endpoint(app.workspace, endpoint.label))
+        app.state = AppState.STOPPED
+        await self._p.store.write(writes.set_app_state(app.id, AppState.STOPPED, self._p.clock.now()))
+        for pool in pools:
+            for instance_id in list(pool.instances):
+                await self._p.fleet.wait_ended(instance_id)
+        await self._p.logs.drained(app.id)
+
+    async def reap(self) -> None:
+        """Stop ephemeral apps whose client is gone, and detached ones that have nothing left to do."""
+        now = self._p.clock.monotonic()
+        for app in list(self._p.registry.apps.values()):
+            if app.state is AppState.EPHEMERAL and app.client and now - app.client_seen > CLIENT_GRACE_S:
+                await self.stop(app.workspace, app.id, "its client is gone")
+            elif app.state is AppState.DETACHED:
+                busy = any(c.app_id == app.id for c in self._p.dispatcher.calls.values())
+                app.client_seen = now if busy else app.client_seen
+                if now - app.client_seen > CLIENT_GRACE_S:
+                    await self.stop(app.workspace, app.id, "its work is done")
+
+    # ---- after a restart
+
+    async def restore(self) -> None:
+        """Bring the apps back that ran when the server ended."""
+        for row in await self._reads.live_apps():
+            version = await self._reads.app_version(row.id, row.version)
+            if version is None:
+                log.error("app_version_missing", extra={"app": row.name, "version": row.version})
+                continue
+            spec = msgspec.json.decode(version.spec, type=AppSpec)
+            app = LiveApp(
+                id=row.id, name=row.name, workspace=row.workspace, state=row.state, version=row.version, created=row.created,
+                client=row.client, client_seen=self._p.clock.monotonic(), description=row.description, tags=row.tags,
+            )  # fmt: skip
+            for function in spec.functions:
+                live = self._live_function(app, function, None)
+                live.id = version.functions.get(function.name, live.id)
+                app.functions[function.name] = live
+            await self._open_doors(app)
+            self._p.registry.add(app)
+
+    def warm_minimums(self) -> None:
+        for function in self._p.registry.functions.values():
+            self._warm_minimum(function)
+
+    # ---- views
+
+    async def _deployed(self, workspace: str, name: str) -> AppRow | None:
+        """The row of the deployed app of this name, running or stopped; runs of a program have a client, deployments none."""
+        rows = [r for r in await self._reads.apps(workspace) if r.name == name and not r.client]
+        return max(rows, key=lambda r: (r.state is AppState.DEPLOYED, r.created), default=None)
+
+    async def _row(self, workspace: str, ref: str) -> AppRow:
+        row = await self._reads.app(workspace, ref)
+        if row is None:
+            raise NotFoundError(f"no app {ref!r}; `freehold app list` shows what there is")
+        return row
+
+    async def _view(self, row: AppRow, *, functions: bool) -> AppView:
+        live = self._p.registry.apps.get(row.id)
+        views = tuple(self.function_view(f) for f in live.functions.values()) if live else ()
+        return AppView(
+            id=row.id, name=row.name, state=row.state, version=row.version, created=row.created, stopped=row.stopped,
+            description=row.description, instances=sum(v.instances for v in views), functions=views, tags=row.tags,
+        )  # fmt: skip
+
+    def function_view(self, function: LiveFunction) -> FunctionView:
+        spec, pools = function.spec, list(function.pools.values())
+        return FunctionView(
+            id=function.id, app_id=function.app.id, app=function.app.name, name=function.name, kind=spec.kind, digest=function.digest,
+            endpoints=function.endpoints, image=image_digest(spec.image), cpu=cpu_of(spec.resources), memory_mib=memory_of(spec.resources),
+            gpu=spec.resources.gpu, timeout_s=spec.timeout_s, min_instances=spec.scaling.min_instances,
+            max_instances=spec.scaling.max_instances, instances=sum(len(p.live) for p in pools), backlog=sum(p.backlog for p in pools),
+            running=sum(p.running for p in pools), doc=spec.doc,
+        )  # fmt: skip
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidError(f"name {name!r} is not allowed: letters, digits, dots, dashes and underscores, at most 64, a letter or digit first")
+
+
+def _default_label(app: LiveApp, function: str, method: str) -> str:
+    dev = "" if app.state is AppState.DEPLOYED else "-dev"
+    text = "-".join(filter(None, (app.name, function, method))).lower()
+    return re.sub(r"[^a-z0-9]+", "-", text).strip("-")[: 63 - len(dev)].strip("-") + dev

@@ -1,0 +1,154 @@
+"""Everything that an instance needs before it starts: image, unpacked files, volumes, secrets, environment."""
+
+import asyncio
+import os
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from freehold.core.errors import DataLossError
+from freehold.core.home import Home
+from freehold.core.specs import FunctionSpec, SecretRef, VolumeMount
+from freehold.launchers.contract import StartRequest
+from freehold.protocol.schemas import FunctionHandle
+from freehold.server.dispatch.instance import Instance
+from freehold.server.dispatch.registry import LiveFunction, Registry
+from freehold.server.services.images import Images
+
+
+class Blobs(Protocol):
+    def path(self, digest: str) -> Path: ...
+
+
+class Volumes(Protocol):
+    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path: ...
+
+
+class Secrets(Protocol):
+    async def values(self, workspace: str, ref: str) -> dict[str, str]: ...
+
+
+class Preparer:
+    """Turns a spec into a `StartRequest`."""
+
+    def __init__(
+        self, *, home: Home, images: Images, blobs: Blobs, volumes: Volumes, secrets: Secrets, registry: Registry, lease_s: float
+    ) -> None:  # fmt: skip
+        self._home, self._images, self._blobs, self._volumes, self._secrets = home, images, blobs, volumes, secrets
+        self._registry, self._lease_s = registry, lease_s
+        self._unpacking: dict[str, asyncio.Task[Path]] = {}
+
+    async def prepare(self, instance: Instance) -> StartRequest:
+        pool = instance.pool
+        spec: FunctionSpec = pool.spec
+        image = await self._images.path(spec.image)
+        mounts = [(await self.unpacked(m.digest), m.remote_path) for m in spec.mounts]
+        volumes = [await self._volume(pool.workspace, v) for v in spec.volumes]
+        folder = self._home.instances / instance.id
+        folder.mkdir(parents=True, exist_ok=True)
+        return StartRequest(
+            instance=instance.id,
+            token=instance.token,
+            pool=pool.key,
+            app_id=pool.app_id,
+            app=pool.app_name,
+            function_id=pool.function_id,
+            spec=spec,
+            parameters=pool.parameters,
+            image=image,
+            mounts=tuple(mounts),
+            volumes=tuple(volumes),
+            env=await self._env(instance),
+            output=folder / "output",
+            lease_s=self._lease_s,
+            link=self._home.link_socket,
+            api=self._home.api_socket,
+            arena=self._home.arena,
+            devices=tuple(d.id for d in instance.devices),
+            cpu=spec.resources.cpu or 0.125,
+            cpu_limit=spec.resources.cpu_limit,
+            memory_limit_mib=spec.resources.memory_limit_mib,
+        )
+
+    async def unpacked(self, digest: str) -> Path:
+        """The folder of a tar of local files; unpacked once, whole or not at all."""
+        target = self._home.mounts / digest
+        if target.exists():
+            return target
+        task = self._unpacking.get(digest)
+        if task is None:
+            task = self._unpacking[digest] = asyncio.create_task(asyncio.to_thread(_unpack, self._blobs.path(digest), target))
+            task.add_done_callback(lambda _: self._unpacking.pop(digest, None))
+        return await asyncio.shield(task)
+
+    async def _volume(self, workspace: str, mount: VolumeMount) -> tuple[Path, str, bool]:
+        path = await self._volumes.host_path(workspace, mount.name, create=mount.create_if_missing or mount.ephemeral)
+        return path, mount.path, mount.read_only
+
+    async def _env(self, instance: Instance) -> dict[str, str]:
+        pool = instance.pool
+        env: dict[str, str] = {}
+        for ref in pool.spec.secrets:
+            env |= await self._secrets.values(pool.workspace, _secret(ref))
+        env |= pool.spec.env
+        app = self._registry.apps.get(pool.app_id)
+        handles = {f.name: handle(f) for f in app.functions.values()} if app else {}
+        threads = str(max(1, round(pool.spec.resources.cpu or os.cpu_count() or 1)))
+        real = [str(d.index) for d in instance.devices if not d.simulated]
+        return env | {
+            "FREEHOLD_LINK": f"unix:{self._home.link_socket}",
+            "FREEHOLD_API": f"unix:{self._home.api_socket}",
+            "FREEHOLD_TOKEN": instance.token,
+            "FREEHOLD_INSTANCE_ID": instance.id,
+            "FREEHOLD_APP_ID": pool.app_id,
+            "FREEHOLD_APP_NAME": pool.app_name,
+            "FREEHOLD_FUNCTION": pool.function_name,
+            "FREEHOLD_FUNCTIONS": msgspec.json.encode(handles).decode(),
+            "FREEHOLD_REMOTE": "1",
+            "FREEHOLD_DEVICES_GIVEN": ",".join(f"{d.type}:{d.id}" for d in instance.devices),
+            "CUDA_VISIBLE_DEVICES": ",".join(real),
+            "OMP_NUM_THREADS": env.get("OMP_NUM_THREADS", threads),
+            "MKL_NUM_THREADS": env.get("MKL_NUM_THREADS", threads),
+            "OPENBLAS_NUM_THREADS": env.get("OPENBLAS_NUM_THREADS", threads),
+            "MODAL_TASK_ID": instance.id,
+            "MODAL_IS_REMOTE": "1",
+            "MODAL_ENVIRONMENT": "main",
+        }
+
+
+def handle(function: LiveFunction) -> FunctionHandle:
+    """A function as clients address it."""
+    spec = function.spec
+    return FunctionHandle(
+        id=function.id,
+        name=function.name,
+        endpoints=function.endpoints,
+        is_generator=spec.is_generator,
+        methods=tuple(m.name for m in spec.methods),
+    )
+
+
+def _secret(ref: SecretRef) -> str:
+    return ref.sealed or ref.name or ""
+
+
+def _unpack(tar: Path, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpack-"))
+    try:
+        with tarfile.open(tar) as archive:
+            archive.extractall(scratch, filter="data")
+        scratch.chmod(0o755)
+        scratch.rename(target)
+    except (tarfile.TarError, EOFError) as error:
+        raise DataLossError(f"the files of digest {target.name[:12]} cannot be unpacked: {error}") from error
+    except OSError:
+        if not target.exists():
+            raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from pprint import pformat
 from typing import Any
 
 from sqlalchemy import ClauseElement
@@ -16,7 +15,7 @@ HEAD_REVISION = "0001"
 
 _HEADER = '''"""SQL text for SQLite, written by `python -m freehold.server.store.compile`. Do not edit."""
 
-# ruff: noqa
+# ruff: noqa: Q000
 # fmt: off
 
 from typing import NamedTuple
@@ -83,9 +82,9 @@ def _query_text(query: statements.Query) -> str:
 def render() -> str:
     writes = "".join(f"    {n!r}: {_write_text(w)},\n" for n, w in statements.writes().items())
     queries = "".join(f"    {n!r}: {_query_text(q)},\n" for n, q in statements.queries().items())
-    ddl = pformat(tuple(schema_text()), width=120)
+    ddl = "".join(f"    {line!r},\n" for line in schema_text())
     return (
-        f"{_HEADER}HEAD = {HEAD_REVISION!r}\n\nSCHEMA: tuple[str, ...] = {ddl}\n\n"
+        f"{_HEADER}HEAD = {HEAD_REVISION!r}\n\nSCHEMA: tuple[str, ...] = (\n{ddl})\n\n"
         f"WRITES: dict[str, WriteText] = {{\n{writes}}}\n\nQUERIES: dict[str, QueryText] = {{\n{queries}}}\n"
     )
 

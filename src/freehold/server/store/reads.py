@@ -24,9 +24,14 @@ class Reads:
     # ---- calls
 
     async def calls(self, workspace: str, which: r.CallFilter = r.CallFilter()) -> list[r.CallRow]:  # noqa: B008 (frozen)
-        where = ["function_like" if n == "function" else n for n in _given(which, "app", "function", "kind", "parent", "since", "before")]
+        where = [
+            "function_like" if n == "function" else n
+            for n in _given(which, "app", "function", "kind", "parent", "since", "before")
+        ]
         if which.state is not None:
-            where.append("unfinished" if not which.state.final else "unsuccessful" if which.state != CallState.SUCCEEDED else "")
+            where.append(
+                "unfinished" if not which.state.final else "unsuccessful" if which.state != CallState.SUCCEEDED else ""
+            )
             where.append("state")
         return [_call(row) for row in await self._list("calls", workspace, which, where)]
 
@@ -153,7 +158,7 @@ class Reads:
     async def _list(
         self, query: str, workspace: str, which: r.CallFilter | r.InstanceFilter | r.EventFilter, where: Sequence[str]
     ) -> list[tuple[Any, ...]]:
-        params = asdict(which) | {"workspace": workspace, "limit": max(0, min(which.limit, _MAX_LIMIT))}
+        params: dict[str, Any] = asdict(which) | {"workspace": workspace, "limit": max(0, min(which.limit, _MAX_LIMIT))}
         if is_id(params.get("app") or "", "ap"):  # found by its name, which has an index
             app = await self.app(workspace, params["app"])
             params |= {"app_id": params["app"], "app": app.name if app else ""}

@@ -1,10 +1,12 @@
 """The one schema, for every store. Payload columns stand last, so that a listing never reads their pages."""
 
+from typing import cast
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-Real = sa.Double().with_variant(sa.REAL(), "sqlite")
+Real = cast("sa.types.TypeEngine[float]", sa.Double().with_variant(sa.REAL(), "sqlite"))
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 UNFINISHED = ("pending", "running")
 UNSUCCESSFUL = ("failed", "timed_out", "cancelled")
@@ -26,13 +28,24 @@ def _bytes(name: str, *, null: bool = False) -> "sa.Column[bytes]":
     return sa.Column(name, sa.LargeBinary(), nullable=null)
 
 
-def _table(name: str, key: tuple[str, ...], *columns: "sa.Column[object] | sa.Column[str] | sa.Column[float] | sa.Column[int] | sa.Column[bytes]") -> sa.Table:
+def _table(
+    name: str,
+    key: tuple[str, ...],
+    *columns: "sa.Column[object] | sa.Column[str] | sa.Column[float] | sa.Column[int] | sa.Column[bytes]",
+) -> sa.Table:
     return sa.Table(
-        name, metadata, *columns, sa.PrimaryKeyConstraint(*key, name=f"pk_{name}"), sqlite_with_rowid=False, sqlite_strict=True
+        name,
+        metadata,
+        *columns,
+        sa.PrimaryKeyConstraint(*key, name=f"pk_{name}"),
+        sqlite_with_rowid=False,
+        sqlite_strict=True,
     )
 
 
-def _index(name: str, *columns: "sa.Column[object]", unique: bool = False, where: "sa.ColumnElement[bool] | None" = None) -> sa.Index:
+def _index(
+    name: str, *columns: "sa.Column[object]", unique: bool = False, where: "sa.ColumnElement[bool] | None" = None
+) -> sa.Index:
     return sa.Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
@@ -46,7 +59,13 @@ apps = _table(
     _real("stopped"), _text("description", null=True), _text("client"), _text("tags"),
 )  # fmt: skip
 _index("ix_apps_name", apps.c.workspace, apps.c.name)
-_index("ux_apps_deployed", apps.c.workspace, apps.c.name, unique=True, where=apps.c.state == sa.literal_column("'deployed'"))
+_index(
+    "ux_apps_deployed",
+    apps.c.workspace,
+    apps.c.name,
+    unique=True,
+    where=apps.c.state == sa.literal_column("'deployed'"),
+)
 
 app_versions = _table(
     "app_versions", ("app_id", "version"), _text("app_id"), _number("version"), _real("created", null=False), _text("tag", null=True),
@@ -73,7 +92,9 @@ calls = _table(
 )  # fmt: skip
 _index("ix_calls_app", calls.c.workspace, calls.c.app, calls.c.id, calls.c.function)
 _index("ix_calls_unfinished", calls.c.id, where=calls.c.state.in_([sa.literal_column(f"'{s}'") for s in UNFINISHED]))
-_index("ix_calls_unsuccessful", calls.c.id, where=calls.c.state.in_([sa.literal_column(f"'{s}'") for s in UNSUCCESSFUL]))
+_index(
+    "ix_calls_unsuccessful", calls.c.id, where=calls.c.state.in_([sa.literal_column(f"'{s}'") for s in UNSUCCESSFUL])
+)
 _index("ix_calls_parent", calls.c.parent, calls.c.id, where=calls.c.parent.is_not(None))
 _index("ux_calls_key", calls.c.workspace, calls.c.function_id, calls.c.key, unique=True, where=calls.c.key.is_not(None))
 
@@ -99,7 +120,14 @@ _index("ix_instances_app", instances.c.workspace, instances.c.app, instances.c.i
 _index("ix_instances_live", instances.c.id, where=instances.c.ended.is_(None))
 
 events = _table(
-    "events", ("id",), _text("id"), _text("workspace"), _real("at", null=False), _text("kind"), _text("subject"), _text("detail")
+    "events",
+    ("id",),
+    _text("id"),
+    _text("workspace"),
+    _real("at", null=False),
+    _text("kind"),
+    _text("subject"),
+    _text("detail"),
 )
 _index("ix_events_subject", events.c.subject, events.c.id)
 
@@ -111,7 +139,13 @@ _index("ux_secrets_name", secrets.c.workspace, secrets.c.name, unique=True, wher
 _index("ux_secrets_digest", secrets.c.workspace, secrets.c.digest, unique=True, where=secrets.c.name.is_(None))
 
 volumes = _table(
-    "volumes", ("id",), _text("id"), _text("workspace"), _text("name"), _real("created", null=False), _number("ephemeral")
+    "volumes",
+    ("id",),
+    _text("id"),
+    _text("workspace"),
+    _text("name"),
+    _real("created", null=False),
+    _number("ephemeral"),
 )
 _index("ux_volumes_name", volumes.c.workspace, volumes.c.name, unique=True)
 

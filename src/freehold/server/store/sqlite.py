@@ -114,7 +114,7 @@ class SqliteStore:
         for unit, error in outcomes:
             try:
                 unit.done(error)
-            except Exception:
+            except Exception:  # noqa: BLE001 (the edge of the loop)
                 _log.exception("write_callback_failed")
 
 
@@ -138,7 +138,9 @@ class _Writer(threading.Thread):
             units, closing = self._next_group()
             if units:
                 self._answer(self._commit(units))
-            if self._logged_bytes > _CHECKPOINT_BYTES and self._queue.empty() or self._logged_bytes > 4 * _CHECKPOINT_BYTES:
+            if (
+                self._logged_bytes > _CHECKPOINT_BYTES and self._queue.empty()
+            ) or self._logged_bytes > 4 * _CHECKPOINT_BYTES:
                 self._checkpoint("PASSIVE")
         self._checkpoint("TRUNCATE")
         self._disconnect()
@@ -164,7 +166,7 @@ class _Writer(threading.Thread):
     def _commit(self, units: Sequence[_Unit]) -> list[tuple[_Unit, Exception | None]]:
         try:
             self._transact(units)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (the edge of the writer's loop)
             if not of_the_store(error):
                 return self._commit_apart(units) if len(units) > 1 else [(units[0], translate(error, self._path))]
             return self._fail(units, error)
@@ -173,12 +175,10 @@ class _Writer(threading.Thread):
 
     def _commit_apart(self, units: Sequence[_Unit]) -> list[tuple[_Unit, Exception | None]]:
         """One of these is at fault: give each a savepoint, so that the others commit."""
-        outcomes: list[tuple[_Unit, Exception | None]] = []
         try:
             with self._transaction() as db:
-                for unit in units:
-                    outcomes.append((unit, self._apply_apart(db, unit)))
-        except Exception as error:
+                outcomes = [(unit, self._apply_apart(db, unit)) for unit in units]
+        except Exception as error:  # noqa: BLE001 (as above)
             return self._fail(units, error)
         self._committed()
         return outcomes

@@ -26,7 +26,9 @@ def translate(error: Exception, path: Path) -> errors.Error:
         return error
     code, said = primary_code(error), f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
     if code == _FULL:
-        return errors.ResourceExhaustedError(f"the disk that holds {path} is full; free some space, then try again: {said}")
+        return errors.ResourceExhaustedError(
+            f"the disk that holds {path} is full; free some space, then try again: {said}"
+        )
     if code in (_IOERR, _READONLY, _CANTOPEN) or isinstance(error, OSError):
         return errors.DataLossError(f"{path} cannot be written; check the disk and its permissions: {said}")
     if code in _DAMAGED:

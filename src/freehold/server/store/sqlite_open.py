@@ -36,7 +36,9 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, nor checkpoint."""
-    db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    db = sqlite3.connect(
+        f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=5.0
+    )
     db.execute("PRAGMA query_only=ON")
     db.execute("PRAGMA cache_size=-4096")
     return db
@@ -64,11 +66,13 @@ def open_database(path: Path, mark: Mark) -> tuple[sqlite3.Connection, int]:
 
 def _warn_of_old_sqlite() -> None:
     if sqlite3.sqlite_version_info < SAFE_VERSION:
-        _log.debug("old_sqlite", extra={"version": sqlite3.sqlite_version, "safe_from": ".".join(map(str, SAFE_VERSION))})
+        _log.debug(
+            "old_sqlite", extra={"version": sqlite3.sqlite_version, "safe_from": ".".join(map(str, SAFE_VERSION))}
+        )
 
 
 def sqlite_guard() -> str:
-    """ "ok", or why this SQLite is not what it should be, and the fix."""
+    """Return "ok", or why this SQLite is not what it should be, and the fix."""
     if sqlite3.sqlite_version_info >= SAFE_VERSION:
         return "ok"
     return f"SQLite {sqlite3.sqlite_version} is older than 3.51.3; safe with one writing process: never open the database with another program"
@@ -83,7 +87,9 @@ def _refuse_missing(path: Path, mark: Mark) -> None:
 
 def _check_pages(db: sqlite3.Connection, path: Path) -> None:
     if path.stat().st_size > CHECK_AT_OPEN_MAX_BYTES:
-        _log.info("database_not_checked", extra={"bytes": path.stat().st_size, "fix": "freehold doctor checks it whole"})
+        _log.info(
+            "database_not_checked", extra={"bytes": path.stat().st_size, "fix": "freehold doctor checks it whole"}
+        )
         return
     found = [row[0] for row in db.execute("PRAGMA quick_check(5)")]
     if found != ["ok"]:
@@ -113,7 +119,9 @@ def _revision(db: sqlite3.Connection) -> str | None:
 def _create(db: sqlite3.Connection) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
-        db.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))")
+        db.execute(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
         db.execute("INSERT INTO alembic_version VALUES (?)", (HEAD,))
         for statement in SCHEMA:
             db.execute(statement)
@@ -127,12 +135,15 @@ def _create(db: sqlite3.Connection) -> None:
 def first_rows(db: sqlite3.Connection) -> None:
     """What every database holds from the start."""
     db.execute("INSERT INTO commits VALUES (1, ?, 0)", (uuid.uuid4().hex[:12],))
-    db.execute("INSERT INTO workspaces VALUES ('main', unixepoch('subsec'))" if sqlite3.sqlite_version_info >= (3, 42) else
-               "INSERT INTO workspaces VALUES ('main', (julianday('now') - 2440587.5) * 86400.0)")
+    db.execute(
+        "INSERT INTO workspaces VALUES ('main', unixepoch('subsec'))"
+        if sqlite3.sqlite_version_info >= (3, 42)
+        else "INSERT INTO workspaces VALUES ('main', (julianday('now') - 2440587.5) * 86400.0)"
+    )
 
 
 def _migrate(path: Path, revision: str) -> None:
-    from freehold.server.store import migrations  # noqa: PLC0415 (Alembic costs 0.7 s; seldom due)
+    from freehold.server.store import migrations
 
     if revision not in migrations.revisions():
         msg = f"the database is of a newer Freehold (schema {revision}, this one knows up to {HEAD}); upgrade Freehold"

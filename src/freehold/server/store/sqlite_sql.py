@@ -1,6 +1,6 @@
 """SQL text for SQLite, written by `python -m freehold.server.store.compile`. Do not edit."""
 
-# ruff: noqa
+# ruff: noqa: Q000
 # fmt: off
 
 from typing import NamedTuple
@@ -26,63 +26,37 @@ class QueryText(NamedTuple):
 
 HEAD = '0001'
 
-SCHEMA: tuple[str, ...] = ('CREATE TABLE app_versions ( app_id TEXT NOT NULL, version INTEGER NOT NULL, created REAL NOT NULL, tag TEXT, client '
- 'TEXT NOT NULL, functions TEXT NOT NULL, spec BLOB NOT NULL, CONSTRAINT pk_app_versions PRIMARY KEY (app_id, version) '
- ') WITHOUT ROWID, STRICT',
- 'CREATE TABLE apps ( id TEXT NOT NULL, workspace TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, version '
- 'INTEGER NOT NULL, created REAL NOT NULL, stopped REAL, description TEXT, client TEXT NOT NULL, tags TEXT NOT NULL, '
- 'CONSTRAINT pk_apps PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE attempts ( call_id TEXT NOT NULL, idx INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, '
- 'instance TEXT, started REAL, ended REAL, error TEXT, CONSTRAINT pk_attempts PRIMARY KEY (call_id, idx, attempt) ) '
- 'WITHOUT ROWID, STRICT',
- 'CREATE TABLE calls ( id TEXT NOT NULL, workspace TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, function_id '
- 'TEXT NOT NULL, function TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, started REAL, '
- 'ended REAL, inputs INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL, parent TEXT, error TEXT, '
- 'version INTEGER NOT NULL, "key" TEXT, parameters BLOB NOT NULL, options BLOB NOT NULL, more INTEGER NOT NULL, '
- 'CONSTRAINT pk_calls PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE commits ( id INTEGER NOT NULL, "database" TEXT NOT NULL, sequence INTEGER NOT NULL, CONSTRAINT '
- 'pk_commits PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE endpoints ( workspace TEXT NOT NULL, label TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, '
- 'function TEXT NOT NULL, method TEXT NOT NULL, port INTEGER NOT NULL, created REAL NOT NULL, CONSTRAINT pk_endpoints '
- 'PRIMARY KEY (workspace, label) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE events ( id TEXT NOT NULL, workspace TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, subject TEXT '
- 'NOT NULL, detail TEXT NOT NULL, CONSTRAINT pk_events PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE functions ( id TEXT NOT NULL, workspace TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, name '
- 'TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL, image TEXT NOT NULL, version INTEGER NOT NULL, created REAL '
- 'NOT NULL, ended REAL, spec BLOB NOT NULL, CONSTRAINT pk_functions PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE images ( digest TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, build_s REAL, error TEXT, '
- 'spec BLOB NOT NULL, CONSTRAINT pk_images PRIMARY KEY (digest) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE inputs ( call_id TEXT NOT NULL, idx INTEGER NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, '
- 'method TEXT NOT NULL, created REAL NOT NULL, started REAL, ended REAL, instance TEXT, args_bytes INTEGER NOT NULL, '
- 'result_bytes INTEGER, error TEXT, traceback TEXT, args BLOB, result BLOB, args_crc INTEGER, result_crc INTEGER, '
- 'CONSTRAINT pk_inputs PRIMARY KEY (call_id, idx) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE instances ( id TEXT NOT NULL, workspace TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, '
- 'function_id TEXT NOT NULL, function TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT '
- 'NULL, ready REAL, ended REAL, reason TEXT, pid INTEGER, slots INTEGER NOT NULL, devices TEXT NOT NULL, phases TEXT '
- 'NOT NULL, cpu REAL NOT NULL, memory_mib INTEGER NOT NULL, simulated INTEGER NOT NULL, pool TEXT NOT NULL, CONSTRAINT '
- 'pk_instances PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE secrets ( id TEXT NOT NULL, workspace TEXT NOT NULL, name TEXT, digest TEXT NOT NULL, keys TEXT NOT '
- 'NULL, created REAL NOT NULL, updated REAL NOT NULL, sealed BLOB NOT NULL, CONSTRAINT pk_secrets PRIMARY KEY (id) ) '
- 'WITHOUT ROWID, STRICT',
- 'CREATE TABLE volumes ( id TEXT NOT NULL, workspace TEXT NOT NULL, name TEXT NOT NULL, created REAL NOT NULL, '
- 'ephemeral INTEGER NOT NULL, CONSTRAINT pk_volumes PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
- 'CREATE TABLE workspaces ( name TEXT NOT NULL, created REAL NOT NULL, CONSTRAINT pk_workspaces PRIMARY KEY (name) ) '
- 'WITHOUT ROWID, STRICT',
- 'CREATE INDEX ix_apps_name ON apps (workspace, name)',
- 'CREATE INDEX ix_calls_app ON calls (workspace, app, id, function)',
- 'CREATE INDEX ix_calls_parent ON calls (parent, id) WHERE parent IS NOT NULL',
- "CREATE INDEX ix_calls_unfinished ON calls (id) WHERE state IN ('pending', 'running')",
- "CREATE INDEX ix_calls_unsuccessful ON calls (id) WHERE state IN ('failed', 'timed_out', 'cancelled')",
- 'CREATE INDEX ix_events_subject ON events (subject, id)',
- 'CREATE INDEX ix_functions_app ON functions (app_id, name)',
- 'CREATE INDEX ix_instances_app ON instances (workspace, app, id)',
- 'CREATE INDEX ix_instances_live ON instances (id) WHERE ended IS NULL',
- "CREATE UNIQUE INDEX ux_apps_deployed ON apps (workspace, name) WHERE state = 'deployed'",
- 'CREATE UNIQUE INDEX ux_calls_key ON calls (workspace, function_id, "key") WHERE "key" IS NOT NULL',
- 'CREATE UNIQUE INDEX ux_endpoints_port ON endpoints (port)',
- 'CREATE UNIQUE INDEX ux_secrets_digest ON secrets (workspace, digest) WHERE name IS NULL',
- 'CREATE UNIQUE INDEX ux_secrets_name ON secrets (workspace, name) WHERE name IS NOT NULL',
- 'CREATE UNIQUE INDEX ux_volumes_name ON volumes (workspace, name)')
+SCHEMA: tuple[str, ...] = (
+    'CREATE TABLE app_versions ( app_id TEXT NOT NULL, version INTEGER NOT NULL, created REAL NOT NULL, tag TEXT, client TEXT NOT NULL, functions TEXT NOT NULL, spec BLOB NOT NULL, CONSTRAINT pk_app_versions PRIMARY KEY (app_id, version) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE apps ( id TEXT NOT NULL, workspace TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, version INTEGER NOT NULL, created REAL NOT NULL, stopped REAL, description TEXT, client TEXT NOT NULL, tags TEXT NOT NULL, CONSTRAINT pk_apps PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE attempts ( call_id TEXT NOT NULL, idx INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, instance TEXT, started REAL, ended REAL, error TEXT, CONSTRAINT pk_attempts PRIMARY KEY (call_id, idx, attempt) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE calls ( id TEXT NOT NULL, workspace TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, function_id TEXT NOT NULL, function TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, started REAL, ended REAL, inputs INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL, parent TEXT, error TEXT, version INTEGER NOT NULL, "key" TEXT, parameters BLOB NOT NULL, options BLOB NOT NULL, more INTEGER NOT NULL, CONSTRAINT pk_calls PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE commits ( id INTEGER NOT NULL, "database" TEXT NOT NULL, sequence INTEGER NOT NULL, CONSTRAINT pk_commits PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE endpoints ( workspace TEXT NOT NULL, label TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, function TEXT NOT NULL, method TEXT NOT NULL, port INTEGER NOT NULL, created REAL NOT NULL, CONSTRAINT pk_endpoints PRIMARY KEY (workspace, label) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE events ( id TEXT NOT NULL, workspace TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL, CONSTRAINT pk_events PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE functions ( id TEXT NOT NULL, workspace TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL, image TEXT NOT NULL, version INTEGER NOT NULL, created REAL NOT NULL, ended REAL, spec BLOB NOT NULL, CONSTRAINT pk_functions PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE images ( digest TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, build_s REAL, error TEXT, spec BLOB NOT NULL, CONSTRAINT pk_images PRIMARY KEY (digest) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE inputs ( call_id TEXT NOT NULL, idx INTEGER NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, method TEXT NOT NULL, created REAL NOT NULL, started REAL, ended REAL, instance TEXT, args_bytes INTEGER NOT NULL, result_bytes INTEGER, error TEXT, traceback TEXT, args BLOB, result BLOB, args_crc INTEGER, result_crc INTEGER, CONSTRAINT pk_inputs PRIMARY KEY (call_id, idx) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE instances ( id TEXT NOT NULL, workspace TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, function_id TEXT NOT NULL, function TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, ready REAL, ended REAL, reason TEXT, pid INTEGER, slots INTEGER NOT NULL, devices TEXT NOT NULL, phases TEXT NOT NULL, cpu REAL NOT NULL, memory_mib INTEGER NOT NULL, simulated INTEGER NOT NULL, pool TEXT NOT NULL, CONSTRAINT pk_instances PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE secrets ( id TEXT NOT NULL, workspace TEXT NOT NULL, name TEXT, digest TEXT NOT NULL, keys TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL, sealed BLOB NOT NULL, CONSTRAINT pk_secrets PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE volumes ( id TEXT NOT NULL, workspace TEXT NOT NULL, name TEXT NOT NULL, created REAL NOT NULL, ephemeral INTEGER NOT NULL, CONSTRAINT pk_volumes PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE workspaces ( name TEXT NOT NULL, created REAL NOT NULL, CONSTRAINT pk_workspaces PRIMARY KEY (name) ) WITHOUT ROWID, STRICT',
+    'CREATE INDEX ix_apps_name ON apps (workspace, name)',
+    'CREATE INDEX ix_calls_app ON calls (workspace, app, id, function)',
+    'CREATE INDEX ix_calls_parent ON calls (parent, id) WHERE parent IS NOT NULL',
+    "CREATE INDEX ix_calls_unfinished ON calls (id) WHERE state IN ('pending', 'running')",
+    "CREATE INDEX ix_calls_unsuccessful ON calls (id) WHERE state IN ('failed', 'timed_out', 'cancelled')",
+    'CREATE INDEX ix_events_subject ON events (subject, id)',
+    'CREATE INDEX ix_functions_app ON functions (app_id, name)',
+    'CREATE INDEX ix_instances_app ON instances (workspace, app, id)',
+    'CREATE INDEX ix_instances_live ON instances (id) WHERE ended IS NULL',
+    "CREATE UNIQUE INDEX ux_apps_deployed ON apps (workspace, name) WHERE state = 'deployed'",
+    'CREATE UNIQUE INDEX ux_calls_key ON calls (workspace, function_id, "key") WHERE "key" IS NOT NULL',
+    'CREATE UNIQUE INDEX ux_endpoints_port ON endpoints (port)',
+    'CREATE UNIQUE INDEX ux_secrets_digest ON secrets (workspace, digest) WHERE name IS NULL',
+    'CREATE UNIQUE INDEX ux_secrets_name ON secrets (workspace, name) WHERE name IS NOT NULL',
+    'CREATE UNIQUE INDEX ux_volumes_name ON volumes (workspace, name)',
+)
 
 WRITES: dict[str, WriteText] = {
     'put_calls': WriteText(table='calls', head='INSERT INTO calls (id, workspace, app_id, app, function_id, function, kind, state, created, started, ended, inputs, succeeded, failed, parent, error, version, "key", parameters, options, more) VALUES ', row='(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', tail=" ON CONFLICT (id) DO UPDATE SET state = excluded.state, started = excluded.started, ended = excluded.ended, inputs = excluded.inputs, succeeded = excluded.succeeded, failed = excluded.failed, error = excluded.error, more = excluded.more WHERE calls.state IN ('pending', 'running')"),

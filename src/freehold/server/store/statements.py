@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-from freehold.server.store import rows, schema as s
+from freehold.server.store import rows
+from freehold.server.store import schema as s
 
 Clause = sa.ColumnElement[bool]
 
@@ -76,7 +77,7 @@ def _inputs(clause: sa.UpdateBase) -> WriteStatement:
 
 def _prune(table: sa.Table) -> WriteStatement:
     column = table.c.get("call_id", table.c.get("id"))
-    assert column is not None  # noqa: S101 (of our own tables)
+    assert column is not None
     final = sa.select(s.calls.c.id).where(s.calls.c.id < _p("before"), s.calls.c.state.not_in(_literals(s.UNFINISHED)))
     return WriteStatement(clause=sa.delete(table).where(column.in_(final)), table=table.name, fields=("before",))
 
@@ -104,7 +105,9 @@ def _instance_writes() -> dict[str, WriteStatement]:
     end = sa.update(i).where(i.c.ended.is_(None)).values(state=_p("state"), ended=_p("ended"), reason=_p("reason"))
     old = sa.delete(i).where(i.c.id < _p("before"), i.c.ended.is_not(None))
     return {
-        "put_instances": _full(_put(i, *progress, only_if=i.c.state != sa.literal_column("'offline'")), i, rows.InstanceRow),
+        "put_instances": _full(
+            _put(i, *progress, only_if=i.c.state != sa.literal_column("'offline'")), i, rows.InstanceRow
+        ),
         "end_instances": WriteStatement(clause=end, table="instances", fields=("state", "ended", "reason")),
         "prune_instances": WriteStatement(clause=old, table="instances", fields=("before",)),
     }
@@ -120,7 +123,9 @@ def _app_writes() -> dict[str, WriteStatement]:
         "put_apps": _full(_put(a, *app), a, rows.AppRow),
         "set_app_state": WriteStatement(clause=state, table="apps", fields=("app_id", "new_state", "stopped")),
         "set_app_version": WriteStatement(clause=version, table="apps", fields=("app_id", "version")),
-        "put_app_versions": _full(_put(s.app_versions, "tag", "client", "functions", "spec"), s.app_versions, rows.AppVersionRow),
+        "put_app_versions": _full(
+            _put(s.app_versions, "tag", "client", "functions", "spec"), s.app_versions, rows.AppVersionRow
+        ),
         "put_functions": _full(_put(s.functions, "version", "image", "ended", "spec"), s.functions, rows.FunctionRow),
         "put_endpoints": _full(_put(e, "app_id", "app", "function", "method", "port"), e, rows.EndpointRow),
         "delete_endpoints": WriteStatement(clause=gone, table="endpoints", fields=("workspace", "label")),
@@ -191,9 +196,12 @@ def _call_queries() -> dict[str, Query]:
             },
             tail="ORDER BY calls.id DESC LIMIT :limit",
         ),
-        "inputs": Query(clause=_columns(s.inputs, "args", "result", "args_crc", "result_crc").where(*of_call), tail=page),
+        "inputs": Query(
+            clause=_columns(s.inputs, "args", "result", "args_crc", "result_crc").where(*of_call), tail=page
+        ),
         "outcomes": Query(
-            clause=_columns(s.inputs, "args", "args_crc").where(*of_call, i.state.not_in(_literals(s.UNFINISHED))), tail=page
+            clause=_columns(s.inputs, "args", "args_crc").where(*of_call, i.state.not_in(_literals(s.UNFINISHED))),
+            tail=page,
         ),
         "input": Query(clause=sa.select(s.inputs).where(i.call_id == _p("call_id"), i.idx == _p("idx"))),
         "attempts": Query(
@@ -244,7 +252,9 @@ def _app_queries() -> dict[str, Query]:
             conditions={"ref": sa.or_(a.id == _p("ref"), a.name == _p("ref"))},
             tail="ORDER BY apps.state = 'deployed' DESC, apps.id DESC LIMIT :limit",
         ),
-        "live_apps": Query(clause=sa.select(s.apps).where(a.state != sa.literal_column("'stopped'")), tail="ORDER BY apps.id"),
+        "live_apps": Query(
+            clause=sa.select(s.apps).where(a.state != sa.literal_column("'stopped'")), tail="ORDER BY apps.id"
+        ),
         "app_versions": Query(
             clause=sa.select(s.app_versions).where(v.app_id == _p("app_id")),
             conditions={"version": v.version == _p("version")},
@@ -271,8 +281,14 @@ def _other_queries() -> dict[str, Query]:
             },
             tail="ORDER BY secrets.name",
         ),
-        "volumes": Query(clause=_of_workspace(s.volumes), conditions={"name": v.name == _p("name")}, tail="ORDER BY volumes.name"),
-        "images": Query(clause=sa.select(s.images), conditions={"digest": m.digest == _p("digest")}, tail="ORDER BY images.created DESC"),
+        "volumes": Query(
+            clause=_of_workspace(s.volumes), conditions={"name": v.name == _p("name")}, tail="ORDER BY volumes.name"
+        ),
+        "images": Query(
+            clause=sa.select(s.images),
+            conditions={"digest": m.digest == _p("digest")},
+            tail="ORDER BY images.created DESC",
+        ),
         "workspaces": Query(clause=sa.select(s.workspaces), tail="ORDER BY workspaces.name"),
     }
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.event import listen
 
 from freehold.server.store.sqlite_open import connect
 
@@ -47,5 +48,5 @@ def _engine(path: Path) -> sa.Engine:
     def begin(connection: Any) -> None:  # the driver would begin only at the first INSERT, and leave DDL outside
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    sa.event.listen(engine, "begin", begin)
+    listen(engine, "begin", begin)
     return engine

@@ -186,7 +186,17 @@ async def test_an_idempotency_key_is_unique_in_its_function(store: Store, reads:
 
 async def test_an_offline_instance_stays_offline(store: Store, reads: Reads) -> None:
     live = r.InstanceRow(
-        "in-1", "main", "ap-1", "shop", "fu-1", "price", 3, InstanceState.IDLE, 1.0, devices=("A10G:0",), phases={"fork": 0.01}
+        "in-1",
+        "main",
+        "ap-1",
+        "shop",
+        "fu-1",
+        "price",
+        3,
+        InstanceState.IDLE,
+        1.0,
+        devices=("A10G:0",),
+        phases={"fork": 0.01},
     )
     await store.write(w.put_instances([live, live._replace(id="in-2", app="other")]))
     assert await reads.instance("main", "in-1") == live
@@ -204,7 +214,13 @@ async def test_an_offline_instance_stays_offline(store: Store, reads: Reads) -> 
 async def test_calls_are_listed_newest_first_by_filter_and_page(store: Store, reads: Reads) -> None:
     states = [S, F, P, CallState.CANCELLED, R]
     calls = [
-        a_call(f"fc-{i:03}", states[i % 5], app=f"app{i % 3}", function=["Ocr.predict", "Ocr", "Ocrx"][i % 3], created=float(i))
+        a_call(
+            f"fc-{i:03}",
+            states[i % 5],
+            app=f"app{i % 3}",
+            function=["Ocr.predict", "Ocr", "Ocrx"][i % 3],
+            created=float(i),
+        )
         for i in range(60)
     ]
     await store.write(w.put_calls(calls))
@@ -223,7 +239,10 @@ async def test_calls_are_listed_newest_first_by_filter_and_page(store: Store, re
     for state in CallState:
         assert await listed(state=state) == expected(lambda c, s=state: c.state == s)
     assert await listed(since=50.0, kind="spawn") == expected(lambda c: c.created >= 50)
-    assert await listed(limit=7, before="fc-030", app="app0") == expected(lambda c: c.app == "app0" and c.id < "fc-030")[:7]
+    assert (
+        await listed(limit=7, before="fc-030", app="app0")
+        == expected(lambda c: c.app == "app0" and c.id < "fc-030")[:7]
+    )
     assert await listed(kind="map") == await listed(parent="fc-1") == await listed(app="no") == []
     assert await reads.calls("other") == []
 
@@ -238,10 +257,17 @@ async def test_calls_of_an_app_by_its_id(store: Store, reads: Reads) -> None:
 
 
 async def test_a_restart_finds_what_is_unfinished(store: Store, reads: Reads) -> None:
-    done, half, extending = a_call(state=S), a_call(state=R, inputs=3), a_call(more=True, inputs=0)
+    done, half, extending = a_call("fc-1", S), a_call("fc-2", R, inputs=3), a_call("fc-3", more=True, inputs=0)
     await store.write(
         w.put_calls([done, half, extending]),
-        w.put_inputs([an_input(done.id, state=S), an_input(half.id, 0, S), an_input(half.id, 1, R, 2, args=b"x"), an_input(half.id, 2)]),
+        w.put_inputs(
+            [
+                an_input(done.id, state=S),
+                an_input(half.id, 0, S),
+                an_input(half.id, 1, R, 2, args=b"x"),
+                an_input(half.id, 2),
+            ]
+        ),
     )
     assert await reads.unfinished() == [
         r.UnfinishedCall(half, (an_input(half.id, 1, R, 2, args=b"x"), an_input(half.id, 2))),
@@ -263,7 +289,9 @@ async def test_inputs_outcomes_and_attempts_of_a_call(store: Store, reads: Reads
 async def test_apps_versions_functions_and_endpoints(store: Store, reads: Reads) -> None:
     app = r.AppRow("ap-1", "main", "shop", AppState.DEPLOYED, 1, 1.0, description="shop.py", tags={"team": "a"})
     version = r.AppVersionRow("ap-1", 1, 1.0, "v1", "freehold 1", {"price": "fu-1"}, b"{}")
-    function = r.FunctionRow("fu-1", "main", "ap-1", "shop", "price", "function", "d" * 64, "i" * 64, 1, 1.0, spec=b"{}")
+    function = r.FunctionRow(
+        "fu-1", "main", "ap-1", "shop", "price", "function", "d" * 64, "i" * 64, 1, 1.0, spec=b"{}"
+    )
     endpoint = r.EndpointRow("main", "shop-price", "ap-1", "shop", "price", "", 8801, 1.0)
     await store.write(
         w.put_apps([app]), w.put_app_versions([version]), w.put_functions([function]), w.put_endpoints([endpoint])
@@ -290,7 +318,11 @@ async def test_events_images_volumes(store: Store, reads: Reads) -> None:
     assert await reads.events("main") == events[::-1]
     assert await reads.events("main", r.EventFilter(subject="fc-1", limit=1)) == [events[3]]
     await store.write(w.fail_unfinished_images("the server stopped"))
-    assert await reads.images() == [image._replace(state="failed", error="the server stopped")] == [await reads.image("d" * 64)]
+    assert (
+        await reads.images()
+        == [image._replace(state="failed", error="the server stopped")]
+        == [await reads.image("d" * 64)]
+    )
     assert await reads.volumes("main") == [volume] == [await reads.volume("main", "models")]
     with pytest.raises(errors.AlreadyExistsError):
         await store.write(w.put_volumes([volume._replace(id="vo-2")]))
@@ -302,7 +334,9 @@ async def test_events_images_volumes(store: Store, reads: Reads) -> None:
 async def test_pruning_forgets_old_final_calls_only(store: Store, reads: Reads) -> None:
     calls = [a_call(f"fc-{i}", S if i % 2 else R) for i in range(6)]
     await store.write(
-        w.put_calls(calls), w.put_inputs([an_input(c.id) for c in calls]), w.insert_attempts([r.AttemptRow("fc-1", 0, 1, F)])
+        w.put_calls(calls),
+        w.put_inputs([an_input(c.id) for c in calls]),
+        w.insert_attempts([r.AttemptRow("fc-1", 0, 1, F)]),
     )
     await store.write(*w.prune_calls("fc-4"))
     assert [c.id for c in await reads.calls("main")] == ["fc-5", "fc-4", "fc-2", "fc-0"]

@@ -18,7 +18,7 @@ from zlib import crc32
 from freehold.core.errors import ConflictError, Error, ResourceExhaustedError
 from freehold.server.store.contract import Done, Params, Write
 from freehold.server.store.mark import Mark
-from freehold.server.store.sqlite_errors import of_the_store, translate
+from freehold.server.store.sqlite_errors import disk_full, of_the_store, translate
 from freehold.server.store.sqlite_open import connect, connect_reader, open_database
 from freehold.server.store.sqlite_sql import QUERIES, WRITES, QueryText, WriteText
 
@@ -246,7 +246,8 @@ class _Writer(threading.Thread):
         if self.fault is None:
             _log.error("store_failed", extra={"error": str(told), "count": len(units)})
         self.fault = str(told)
-        self._disconnect()  # a connection that met an I/O error is not trusted again
+        if not disk_full(error):
+            self._disconnect()  # a connection that met an I/O error is not trusted again
         return [(unit, told) for unit in units]
 
     def _checkpoint(self, mode: str) -> None:

@@ -1,5 +1,6 @@
 """SQLite's errors as ours: which are of the unit that met them, and which of the whole store."""
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -20,12 +21,16 @@ def of_the_store(error: BaseException) -> bool:
     return isinstance(error, OSError) or primary_code(error) in _OF_THE_STORE
 
 
+def disk_full(error: BaseException) -> bool:
+    return primary_code(error) == _FULL or getattr(error, "errno", 0) == errno.ENOSPC
+
+
 def translate(error: Exception, path: Path) -> errors.Error:
     """Our error for one of SQLite's; it names the file and the fix."""
     if isinstance(error, errors.Error):
         return error
     code, said = primary_code(error), f"{error} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
-    if code == _FULL:
+    if disk_full(error):
         return errors.ResourceExhaustedError(
             f"the disk that holds {path} is full; free some space, then try again: {said}"
         )

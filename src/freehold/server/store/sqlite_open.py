@@ -127,9 +127,9 @@ def _create(db: sqlite3.Connection) -> None:
             db.execute(statement)
         first_rows(db)
         db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
 
 
 def first_rows(db: sqlite3.Connection) -> None:
@@ -145,7 +145,7 @@ def first_rows(db: sqlite3.Connection) -> None:
 def _migrate(path: Path, revision: str) -> None:
     from freehold.server.store import migrations
 
-    if revision not in migrations.revisions():
+    if revision and revision not in migrations.revisions():
         msg = f"the database is of a newer Freehold (schema {revision}, this one knows up to {HEAD}); upgrade Freehold"
         raise VersionError(msg)
     _log.info("migrating", extra={"from": revision, "to": HEAD})

@@ -1,11 +1,11 @@
 """Exit codes, and how an error is shown: one message on stderr, never a traceback of Freehold's own.
 
-    0  done                                  5  the token is missing, stale or not allowed to
-    1  the user's program failed             6  in conflict with what is there
-    2  wrong usage, or an invalid program    7  not enough of something: memory, a GPU, disk
-    3  no server, or the connection broke    8  a deadline passed
-    4  no such thing                         9  the server failed, or can't do this (yet)
-                                           130  interrupted
+0  done                                  5  the token is missing, stale or not allowed to
+1  the user's program failed             6  in conflict with what is there
+2  wrong usage, or an invalid program    7  not enough of something: memory, a GPU, disk
+3  no server, or the connection broke    8  a deadline passed
+4  no such thing                         9  the server failed, or can't do this (yet)
+                                       130  interrupted
 """
 
 import sys

@@ -5,8 +5,9 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -16,11 +17,12 @@ T = TypeVar("T")
 _PIPE_WIDTH = 400  # so that nothing is cut where no terminal sets the width
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True)
+class Column(Generic[T]):
     """One column of a listing."""
 
     title: str
-    value: Callable[[Any], Any]
+    value: Callable[[T], Any]
     right: bool = False
 
 
@@ -34,7 +36,7 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _PIPE_WIDTH)
 
 
-def listing(rows: Sequence[Any], columns: Sequence[Column], *, as_json: bool, empty: str) -> None:
+def listing(rows: Sequence[T], columns: Sequence[Column[T]], *, as_json: bool, empty: str) -> None:
     """Print rows (dataclasses) as a table, or as a JSON array with all their fields."""
     if as_json:
         print_json(rows)
@@ -120,12 +122,14 @@ def state(value: str) -> Text:
 def _cell(value: Any) -> Text:
     if isinstance(value, Text):
         return value
-    if isinstance(value, (tuple, list)):
-        return Text(", ".join(str(v) for v in value))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, tuple):
+        return Text(", ".join(map(str, cast("tuple[Any, ...]", value))))
     return Text("" if value is None else str(value))
 
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in cast("Sequence[Any]", value)]
+    return value

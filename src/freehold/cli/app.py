@@ -1,0 +1,105 @@
+"""`freehold app`: list, show, read, stop and roll back apps."""
+
+from typing import Annotated
+
+import typer
+
+from freehold.cli import control, logs
+from freehold.cli.ask import Json, Yes, confirm
+from freehold.cli.output import Column, ago, done, facts, listing, print_json, state
+from freehold.protocol.schemas import AppView, FunctionView, VersionView
+
+app = typer.Typer(no_args_is_help=True, help="List, read, stop and roll back apps.")
+Ref = Annotated[str, typer.Argument(metavar="APP", help="Name of an app, or its id.", show_default=False)]
+
+_APPS: list[Column[AppView]] = [
+    Column("NAME", lambda a: a.name),
+    Column("STATE", lambda a: state(a.state)),
+    Column("VERSION", lambda a: a.version, right=True),
+    Column("FUNCTIONS", lambda a: len(a.functions), right=True),
+    Column("INSTANCES", lambda a: a.instances, right=True),
+    Column("CREATED", lambda a: ago(a.created)),
+    Column("ID", lambda a: a.id),
+]
+_FUNCTIONS: list[Column[FunctionView]] = [
+    Column("FUNCTION", lambda f: f.name),
+    Column("CPU", lambda f: f.cpu, right=True),
+    Column("MEMORY MIB", lambda f: f.memory_mib, right=True),
+    Column("GPU", lambda f: f.gpu),
+    Column("INSTANCES", lambda f: f.instances, right=True),
+    Column("RUNNING", lambda f: f.running, right=True),
+    Column("WAITING", lambda f: f.backlog, right=True),
+    Column("ENDPOINTS", lambda f: " ".join(f.endpoints.values())),
+]
+_VERSIONS: list[Column[VersionView]] = [
+    Column("VERSION", lambda v: f"{v.version}{' (current)' if v.current else ''}"),
+    Column("DEPLOYED", lambda v: ago(v.created)),
+    Column("TAG", lambda v: v.tag),
+    Column("CLIENT", lambda v: v.client),
+    Column("FUNCTIONS", lambda v: v.functions),
+]
+
+
+@app.command("list")
+def list_(
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Stopped ones too.")] = False, as_json: Json = False
+) -> None:
+    """List apps that run or are deployed.
+
+    Example: [bold]freehold app list --json[/bold]
+    """
+    rows = [a for a in control.apps(control.connect()) if everything or a.state != "stopped"]
+    listing(rows, _APPS, as_json=as_json, empty="no apps; run one with `freehold run` or `freehold deploy`")
+
+
+@app.command()
+def show(ref: Ref, as_json: Json = False) -> None:
+    """Show one app: its functions, endpoints and instances."""
+    view: AppView = control.app(control.connect(), ref)
+    if as_json:
+        print_json(view)
+        return
+    facts(
+        [
+            ("app", view.name), ("id", view.id), ("state", state(view.state)), ("version", view.version),
+            ("created", ago(view.created)), ("from", view.description),
+            ("tags", ", ".join(f"{k}={v}" for k, v in view.tags.items())),
+        ]
+    )  # fmt: skip
+    listing(list(view.functions), _FUNCTIONS, as_json=False, empty="no functions")
+
+
+app.command("logs")(logs.logs)
+
+
+@app.command()
+def stop(ref: Ref, yes: Yes = False) -> None:
+    """Stop an app: its instances end, its calls are cancelled, its endpoints close.
+
+    Example: [bold]freehold app stop ocr-service --yes[/bold]
+    """
+    api = control.connect()
+    view = control.app(api, ref)
+    confirm(f"Stop app {view.name!r} and cancel its calls?", yes=yes)
+    control.stop_app(api, view.id)
+    done(f"stopped {view.name}")
+
+
+@app.command()
+def history(ref: Ref, as_json: Json = False) -> None:
+    """List the versions of a deployed app, newest first."""
+    rows = sorted(control.history(control.connect(), ref), key=lambda v: -v.version)
+    listing(rows, _VERSIONS, as_json=as_json, empty=f"app {ref} was never deployed")
+
+
+@app.command()
+def rollback(
+    ref: Ref,
+    version: Annotated[int | None, typer.Argument(help="Version to go back to.", show_default="the one before")] = None,
+) -> None:
+    """Deploy an earlier version again, as a new version.
+
+    Example: [bold]freehold app rollback ocr-service 3[/bold]
+    """
+    handle = control.rollback(control.connect(), ref, version)
+    done(f"{handle.name} is now at version {handle.version}")

@@ -1,0 +1,39 @@
+"""Options and questions that several groups share."""
+
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from freehold.core.errors import InvalidError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, with every field.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is lost; without a terminal only `--yes` answers."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidError(f"{question} There is no terminal to ask on: pass --yes")
+    typer.confirm(question, abort=True)
+
+
+def moment(value: str | None, option: str) -> float | None:
+    """Read `10m`, `2h`, `3d` (that long ago) or an RFC 3339 time, as seconds since the epoch."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
+    if match:
+        return time.time() - float(match[1]) * _UNITS[match[2]]
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        raise InvalidError(f"{option}={value!r} is no time: write 30s, 10m, 2h, 3d, or 2026-01-31T12:00:00Z") from None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

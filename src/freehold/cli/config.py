@@ -1,0 +1,81 @@
+"""`freehold config`: the settings, and where each comes from."""
+
+from typing import Annotated, Any
+
+import typer
+
+from freehold.cli.ask import Json
+from freehold.cli.output import Column, listing
+
+app = typer.Typer(no_args_is_help=True, help="Show the settings and where each comes from.")
+
+_SETTINGS: list[Column[dict[str, Any]]] = [
+    Column("SETTING", lambda s: s["name"]),
+    Column("VALUE", lambda s: s["value"]),
+    Column("FROM", lambda s: s["from"]),
+    Column("", lambda s: s["about"]),
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Show the settings and where each comes from.
+
+    Flags of `freehold up` stand over the environment (FREEHOLD_…), that over freehold.toml in the home, that over the defaults.
+    """
+
+
+@app.command()
+def show(
+    name: Annotated[str | None, typer.Argument(metavar="SETTING", help="One setting only.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Show each setting of the server and of the client, secrets redacted.
+
+    Example: [bold]freehold config show port[/bold]
+    """
+    from freehold.core.errors import NotFoundError
+
+    rows = [*_server_rows(), *_client_rows()]
+    if name is not None:
+        rows = [r for r in rows if r["name"].lower() == name.lower()]
+        if not rows:
+            raise NotFoundError(f"there is no setting {name!r}; see `freehold config show`")
+    listing(rows, _SETTINGS, as_json=as_json, empty="no settings")
+
+
+def _server_rows() -> list[dict[str, Any]]:
+    from freehold.server.settings import Settings, load, source
+
+    settings = load()
+    return [
+        {
+            "name": key,
+            "value": _shown(getattr(settings, key)),
+            "from": source(key, {}).removeprefix("from "),
+            "about": field.description or "",
+        }
+        for key, field in Settings.model_fields.items()
+    ]
+
+
+def _client_rows() -> list[dict[str, Any]]:
+    import os
+
+    about = {
+        "FREEHOLD_SERVER": ("a server elsewhere; unset: the one of this home", False),
+        "FREEHOLD_TOKEN": ("its token; unset: the one of this home", True),
+    }
+    return [
+        {
+            "name": key,
+            "value": "•••" if secret and os.environ.get(key) else os.environ.get(key, ""),
+            "from": f"the environment, {key}" if key in os.environ else "the default",
+            "about": words,
+        }
+        for key, (words, secret) in about.items()
+    ]
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float, type(None))) else str(value)

@@ -1,0 +1,142 @@
+"""The control API as the commands use it: one place that knows its paths."""
+
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from freehold.protocol.schemas import (
+    AppHandle,
+    AppView,
+    CallDetail,
+    CallView,
+    FileView,
+    InstanceView,
+    LogLine,
+    RollbackRequest,
+    SecretRequest,
+    SecretView,
+    StatusView,
+    VersionView,
+    VolumeView,
+)
+from freehold.sdk.config import discover
+from freehold.sdk.http import Api, Query, segment
+
+T = TypeVar("T")
+
+
+def connect() -> Api:
+    """The API of the server that the environment or the home names."""
+    return Api(discover())
+
+
+def status(api: Api) -> StatusView:
+    return api.get("/v1/status", StatusView)
+
+
+# ---- apps
+
+
+def apps(api: Api) -> list[AppView]:
+    return api.get("/v1/apps", list[AppView])
+
+
+def app(api: Api, ref: str) -> AppView:
+    return api.get(f"/v1/apps/{segment(ref)}", AppView)
+
+
+def stop_app(api: Api, ref: str) -> None:
+    api.act("POST", f"/v1/apps/{segment(ref)}/stop")
+
+
+def history(api: Api, ref: str) -> list[VersionView]:
+    return api.get(f"/v1/apps/{segment(ref)}/history", list[VersionView])
+
+
+def rollback(api: Api, ref: str, version: int | None) -> AppHandle:
+    return api.send("POST", f"/v1/apps/{segment(ref)}/rollback", RollbackRequest(version=version), AppHandle)
+
+
+def logs(api: Api, query: Query) -> Generator[LogLine, None, None]:
+    """Log lines that match, oldest first; endless with `follow`."""
+    decode = msgspec.json.Decoder(LogLine).decode
+    for line in api.lines("GET", "/v1/logs", query=query):
+        yield decode(line)
+
+
+# ---- calls and instances
+
+
+def calls(api: Api, query: Query) -> list[CallView]:
+    return api.get("/v1/calls", list[CallView], query)
+
+
+def call(api: Api, call_id: str) -> CallDetail:
+    return api.get(f"/v1/calls/{segment(call_id)}", CallDetail)
+
+
+def cancel(api: Api, call_id: str, *, terminate: bool) -> None:
+    api.act("POST", f"/v1/calls/{segment(call_id)}/cancel", {"terminate": terminate})
+
+
+def instances(api: Api, query: Query) -> list[InstanceView]:
+    return api.get("/v1/instances", list[InstanceView], query)
+
+
+def instance(api: Api, instance_id: str) -> InstanceView:
+    return api.get(f"/v1/instances/{segment(instance_id)}", InstanceView)
+
+
+def stop_instance(api: Api, instance_id: str) -> None:
+    api.act("POST", f"/v1/instances/{segment(instance_id)}/stop")
+
+
+# ---- secrets and volumes
+
+
+def secrets(api: Api) -> list[SecretView]:
+    return api.get("/v1/secrets", list[SecretView])
+
+
+def put_secret(api: Api, name: str, values: dict[str, str], *, force: bool) -> None:
+    api.act("PUT", f"/v1/secrets/{segment(name)}", SecretRequest(values=values, force=force))
+
+
+def delete_secret(api: Api, name: str) -> None:
+    api.act("DELETE", f"/v1/secrets/{segment(name)}")
+
+
+def volumes(api: Api) -> list[VolumeView]:
+    return api.get("/v1/volumes", list[VolumeView])
+
+
+def create_volume(api: Api, name: str) -> None:
+    api.act("POST", "/v1/volumes", {"name": name})
+
+
+def delete_volume(api: Api, name: str) -> None:
+    api.act("DELETE", f"/v1/volumes/{segment(name)}")
+
+
+def files(api: Api, volume: str, path: str, *, recursive: bool = False) -> list[FileView]:
+    query: dict[str, Any] = {"path": path, "recursive": recursive}
+    return api.get(f"/v1/volumes/{segment(volume)}/list", list[FileView], query)
+
+
+def put_file(api: Api, volume: str, local: Path, remote: str, *, force: bool) -> None:
+    with local.open("rb") as content:
+        api.upload(_file(volume, remote), content, local.stat().st_size, {"force": force})
+
+
+def get_file(api: Api, volume: str, remote: str) -> Iterable[bytes]:
+    return api.download(_file(volume, remote))
+
+
+def remove_file(api: Api, volume: str, remote: str, *, recursive: bool) -> None:
+    api.act("DELETE", f"{_file(volume, remote)}?recursive={str(recursive).lower()}")
+
+
+def _file(volume: str, path: str) -> str:
+    return f"/v1/volumes/{segment(volume)}/files/" + "/".join(segment(p) for p in path.strip("/").split("/"))

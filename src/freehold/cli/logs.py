@@ -1,0 +1,102 @@
+"""Reading logs: `freehold app logs` and `freehold instance logs`, and how one line is shown."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from freehold.cli import control
+from freehold.cli.ask import Json, moment
+from freehold.cli.output import stdout
+from freehold.protocol.schemas import LogLine
+
+_LEVELS = {"error": "red", "critical": "bold red", "warning": "yellow", "debug": "dim"}
+
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until interrupted.")]
+Since = Annotated[str | None, typer.Option(help="From then on: 10m, 2h, 3d ago, or a time.", show_default=False)]
+Until = Annotated[str | None, typer.Option(help="Up to then.", show_default=False)]
+Tail = Annotated[int | None, typer.Option("--tail", "-n", min=0, help="The last N lines only.", show_default=False)]
+Search = Annotated[str | None, typer.Option(help="Lines with this text in them.", show_default=False)]
+Timestamps = Annotated[bool, typer.Option("--timestamps", "-t", help="Put the local time before each line.")]
+
+
+def logs(
+    ref: Annotated[str, typer.Argument(metavar="APP", help="Name of an app, or its id.", show_default=False)],
+    follow: Follow = False,
+    since: Since = None,
+    until: Until = None,
+    tail: Tail = None,
+    search: Search = None,
+    function: Annotated[str | None, typer.Option(help="Of this function only.", show_default=False)] = None,
+    call: Annotated[str | None, typer.Option(help="Of this call only.", show_default=False)] = None,
+    timestamps: Timestamps = False,
+    as_json: Json = False,
+) -> None:
+    """Read what an app has written: while it runs, and long after.
+
+    Example: [bold]freehold app logs ocr-service -f --since 10m --search error[/bold]
+    """
+    query = {
+        "app": ref, "follow": follow, "since": moment(since, "--since"), "until": moment(until, "--until"), "tail": tail,
+        "search": search, "function": function, "call": call,
+    }  # fmt: skip
+    api = control.connect()
+    control.app(api, ref)  # a name that is not there is an error, not an empty log
+    show(control.logs(api, _whole(query)), timestamps=timestamps, as_json=as_json)
+
+
+def instance_logs(
+    instance: Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of an instance.", show_default=False)],
+    follow: Follow = False,
+    since: Since = None,
+    until: Until = None,
+    tail: Tail = None,
+    search: Search = None,
+    timestamps: Timestamps = False,
+    as_json: Json = False,
+) -> None:
+    """Read what one instance has written."""
+    api = control.connect()
+    view = control.instance(api, instance)
+    query = {
+        "instance": view.id, "follow": follow, "since": moment(since, "--since"), "until": moment(until, "--until"),
+        "tail": tail, "search": search,
+    }  # fmt: skip
+    show(control.logs(api, _whole(query)), timestamps=timestamps, as_json=as_json)
+
+
+def show(lines: Iterable[LogLine], *, timestamps: bool, as_json: bool) -> None:
+    """Print lines as they come."""
+    for line in lines:
+        if as_json:
+            print_json_line(line)
+        else:
+            stdout().print(as_text(line, timestamps=timestamps), soft_wrap=True)
+
+
+def as_text(line: LogLine, *, timestamps: bool = False) -> Text:
+    """Return one line as people read it: the program's own text, with the level and fields of structured events."""
+    text = Text()
+    if timestamps:
+        local = datetime.fromisoformat(line.timestamp).astimezone()
+        text.append(f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} ", style="dim")
+    style = _LEVELS.get(line.level, "")
+    if line.stream:
+        return text.append(line.message, style="red" if line.stream == "stderr" and style else "")
+    text.append(f"{line.level:<7} ", style=style or "cyan").append(line.message)
+    for key, value in line.extra.items():
+        text.append(f" {key}=", style="dim").append(str(value))
+    return text
+
+
+def print_json_line(line: LogLine) -> None:
+    import msgspec
+
+    print(msgspec.json.encode(line).decode(), flush=True)
+
+
+def _whole(query: dict[str, object]) -> dict[str, str | int | bool | None]:
+    """Drop what was not asked for; times as the API reads them."""
+    return {k: str(v) if isinstance(v, float) else v for k, v in query.items() if v not in (None, False)}  # type: ignore[misc]

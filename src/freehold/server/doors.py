@@ -29,9 +29,9 @@ _PORT_TRIES = 2000
 class Listener(Protocol):
     """The part of the ingress that opens and closes ports."""
 
-    async def listen(self, port: int) -> int: ...
+    async def open_endpoint(self, port: int) -> int: ...
 
-    async def unlisten(self, port: int) -> None: ...
+    async def close_endpoint(self, port: int) -> None: ...
 
 
 @dataclass(eq=False, kw_only=True)
@@ -75,14 +75,14 @@ class Doors:
         known = self._by_label.pop(label, None)
         if known is not None:
             self._by_port.pop(known[1], None)
-            await self.listener.unlisten(known[1])
+            await self.listener.close_endpoint(known[1])
 
     async def _listen(self, port: int | None) -> int:
         candidates = [port] if port else []
         candidates += [p for p in range(self.first_port + 1, self.first_port + _PORT_TRIES) if p not in self._by_port and p < 65536]  # noqa: PLR2004
         for candidate in candidates:
             if _free(self._host, candidate):
-                return await self.listener.listen(candidate)
+                return await self.listener.open_endpoint(candidate)
         raise ResourceExhaustedError(f"no free port for a web endpoint above {self.first_port}")
 
     # ---- for the ingress

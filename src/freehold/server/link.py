@@ -167,15 +167,15 @@ class Links:
     # ---- clients' messages
 
     def _submit(self, client: Client, message: Submit) -> None:
-        if (message.again or message.key) and message.call not in self._dispatcher.calls:
+        if message.again or message.key:
             self._spawn(self._submit_again(client, message))
         else:
             self._dispatcher.submit(client, message, workspace=client.workspace)
 
     async def _submit_again(self, client: Client, message: Submit) -> None:
-        """A call that may have been here before: answer from the store if so, else admit it."""
+        """A call that may have been here before: answer what is recorded of it, admit the rest."""
         live = self._dispatcher.keyed(client.workspace, message.function, message.key)
-        if live is not None:
+        if live is not None and live.id != message.call:
             live.subscribers.append(Alias(client, message.call))
             return
         known = await self._record.find(client.workspace, message.call, message.function, message.key)

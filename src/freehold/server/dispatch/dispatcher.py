@@ -63,9 +63,10 @@ class Dispatcher:
             return None
         call = self._admit(function, message, workspace)
         call.subscribers.append(subscriber)
+        tasks = self._tasks(call, message.inputs)
         if message.kind == "spawn":
             self._record.created(call, subscriber)
-        self._enqueue(call, message.inputs)
+        self._enqueue(tasks)
         if call.done:
             self._complete_empty(call)
         return call
@@ -88,7 +89,10 @@ class Dispatcher:
         if call is None or not call.more:
             return
         call.more = message.more
-        self._enqueue(call, message.inputs)
+        tasks = self._tasks(call, message.inputs)
+        if call.persisted:
+            self._record.extended(call, tasks)
+        self._enqueue(tasks)
         if call.done and not call.uncommitted:
             self._complete_empty(call)
 
@@ -113,17 +117,17 @@ class Dispatcher:
         self.calls[call.id] = call
         return call
 
-    def _enqueue(self, call: LiveCall, inputs: Iterable[Input]) -> None:
+    def _tasks(self, call: LiveCall, inputs: Iterable[Input]) -> list[Task]:
+        """Make the tasks of inputs that are new; a client may send some again."""
         now = self._clock.now()
-        fresh: list[Task] = []
-        for given in inputs:
-            task = Task(call, given.index, given.method, given.payload, now)
-            call.tasks[given.index] = task
-            call.total += 1
-            fresh.append(task)
-            call.pool.add(task)
-        if call.persisted and fresh:
-            self._record.extended(call, fresh)
+        tasks = [Task(call, i.index, i.method, i.payload, now) for i in inputs if i.index not in call.tasks]
+        call.tasks.update({t.index: t for t in tasks})
+        call.total += len(tasks)
+        return tasks
+
+    def _enqueue(self, tasks: Iterable[Task]) -> None:
+        for task in tasks:
+            task.call.pool.add(task)
 
     def _complete_empty(self, call: LiveCall) -> None:
         call.ended = self._clock.now()

@@ -1,0 +1,68 @@
+"""After a restart: what the server before left in the store goes on, or gets an end that says why."""
+
+import logging
+
+from freehold.core.clock import Clock
+from freehold.core.states import CallState
+from freehold.protocol.payload import decode_payload
+from freehold.server.dispatch.dispatcher import Dispatcher
+from freehold.server.dispatch.fleet import Fleet
+from freehold.server.dispatch.registry import Registry
+from freehold.server.dispatch.task import LiveCall, Task
+from freehold.server.store import writes
+from freehold.server.store.contract import Store
+from freehold.server.store.reads import Reads
+from freehold.server.store.rows import CallRow, InputRow, UnfinishedCall
+
+log = logging.getLogger("freehold.restart")
+ORPHAN_GRACE_S = 30.0
+
+
+async def resume_calls(*, store: Store, registry: Registry, fleet: Fleet, dispatcher: Dispatcher, clock: Clock) -> list[CallRow]:
+    """Queue again the inputs of durable calls. Return the calls that only their client can bring back."""
+    orphans: list[CallRow] = []
+    resumed = 0
+    for left in await Reads(store).unfinished():
+        function = registry.functions.get(left.call.function_id)
+        if left.call.kind == "web" or function is None:
+            why = "the server restarted while it was served" if left.call.kind == "web" else "its app no longer runs"
+            await store.write(writes.put_calls([ended(left.call, why, clock.now())]))
+        elif not left.inputs:
+            orphans.append(left.call)
+        else:
+            dispatcher.adopt(_live(left, fleet.pool(function, left.call.parameters)))
+            resumed += 1
+    if resumed or orphans:
+        log.info("calls_resumed", extra={"resumed": resumed, "awaiting_client": len(orphans)})
+    return orphans
+
+
+async def end_orphans(orphans: list[CallRow], *, store: Store, dispatcher: Dispatcher, clock: Clock) -> None:
+    """Give an end to calls whose client did not come back."""
+    rows = [ended(c, "the server restarted, and its client did not come back", clock.now()) for c in orphans if c.id not in dispatcher.calls]
+    if rows:
+        await store.write(writes.put_calls(rows))
+
+
+def ended(call: CallRow, why: str, now: float) -> CallRow:
+    return call._replace(state=CallState.FAILED, ended=now, error=why)
+
+
+def _live(left: UnfinishedCall, pool: object) -> LiveCall:
+    row = left.call
+    call = LiveCall(row.id, row.kind, workspace=row.workspace, created=row.created)
+    call.app_id, call.app_name, call.function_id, call.function_name = row.app_id, row.app, row.function_id, row.function
+    call.version, call.parent, call.key, call.parameters = row.version, row.parent or "", row.key or "", row.parameters
+    call.pool = pool
+    call.noted = call.persisted = True
+    call.total, call.succeeded, call.failed = row.inputs, row.succeeded, row.failed
+    call.started = row.started
+    call.tasks = {i.idx: _task(call, i) for i in left.inputs}
+    return call
+
+
+def _task(call: LiveCall, row: InputRow) -> Task:
+    task = Task(call, row.idx, row.method, decode_payload(row.args or b""), row.created)
+    # it may have been begun: the attempt that ran then can record nothing any more
+    task.attempt = row.attempt + 1
+    return task

@@ -1,0 +1,21 @@
+"""State machines: what the tables allow, and nothing else."""
+
+import pytest
+
+from freehold.core.errors import InternalError
+from freehold.core.states import APP, CALL, INSTANCE, CallState, InstanceState, move
+
+
+@pytest.mark.parametrize("table", [APP, CALL, INSTANCE])
+def test_every_state_has_its_row(table) -> None:  # type: ignore[no-untyped-def]
+    assert set(table) == set(type(next(iter(table))))
+
+
+def test_final_states_lead_nowhere() -> None:
+    assert all(not CALL[s] for s in CallState if s.final)
+    assert not INSTANCE[InstanceState.OFFLINE]
+
+
+def test_an_illegal_move_is_an_internal_error_that_names_both() -> None:
+    with pytest.raises(InternalError, match="succeeded.*running"):
+        move(CALL, CallState.SUCCEEDED, CallState.RUNNING)

@@ -1,0 +1,146 @@
+"""Dispatch with a real store and instances that the test plays."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from freehold.core.clock import SystemClock
+from freehold.core.ids import new_id
+from freehold.core.placement import Machine
+from freehold.core.specs import FunctionSpec, ImageSpec
+from freehold.core.states import AppState
+from freehold.launchers.contract import Exit, Started, StartRequest
+from freehold.protocol.frames import Input, Join, Payload, Ready, Result, Submit, Welcome
+from freehold.server.dispatch.dispatcher import Dispatcher
+from freehold.server.dispatch.fleet import Fleet
+from freehold.server.dispatch.instance import Instance
+from freehold.server.dispatch.record import Record
+from freehold.server.dispatch.registry import LiveApp, LiveFunction, Registry
+from freehold.server.store.reads import Reads
+from freehold.server.store.sqlite import SqliteStore
+
+
+class Ear:
+    """A subscriber that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def send(self, message: Any) -> None:
+        self.heard.append(message)
+
+    def of(self, kind: type) -> list[Any]:
+        return [m for m in self.heard if isinstance(m, kind)]
+
+    def abort(self) -> None:
+        pass
+
+
+class PlayedLauncher:
+    """A launcher whose instances are the test's to play."""
+
+    def __init__(self) -> None:
+        self.exited: Callable[[Exit], None] = lambda _: None
+        self.started: list[StartRequest] = []
+        self.killed: list[str] = []
+
+    async def ensure_image(self, spec: ImageSpec, log: Callable[[str], None]) -> Path:
+        return Path("/nowhere")
+
+    async def start(self, request: StartRequest) -> Started:
+        self.started.append(request)
+        return Started(pid=1)
+
+    async def stop(self, instance: str, *, grace_s: float) -> None:
+        self.exited(Exit(instance=instance, code=0))
+
+    async def kill(self, instance: str) -> None:
+        self.killed.append(instance)
+        self.exited(Exit(instance=instance, signal=9))
+
+    async def retire(self, pool: str) -> None:
+        pass
+
+    def guards(self) -> dict[str, str]:
+        return {}
+
+    async def close(self) -> None:
+        pass
+
+
+class _NoLogs:
+    def begin(self, instance: Instance) -> None:
+        pass
+
+    def end(self, instance: Instance) -> None:
+        pass
+
+
+class _Prepared:
+    async def prepare(self, instance: Instance) -> StartRequest:
+        return StartRequest(
+            instance=instance.id, token=instance.token, pool=instance.pool.key, app_id="", app="", function_id="", spec=instance.pool.spec,
+            parameters=b"", image=Path(), mounts=(), volumes=(), env={}, output=Path(), lease_s=1.0, link=Path(), api=Path(), arena=Path(),
+        )  # fmt: skip
+
+
+class Rig:
+    """One app with one function, ready to be called."""
+
+    def __init__(self, folder: Path, *, lease_s: float = 30.0, **spec: Any) -> None:
+        self.clock = SystemClock()
+        self.store = SqliteStore(folder / "freehold.db")
+        self.reads = Reads(self.store)
+        self.registry = Registry()
+        self.launcher = PlayedLauncher()
+        self.record = Record(self.store, self.clock)
+        machine = Machine(cpu=4, memory_mib=8192)
+        self.fleet = Fleet(registry=self.registry, record=self.record, launcher=self.launcher, machine=machine, clock=self.clock, lease_s=lease_s)
+        self.dispatcher = Dispatcher(registry=self.registry, record=self.record, fleet=self.fleet, clock=self.clock)
+        self.fleet.dispatcher, self.fleet.preparer, self.fleet.logs = self.dispatcher, _Prepared(), _NoLogs()
+        self.fleet.welcome = Welcome("server", "0")
+        app = LiveApp(id=new_id("ap"), name="app", workspace="main", state=AppState.DEPLOYED, version=1, created=0.0)
+        self.function = LiveFunction(
+            id=new_id("fu"), app=app, spec=FunctionSpec(name="f", module="m", qualname="f", **spec), digest="", version=1
+        )
+        app.functions["f"] = self.function
+        self.registry.add(app)
+        self.ear = Ear()
+
+    async def __aenter__(self) -> "Rig":
+        await self.store.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.store.close()
+
+    def submit(self, kind: str = "remote", count: int = 1, **more: Any) -> str:
+        call = new_id("fc")
+        inputs = [Input(n, Payload(b"args")) for n in range(count)]
+        self.dispatcher.submit(self.ear, Submit(call, self.function.id, kind, inputs, **more), workspace="main")  # type: ignore[arg-type]
+        return call
+
+    async def instance(self, *, slots: int = 1) -> tuple[Instance, Ear]:
+        """Wait for an instance that starts, and play its coming up."""
+        await until(lambda: any(i.link is None for i in self.fleet.instances.values()) and len(self.launcher.started) > 0)
+        instance = next(i for i in self.fleet.instances.values() if i.link is None)
+        await until(lambda: any(r.instance == instance.id for r in self.launcher.started))
+        link = Ear()
+        self.fleet.joined(instance, link, pid=1)
+        self.fleet.ready(instance, Ready(slots, {}, {"fork": 0.001}))
+        return instance, link
+
+    def answer(self, instance: Instance, execute: Any, *, status: int = 0, payload: Payload = Payload(b"result"), took: float = 1.0) -> None:  # noqa: B008
+        now = self.clock.now()
+        self.dispatcher.result(instance, Result(execute.call, execute.index, execute.attempt, status, payload, now - took, now))
+
+
+async def until(check: Callable[[], object], timeout_s: float = 5.0) -> None:
+    """Let the loop run until `check` holds."""
+    async with asyncio.timeout(timeout_s):
+        while not check():
+            await asyncio.sleep(0.002)
+
+
+__all__ = ["Ear", "Join", "Rig", "until"]

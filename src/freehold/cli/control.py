@@ -36,6 +36,12 @@ def status(api: Api) -> StatusView:
     return api.get("/v1/status", StatusView)
 
 
+def sign_in_link(api: Api, url: str) -> str:
+    """Return a link that opens the dashboard once, within ten minutes."""
+    code = api.send("POST", "/v1/login/codes", None, dict[str, Any])["code"]
+    return f"{url}/login?code={code}"
+
+
 # ---- apps
 
 
@@ -113,7 +119,7 @@ def volumes(api: Api) -> list[VolumeView]:
 
 
 def create_volume(api: Api, name: str) -> None:
-    api.act("POST", "/v1/volumes", {"name": name})
+    api.act("PUT", f"/v1/volumes/{segment(name)}")
 
 
 def delete_volume(api: Api, name: str) -> None:

@@ -1,6 +1,6 @@
 """Reading logs: `freehold app logs` and `freehold instance logs`, and how one line is shown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -97,6 +97,6 @@ def print_json_line(line: LogLine) -> None:
     print(msgspec.json.encode(line).decode(), flush=True)
 
 
-def _whole(query: dict[str, object]) -> dict[str, str | int | bool | None]:
+def _whole(query: Mapping[str, object]) -> dict[str, str | int | bool | None]:
     """Drop what was not asked for; times as the API reads them."""
     return {k: str(v) if isinstance(v, float) else v for k, v in query.items() if v not in (None, False)}  # type: ignore[misc]

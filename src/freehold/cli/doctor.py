@@ -1,0 +1,229 @@
+"""`freehold doctor`: what this machine has, and how to get what it lacks."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from freehold.cli import control
+from freehold.cli.ask import Json
+from freehold.cli.errors import ExitCode
+from freehold.cli.output import Column, listing, size
+from freehold.core.errors import Error
+from freehold.core.home import Home
+
+_GIB = 1 << 30
+_FIXED_SQLITE = (3, 51, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One check. `warn` means that Freehold works, with less."""
+
+    check: str
+    verdict: Literal["ok", "warn", "fail"]
+    found: str
+    fix: str = ""
+
+
+_FINDINGS: list[Column[Finding]] = [
+    Column("CHECK", lambda f: f.check),
+    Column("", lambda f: _mark(f.verdict)),
+    Column("FOUND", lambda f: f.found),
+    Column("FIX", lambda f: f.fix),
+]
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check this machine, and say how to fix what is missing. Ends with 9 when something needed is missing."""
+    findings = [finding for check in _CHECKS for finding in check()]
+    listing(findings, _FINDINGS, as_json=as_json, empty="nothing was checked")
+    if any(f.verdict == "fail" for f in findings):
+        raise typer.Exit(ExitCode.SERVER)
+
+
+def _mark(verdict: str) -> object:
+    from rich.text import Text
+
+    return Text(verdict, style={"ok": "green", "warn": "yellow", "fail": "bold red"}[verdict])
+
+
+def _python() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    good = sys.version_info >= (3, 11)
+    yield Finding(
+        check="python",
+        verdict="ok" if good else "fail",
+        found=version,
+        fix="" if good else "install Python 3.11 or newer",
+    )
+
+
+def _sqlite() -> Iterator[Finding]:
+    import sqlite3
+
+    good = sqlite3.sqlite_version_info >= _FIXED_SQLITE
+    fix = "" if good else "safe as one server process writes; 3.51.3 or newer also fixes its WAL bug for several"
+    yield Finding(check="sqlite", verdict="ok" if good else "warn", found=sqlite3.sqlite_version, fix=fix)
+
+
+def _uv() -> Iterator[Finding]:
+    path = os.environ.get("FREEHOLD_UV") or shutil.which(
+        "uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    )
+    if path is None:
+        yield Finding(check="uv", verdict="fail", found="not found", fix="pip install uv (images are built with it)")
+        return
+    yield Finding(check="uv", verdict="ok", found=_first_line([path, "--version"]) or path)
+
+
+def _bubblewrap() -> Iterator[Finding]:
+    path = _bwrap_path()
+    if path is None:
+        yield Finding(
+            check="bubblewrap",
+            verdict="warn",
+            found="not found",
+            fix="apt-get install bubblewrap (instances get a view of their own)",
+        )
+        return
+    tried = subprocess.run(
+        [path, "--ro-bind", "/", "/", "--", "true"], capture_output=True, text=True, check=False, timeout=10
+    )
+    if tried.returncode == 0:
+        yield Finding(check="bubblewrap", verdict="ok", found=path)
+        return
+    fix = "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run as root"
+    yield Finding(check="bubblewrap", verdict="warn", found=f"does not work: {tried.stderr.strip()[:120]}", fix=fix)
+
+
+def _cgroups() -> Iterator[Finding]:
+    root = Path("/sys/fs/cgroup")
+    if (root / "cgroup.controllers").exists():
+        controllers = (root / "cgroup.controllers").read_text().split()
+        good = {"cpu", "memory"} <= set(controllers) and os.access(root, os.W_OK)
+        fix = (
+            ""
+            if good
+            else "run as root, or under `systemd-run --user --scope -p Delegate=yes`, for memory and cpu limits"
+        )
+        found = f"version 2, {' '.join(controllers) or 'no controllers'}{'' if os.access(root, os.W_OK) else ', not writable'}"
+        yield Finding(check="cgroups", verdict="ok" if good else "warn", found=found, fix=fix)
+        return
+    v1 = [name for name in ("cpu", "memory") if os.access(root / name, os.W_OK)]
+    good = len(v1) == 2
+    yield Finding(
+        check="cgroups",
+        verdict="ok" if good else "warn",
+        found=f"version 1, {' '.join(v1)}" if v1 else "none writable",
+        fix="" if good else "run as root for memory and cpu limits; without them limits are not kept",
+    )
+
+
+def _shared_memory() -> Iterator[Finding]:
+    try:
+        total = shutil.disk_usage("/dev/shm").total  # noqa: S108 (looked at, not written)
+    except OSError:
+        yield Finding(
+            check="shared memory", verdict="fail", found="no /dev/shm", fix="mount -t tmpfs -o size=2g tmpfs /dev/shm"
+        )
+        return
+    good = total >= _GIB
+    yield Finding(
+        check="shared memory", verdict="ok" if good else "warn", found=size(total),
+        fix="" if good else "mount -o remount,size=2g /dev/shm (large arguments ride there; docker: --shm-size 2g)",
+    )  # fmt: skip
+
+
+def _disk() -> Iterator[Finding]:
+    home = Home.default().root
+    place = next(p for p in (home, *home.parents) if p.exists())
+    free = shutil.disk_usage(place).free
+    verdict = "ok" if free > 5 * _GIB else "warn" if free > _GIB else "fail"
+    fix = "" if verdict == "ok" else f"free some space on {place}, or set FREEHOLD_HOME to a larger disk"
+    yield Finding(check="disk", verdict=verdict, found=f"{size(free)} free for {home}", fix=fix)
+
+
+def _gpu() -> Iterator[Finding]:
+    declared = os.environ.get("FREEHOLD_DEVICES")
+    if declared:
+        yield Finding(check="gpu", verdict="ok", found=f"declared (simulated): {declared}")
+        return
+    tool = shutil.which("nvidia-smi")
+    names = _first_line([tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]) if tool else ""
+    if names:
+        yield Finding(check="gpu", verdict="ok", found=names)
+    elif Path("/dev/nvidia0").exists():
+        yield Finding(
+            check="gpu",
+            verdict="warn",
+            found="/dev/nvidia0, but no driver answers",
+            fix="install the NVIDIA driver that fits the kernel",
+        )
+    else:
+        yield Finding(check="gpu", verdict="ok", found="none; FREEHOLD_DEVICES=A10G:1 declares a simulated one")
+
+
+def _server() -> Iterator[Finding]:
+    try:
+        view = control.status(control.connect())
+    except Error as error:
+        yield Finding(check="server", verdict="warn", found=str(error).partition(":")[0], fix="freehold up --detach")
+        yield from _port()
+        return
+    yield Finding(check="server", verdict="ok", found=f"{view.url}, freehold {view.version}, pid {view.pid}")
+    for name, state in view.guards.items():
+        yield Finding(
+            check=f"guard {name}",
+            verdict="ok" if state == "ok" else "warn",
+            found="ok" if state == "ok" else "missing",
+            fix="" if state == "ok" else state,
+        )
+
+
+def _port() -> Iterator[Finding]:
+    from freehold.server.settings import load
+
+    settings = load()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            fix = "start with another: freehold up --port 9000 (or FREEHOLD_PORT)"
+            yield Finding(
+                check="port",
+                verdict="warn",
+                found=f"{settings.host}:{settings.port} is taken ({error.strerror})",
+                fix=fix,
+            )
+            return
+    yield Finding(check="port", verdict="ok", found=f"{settings.host}:{settings.port} is free")
+
+
+def _bwrap_path() -> str | None:
+    found = os.environ.get("FREEHOLD_BWRAP") or shutil.which("bwrap")
+    if found:
+        return found
+    beside = Path(sys.executable).parent / "bwrap"
+    return str(beside) if beside.exists() else None
+
+
+def _first_line(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip().partition("\n")[0] if done.returncode == 0 else ""
+
+
+_CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _python, _sqlite, _uv, _bubblewrap, _cgroups, _shared_memory, _disk, _gpu, _server,
+)  # fmt: skip

@@ -123,7 +123,7 @@ class Exchange:
         if self._task is not None:
             self._task.cancel()
 
-    def caller_congested(self, congested: bool) -> None:  # noqa: FBT001 (a callback)
+    def caller_congested(self, congested: bool) -> None:
         if self._upstream is not None:
             (self._upstream.pause_reading if congested else self._upstream.resume_reading)()
 
@@ -335,7 +335,7 @@ class Exchange:
         else:
             self._settle(BrokenError(str(error or "connection closed")))
 
-    def upstream_congested(self, congested: bool) -> None:  # noqa: FBT001 (a callback)
+    def upstream_congested(self, congested: bool) -> None:
         (self._caller.hold if congested else self._caller.unhold)("upstream")
 
     # ---- the end

@@ -16,7 +16,7 @@ _SWEEP_S = 0.5
 
 
 class Ingress:
-    """Open it in the server's loop; `open_endpoint` and `close_endpoint` follow what is deployed."""
+    """Open it in the server's loop; `listen` and `unlisten` follow what is deployed."""
 
     def __init__(
         self, router: Router, config: IngressConfig, *, on_request: Callable[[RequestRecord], None] = lambda _: None
@@ -35,11 +35,11 @@ class Ingress:
         gate = self._gate = Gate(
             router=self._router, config=self._config, upstreams=UpstreamPool(), on_request=self._on_request
         )
-        self._main = await self._listen(gate, self._config.port, None)
+        self._main = await self._serve_on(gate, self._config.port, None)
         self.port = self._main.sockets[0].getsockname()[1]
         self._sweeper = gate.loop.call_later(_SWEEP_S, self._sweep)
 
-    async def open_endpoint(self, port: int) -> int:
+    async def listen(self, port: int) -> int:
         """Listen on an endpoint's own port (0: any free one) and return it. Raises ConflictError when it is taken."""
         if self._gate is None or self._gate.draining:
             msg = "the ingress is not open"
@@ -51,7 +51,7 @@ class Ingress:
         self._endpoints[bound] = await self._serve(self._gate, sock, bound)
         return bound
 
-    async def close_endpoint(self, port: int) -> None:
+    async def unlisten(self, port: int) -> None:
         """Take no more requests on this port; those that run go on."""
         server = self._endpoints.pop(port, None)
         if server is not None:
@@ -84,7 +84,7 @@ class Ingress:
         gate.upstreams.close()
         await asyncio.sleep(0)
 
-    async def _listen(self, gate: Gate, port: int, endpoint: int | None) -> asyncio.Server:
+    async def _serve_on(self, gate: Gate, port: int, endpoint: int | None) -> asyncio.Server:
         return await self._serve(gate, _bind(self._config.host, port, self._config.backlog), endpoint)
 
     async def _serve(self, gate: Gate, sock: socket.socket, endpoint: int | None) -> asyncio.Server:

@@ -1,0 +1,53 @@
+"""Apps: create or deploy, list, show, stop, history, roll back."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from freehold.protocol.schemas import AppHandle, AppRequest, AppView, RollbackRequest, VersionView
+from freehold.server.api.exchange import answer, principal, read, services, workspace
+from freehold.server.api.openapi import describe
+
+router = APIRouter(prefix="/v1/apps", tags=["apps"])
+
+
+@router.post("")
+@describe(body=AppRequest, answer=AppHandle)
+async def create(request: Request) -> Response:
+    """Create an ephemeral app, or deploy one. Its images must be built before (POST /v1/images)."""
+    body = await read(request, AppRequest)
+    who = body.client or principal(request).name
+    return answer(await services(request).apps.create(workspace(request), body, who))
+
+
+@router.get("")
+@describe(answer=list[AppView])
+async def list_apps(request: Request) -> Response:
+    return answer(await services(request).apps.list(workspace(request)))
+
+
+@router.get("/{app}")
+@describe(answer=AppView)
+async def show(request: Request, app: str) -> Response:
+    """One app, by name or id."""
+    return answer(await services(request).apps.get(workspace(request), app))
+
+
+@router.post("/{app}/stop")
+async def stop(request: Request, app: str) -> Response:
+    """Stop an app; returns when its instances are gone."""
+    await services(request).apps.stop(workspace(request), app)
+    return answer({"stopped": app})
+
+
+@router.get("/{app}/history")
+@describe(answer=list[VersionView])
+async def history(request: Request, app: str) -> Response:
+    return answer(await services(request).apps.history(workspace(request), app))
+
+
+@router.post("/{app}/rollback")
+@describe(body=RollbackRequest, answer=AppHandle)
+async def rollback(request: Request, app: str) -> Response:
+    """Deploy an earlier version again; without one, the version before."""
+    body = await read(request, RollbackRequest)
+    return answer(await services(request).apps.rollback(workspace(request), app, body.version))

@@ -1,0 +1,171 @@
+"""What the routes ask of the server's services, as protocols; `server.app` hands in the real ones, tests hand in fakes."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from freehold.core.specs import FunctionSpec, ImageSpec
+from freehold.protocol.link import Link
+from freehold.protocol.schemas import (
+    AppHandle,
+    AppRequest,
+    AppView,
+    CallDetail,
+    CallView,
+    FileView,
+    FunctionHandle,
+    ImageView,
+    InstanceView,
+    JsonCall,
+    JsonResult,
+    LogLine,
+    SecretView,
+    StatusView,
+    VersionView,
+    VolumeView,
+)
+from freehold.server.ingress.contract import RequestRecord
+from freehold.server.store.rows import CallFilter
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogQuery:
+    """Which log lines; the same fields as the log reader's own query."""
+
+    app: str | None = None
+    function: str | None = None
+    instance: str | None = None
+    call: str | None = None
+    since: float | None = None
+    until: float | None = None
+    search: str | None = None
+    tail: int | None = None
+    types: tuple[str, ...] = ()
+    request_id: str | None = None
+
+
+class Apps(Protocol):
+    async def create(self, workspace: str, request: AppRequest, who: str = "", /) -> AppHandle: ...
+    async def list(self, workspace: str, /) -> Sequence[AppView]: ...
+    async def get(self, workspace: str, ref: str, /) -> AppView: ...
+    async def stop(self, workspace: str, ref: str, /) -> object: ...
+    async def history(self, workspace: str, ref: str, /) -> Sequence[VersionView]: ...
+    async def rollback(self, workspace: str, ref: str, version: int | None, /) -> AppHandle: ...
+    async def function(self, workspace: str, app: str, name: str, /) -> FunctionHandle: ...
+
+    def specs(self, workspace: str, /) -> Iterator[tuple[str, FunctionSpec]]:
+        """Name of the app and spec of each function that is deployed now, for the OpenAPI page."""
+        ...
+
+
+class Calls(Protocol):
+    async def list(self, workspace: str, which: CallFilter, /) -> Sequence[CallView]: ...
+    async def get(self, workspace: str, call_id: str, /) -> CallDetail: ...
+    async def cancel(self, workspace: str, call_id: str, /, *, terminate: bool = False) -> bool: ...
+    async def result(self, workspace: str, call_id: str, /) -> Any: ...
+    async def submit_json(
+        self, workspace: str, app: str, function: str, call: JsonCall, *, method: str = "", key: str = "", wait: bool = True
+    ) -> JsonResult: ...
+
+
+class Instances(Protocol):
+    async def list(
+        self, workspace: str, /, *, app: str | None = None, function: str | None = None, live_only: bool = True, limit: int = 100
+    ) -> Sequence[InstanceView]: ...
+    async def get(self, workspace: str, instance_id: str, /) -> InstanceView: ...
+    async def stop(self, workspace: str, instance_id: str, /) -> object: ...
+
+
+class Images(Protocol):
+    async def ensure(self, workspace: str, spec: ImageSpec, /, *, force: bool = False) -> ImageView: ...
+    async def get(self, digest: str, /) -> ImageView: ...
+    def log(self, digest: str, /) -> AsyncIterator[str]: ...
+
+
+class Blobs(Protocol):
+    def missing(self, digests: list[str], /) -> list[str]: ...
+    async def put(self, stream: AsyncIterable[bytes], digest: str, /) -> int: ...
+    def open_read(self, digest: str, /) -> BinaryIO: ...
+
+
+class Volumes(Protocol):
+    async def create(self, workspace: str, name: str, /) -> VolumeView: ...
+    async def list(self, workspace: str, /) -> Sequence[VolumeView]: ...
+    async def get(self, workspace: str, name: str, /) -> VolumeView: ...
+    async def delete(self, workspace: str, name: str, /) -> None: ...
+    async def ls(self, workspace: str, name: str, path: str, /, *, recursive: bool = False) -> Sequence[FileView]: ...
+    async def open_read(self, workspace: str, name: str, path: str, /) -> BinaryIO: ...
+    async def put(
+        self, workspace: str, name: str, path: str, /, stream: AsyncIterable[bytes], *, force: bool = True
+    ) -> FileView: ...
+    async def remove(self, workspace: str, name: str, path: str, /, *, recursive: bool = False) -> None: ...
+
+
+class Secrets(Protocol):
+    async def put(self, workspace: str, name: str, values: dict[str, str], /, *, force: bool = False) -> SecretView: ...
+    async def list(self, workspace: str, /) -> Sequence[SecretView]: ...
+    async def delete(self, workspace: str, name: str, /) -> None: ...
+
+
+class Status(Protocol):
+    def status(self) -> StatusView: ...
+    def ready(self) -> bool: ...
+
+
+class Event(Protocol):
+    @property
+    def kind(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def detail(self) -> dict[str, Any]: ...
+
+
+class Events(Protocol):
+    def subscribe(self) -> AsyncIterator[Event]: ...
+
+
+class Links(Protocol):
+    def accept(self) -> Link[Any]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything the routes call."""
+
+    apps: Apps
+    calls: Calls
+    instances: Instances
+    images: Images
+    blobs: Blobs
+    volumes: Volumes
+    secrets: Secrets
+    status: Status
+    events: Events
+    links: Links
+    logs: Any  # query(LogQuery) -> Iterator[LogLine]; follow(LogQuery) -> AsyncIterator[LogLine]
+    metrics: Callable[[], bytes]  # Prometheus text
+    shutdown: Callable[[], None]  # begins it, and returns
+    log_query: Callable[..., Any] = LogQuery  # the log reader's own query class
+
+
+class LoginPage(Protocol):
+    """Draws the sign-in form."""
+
+    def __call__(self, request: Request, *, error: str | None = None, next_path: str = "/") -> Response: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiConfig:
+    host: str  # what the ingress is bound to
+    allowed_hosts: frozenset[str] = frozenset()  # more names that people reach it by
+    max_body_bytes: int = 64 * 1024 * 1024  # of JSON; uploads have no limit
+    on_request: Callable[[RequestRecord], None] = field(default=lambda _: None)
+
+
+LogLines = Iterator[LogLine]

@@ -1,0 +1,227 @@
+"""Volumes: named folders that functions share. `<home>/volumes/<workspace>/<name>/files` is what instances see."""
+
+import asyncio
+import errno
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import AsyncIterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from freehold.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from freehold.protocol.schemas import FileView, VolumeView
+from freehold.server.services.beneath import folder, open_file, parts_of
+from freehold.server.services.uploads import Upload, disk_error, receive
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Volumes:
+    """The volumes of one home. Files are opened beneath their volume's root only."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def open(self) -> None:
+        """Make the folder, and drop what interrupted uploads and deletions have left."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in (*self._root.glob("*/.deleted-*"), *self._root.glob("*/*/uploads")):
+            shutil.rmtree(left, ignore_errors=True)
+
+    # ---- volumes
+
+    async def create(self, workspace: str, name: str) -> VolumeView:
+        """Raises AlreadyExistsError for a name that is taken."""
+        return await asyncio.to_thread(self._create, workspace, name)
+
+    async def list(self, workspace: str) -> Sequence[VolumeView]:
+        """By name; sizes are left out, `get` counts them."""
+        return await asyncio.to_thread(self._list, workspace)
+
+    async def get(self, workspace: str, name: str) -> VolumeView:
+        home = self._home(workspace, name)
+        return await asyncio.to_thread(_view, home, count=True)
+
+    async def delete(self, workspace: str, name: str) -> None:
+        """Delete it with all its files; instances that have it open keep what they have open."""
+        home = self._home(workspace, name)
+        grave = home.parent / f".deleted-{os.urandom(8).hex()}"
+        home.rename(grave)
+        await asyncio.to_thread(shutil.rmtree, grave, ignore_errors=True)
+
+    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path:
+        """The folder that instances see. Raises NotFoundError unless it is there or `create` is set."""
+        if create:
+            try:
+                await self.create(workspace, name)
+            except AlreadyExistsError:
+                pass
+        return self._home(workspace, name) / "files"
+
+    # ---- files
+
+    async def ls(self, workspace: str, name: str, path: str, *, recursive: bool = False) -> Sequence[FileView]:
+        """What lies in a folder, by name; a file's path gives that file."""
+        root = await self.host_path(workspace, name)
+        return await asyncio.to_thread(_ls, root, parts_of(path), recursive=recursive)
+
+    async def open_read(self, workspace: str, name: str, path: str) -> BinaryIO:
+        """A file, opened. Raises NotFoundError, or InvalidError for what is no regular file."""
+        root = await self.host_path(workspace, name)
+        return await asyncio.to_thread(_open_read, root, parts_of(path))
+
+    async def put(
+        self, workspace: str, name: str, path: str, stream: AsyncIterable[bytes], *, force: bool = True
+    ) -> FileView:
+        """Write a file whole: readers see the old one or the new one. With force=False it must not be there yet."""
+        root, names = await self.host_path(workspace, name), parts_of(path)
+        if not names:
+            msg = "a file needs a path below the volume's root"
+            raise InvalidError(msg)
+        upload = await receive(stream, root.parent / "uploads", mode=0o644)
+        try:
+            return await asyncio.to_thread(_place, upload, root, names, force=force)
+        except OSError as error:
+            raise disk_error(error, root.parent) from error
+        finally:
+            upload.discard()
+
+    async def remove(self, workspace: str, name: str, path: str, *, recursive: bool = False) -> None:
+        root, names = await self.host_path(workspace, name), parts_of(path)
+        if not names:
+            msg = "the volume's root cannot be removed; delete the volume instead"
+            raise InvalidError(msg)
+        await asyncio.to_thread(_remove, root, names, recursive=recursive)
+
+    # ---- ours
+
+    def _home(self, workspace: str, name: str, *, there: bool = True) -> Path:
+        if not _NAME.fullmatch(name) or not _NAME.fullmatch(workspace):
+            msg = f"volume name {name[:100]!r} is not allowed: letters, digits, dots, dashes and underscores, at most 64, a letter or digit first"
+            raise InvalidError(msg)
+        home = self._root / workspace / name
+        if there and not (home / "files").is_dir():
+            msg = f"no volume {name!r}; create it with `freehold volume create {name}`"
+            raise NotFoundError(msg)
+        return home
+
+    def _create(self, workspace: str, name: str) -> VolumeView:
+        home = self._home(workspace, name, there=False)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            (home / "files").mkdir(mode=0o755)
+        except FileExistsError:
+            msg = f"there is a volume {name!r} already"
+            raise AlreadyExistsError(msg) from None
+        except OSError as error:
+            raise disk_error(error, home) from error
+        (home / "created").write_text(repr(time.time()))
+        return _view(home, count=False)
+
+    def _list(self, workspace: str) -> list[VolumeView]:
+        homes = sorted((self._root / workspace).glob("*/files")) if (self._root / workspace).is_dir() else []
+        return [_view(files.parent, count=False) for files in homes if _NAME.fullmatch(files.parent.name)]
+
+
+def _view(home: Path, *, count: bool) -> VolumeView:
+    try:
+        created = float((home / "created").read_text())
+    except (OSError, ValueError):
+        created = home.stat().st_ctime
+    if not count:
+        return VolumeView(name=home.name, created=created)
+    files = [v for v in _ls(home / "files", [], recursive=True) if v.type == "file"]
+    return VolumeView(name=home.name, created=created, bytes=sum(v.bytes for v in files), files=len(files))
+
+
+def _ls(root: Path, names: list[str], *, recursive: bool) -> list[FileView]:
+    descriptor = open_file(root, names, os.O_RDONLY)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISDIR(found.st_mode):
+            return [_file_view("/".join(names), found)]
+        views = list(_entries(descriptor, "".join(f"{n}/" for n in names), recursive=recursive))
+    finally:
+        os.close(descriptor)
+    return sorted(views, key=lambda v: v.path)
+
+
+def _entries(descriptor: int, prefix: str, *, recursive: bool) -> Iterator[FileView]:
+    with os.scandir(descriptor) as entries:
+        found = [(e.name, e.stat(follow_symlinks=False)) for e in entries if _there(e)]
+    for name, status in found:
+        yield _file_view(prefix + name, status)
+        if recursive and stat.S_ISDIR(status.st_mode):
+            try:
+                below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+            except OSError:  # gone or replaced meanwhile
+                continue
+            try:
+                yield from _entries(below, f"{prefix}{name}/", recursive=True)
+            finally:
+                os.close(below)
+
+
+def _there(entry: "os.DirEntry[str]") -> bool:
+    try:
+        entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _file_view(path: str, status: os.stat_result) -> FileView:
+    mode = status.st_mode
+    kind = "directory" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "file"
+    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return FileView(path=shown, type=kind, bytes=status.st_size if kind == "file" else 0, modified=status.st_mtime)
+
+
+def _open_read(root: Path, names: list[str]) -> BinaryIO:
+    descriptor = open_file(root, names, os.O_RDONLY)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        msg = f"{'/'.join(names)!r} is not a file"
+        raise InvalidError(msg)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")
+
+
+def _place(upload: Upload, root: Path, names: list[str], *, force: bool) -> FileView:
+    with folder(root, names[:-1], create=True) as parent:
+        try:
+            if force:
+                os.replace(upload.path, names[-1], dst_dir_fd=parent)
+            else:
+                os.link(upload.path, names[-1], dst_dir_fd=parent)
+        except FileExistsError:
+            msg = f"there is a file {'/'.join(names)!r} already; send it with force to replace it"
+            raise AlreadyExistsError(msg) from None
+        except (IsADirectoryError, NotADirectoryError) as error:
+            msg = f"{'/'.join(names)!r} is a folder; remove it first, or choose another path"
+            raise ConflictError(msg) from error
+        os.fsync(parent)
+        return _file_view("/".join(names), os.stat(names[-1], dir_fd=parent, follow_symlinks=False))
+
+
+def _remove(root: Path, names: list[str], *, recursive: bool) -> None:
+    with folder(root, names[:-1]) as parent:
+        try:
+            status = os.stat(names[-1], dir_fd=parent, follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
+                os.unlink(names[-1], dir_fd=parent)
+            elif recursive:
+                shutil.rmtree(names[-1], dir_fd=parent)
+            else:
+                os.rmdir(names[-1], dir_fd=parent)
+        except FileNotFoundError:
+            msg = f"no file {'/'.join(names)!r}"
+            raise NotFoundError(msg) from None
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            msg = f"folder {'/'.join(names)!r} is not empty; remove it with recursive"
+            raise ConflictError(msg) from None

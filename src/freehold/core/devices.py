@@ -33,7 +33,7 @@ def parse_gpu(text: str) -> GpuRequest:
     """Parse `A10G`, `A100-80GB:2`, `any`; raise InvalidError on anything else."""
     match = _GPU.fullmatch(text.strip())
     count = int(match[2] or 1) if match else 0
-    if match is None or not 1 <= count <= 16:  # noqa: PLR2004 (the most that one machine of the field has)
+    if match is None or not 1 <= count <= 16:
         msg = f'gpu={text!r} is not of the form "TYPE" or "TYPE:COUNT" with a count of 1 to 16, such as "A10G" or "A100-80GB:2"'
         raise InvalidError(msg)
     return GpuRequest(match[1].upper(), count)
@@ -46,7 +46,9 @@ def parse_declared(text: str) -> tuple[Device, ...]:
         request = parse_gpu(part)
         size = VRAM_GIB.get(request.type, 16) * 2**30
         devices += [
-            Device(id=f"sim-{len(devices) + n}", type=request.type, index=len(devices) + n, vram_bytes=size, simulated=True)
+            Device(
+                id=f"sim-{len(devices) + n}", type=request.type, index=len(devices) + n, vram_bytes=size, simulated=True
+            )
             for n in range(request.count)
         ]
     return tuple(devices)

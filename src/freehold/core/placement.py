@@ -41,7 +41,10 @@ def place(want: Resources, machine: Machine, *, first: bool) -> Placement:
     if not first and machine.cpu_taken + cpu > machine.cpu:
         return Placement(verdict="later", reason=f"waits for {cpu:g} free cores of {machine.cpu:g}")
     if machine.memory_taken_mib + memory > machine.memory_mib:
-        return Placement(verdict="later", reason=f"waits for {memory} MiB of memory, {machine.memory_mib - machine.memory_taken_mib} are free")
+        return Placement(
+            verdict="later",
+            reason=f"waits for {memory} MiB of memory, {machine.memory_mib - machine.memory_taken_mib} are free",
+        )
     devices = choose(want.gpu, machine.devices, machine.devices_taken) if want.gpu else ()
     if devices is None:
         return Placement(verdict="later", reason=f"waits for a free GPU ({' or '.join(want.gpu)})")
@@ -69,5 +72,7 @@ def memory_of(want: Resources) -> int:
 
 def _have(devices: Sequence[Device]) -> str:
     if not devices:
-        return 'this machine has no GPU; declare simulated ones with FREEHOLD_DEVICES="A10G:1" on the server, or drop gpu='
-    return f"this machine has {', '.join(d.type for d in devices)}; ask for one of these, or for \"any\""
+        return (
+            'this machine has no GPU; declare simulated ones with FREEHOLD_DEVICES="A10G:1" on the server, or drop gpu='
+        )
+    return f'this machine has {", ".join(d.type for d in devices)}; ask for one of these, or for "any"'

@@ -156,7 +156,7 @@ class Output(Frame, frozen=True, tag=23):
     index: int
     status: int
     payload: Payload
-    keep: list[str] = []  # noqa: RUF012 (msgspec copies it): arena segments of the input that user code still looks at
+    keep: list[str] = []
 
 
 class Item(Frame, frozen=True, tag=24):

@@ -1,4 +1,5 @@
-"""The version of the wire. A client and a server whose numbers differ refuse each other with a clear message."""
+"""The version of the program and of the wire. Sides whose wire versions differ refuse each other with a clear message."""
 
+VERSION = "0.1.0"
 PROTOCOL_VERSION = 1
 VERSION_HEADER = "x-freehold-protocol"

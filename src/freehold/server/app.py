@@ -2,54 +2,61 @@
 
 import asyncio
 import contextlib
-import fcntl
-import json
 import logging
 import os
-import secrets as random
 import signal
-import stat
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import IO
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
+import uvicorn
 import uvloop
 
-from freehold import __version__
 from freehold.core.clock import SystemClock
-from freehold.core.errors import ConflictError, InvalidError
 from freehold.core.home import Home
 from freehold.core.ids import new_id
-from freehold.core.states import AppState, CallState
+from freehold.core.states import AppState
 from freehold.launchers.process.launcher import ProcessLauncher
 from freehold.protocol.arena import sweep
 from freehold.protocol.frames import Welcome
-from freehold.protocol.version import PROTOCOL_VERSION
+from freehold.protocol.version import PROTOCOL_VERSION, VERSION
+from freehold.server import claim, housekeeping, restart
+from freehold.server.api.application import build_api
+from freehold.server.api.auth import Access, Authority, Principal
+from freehold.server.api.contract import ApiConfig, Services
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
+from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import Registry
 from freehold.server.doors import Doors
 from freehold.server.events import Events
+from freehold.server.ingress.contract import IngressConfig
+from freehold.server.ingress.listeners import Ingress
 from freehold.server.link import Links
+from freehold.server.logs import LogQuery, Logs, LogSource
 from freehold.server.machine import survey
-from freehold.server.restart import resume_calls
 from freehold.server.services.apps import Apps, AppsParts
+from freehold.server.services.blobs import Blobs
 from freehold.server.services.calls import Calls, CallsParts
 from freehold.server.services.images import Images
 from freehold.server.services.instances import Instances
 from freehold.server.services.prepare import Preparer
+from freehold.server.services.secrets import Secrets
 from freehold.server.services.status import Status
+from freehold.server.services.volumes import Volumes
 from freehold.server.settings import Settings
 from freehold.server.store import writes
-from freehold.server.store.sqlite import SQLiteStore
+from freehold.server.store.sqlite import SqliteStore
+from freehold.server.web import build_web, render_login, static_files
 
 log = logging.getLogger("freehold.server")
 TICK_S = 0.2
 RECALL_S = 0.025
 LONG_RUNNING_S = 1.0
 OVERDUE_SLACK_S = 5.0
+SAFE_SQLITE = (3, 51, 3)
 
 
 class Server:
@@ -60,19 +67,277 @@ class Server:
         self.home = Home(settings.home)
         self.clock = SystemClock()
         self.stopping = asyncio.Event()
-        self._lock: IO[str] | None = None
+        self.url = ""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._close = contextlib.AsyncExitStack()
+        self._undo = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
-        """Come up: claim the home, open the store, wire the parts, listen, bring back what ran."""
+        """Come up: claim the home, open the store, wire the parts, bring back what ran, listen."""
         try:
             await self._start()
         except BaseException:
-            await self._close.aclose()
+            await self._undo.aclose()
             raise
 
     async def stop(self) -> None:
         """Go down: take nothing new, end the instances, commit, let the home go."""
         self.home.server_file.unlink(missing_ok=True)
-        await self._close.aclose()
+        for task in list(self._tasks):
+            task.cancel()
+        await self._undo.aclose()
+
+    async def _start(self) -> None:
+        home, settings, clock = self.home, self.settings, self.clock
+        self._undo.callback(claim.claim(home).close)
+        sweep(home.arena)
+        token = claim.token(home)
+        self.store = store = SqliteStore(home.database)
+        await store.open()
+        self._undo.push_async_callback(store.close)
+        await store.write(writes.end_instances(clock.now(), "the server ended"))
+        self.launcher = launcher = ProcessLauncher(home)
+        self._undo.push_async_callback(launcher.close)
+        self._wire(token)
+        await self.links.listen(home)
+        self._undo.push_async_callback(self.links.close)
+        await self._listen(token)
+        await self.apps.restore()
+        orphans = await restart.resume_calls(
+            store=store, registry=self.registry, fleet=self.fleet, dispatcher=self.dispatcher, clock=clock
+        )
+        self.apps.warm_minimums()
+        self._undo.push_async_callback(self.fleet.close)
+        self._keep(self._tick())
+        self._keep(self._recall())
+        self._keep(self._hourly())
+        self._keep(self._end_orphans(orphans))
+        self._announce()
+        log.info("server_ready", extra={"url": self.url, "pid": os.getpid(), "version": VERSION})
+
+    def _wire(self, token: str) -> None:
+        home, settings, clock, store, launcher = self.home, self.settings, self.clock, self.store, self.launcher
+        self.events = Events()
+        self.registry = Registry()
+        self.record = Record(store, clock)
+        self.fleet = Fleet(
+            registry=self.registry, record=self.record, launcher=launcher, machine=survey(settings.devices), clock=clock,
+            lease_s=settings.lease_s,
+        )  # fmt: skip
+        self.fleet.changed = self.events.publish
+        self.dispatcher = Dispatcher(registry=self.registry, record=self.record, fleet=self.fleet, clock=clock)
+        self.fleet.dispatcher = self.dispatcher
+        self.fleet.welcome = welcome = Welcome(new_id("cl"), VERSION, str(home.arena))
+        self.links = Links(
+            dispatcher=self.dispatcher, fleet=self.fleet, record=self.record, clock=clock, token=token, welcome=welcome
+        )
+        self.links.client_seen = self._client_seen
+        self.logs = Logs(home, max_bytes=settings.log_max_bytes, files_kept=settings.log_files_kept)
+        self.fleet.logs = InstanceLogs(self.logs, home)
+        self.images = Images(launcher=launcher, store=store, clock=clock)
+        self.blobs, self.volumes = Blobs(home), Volumes(home, store)
+        self.secrets = Secrets(home, store)
+        self.doors = Doors(
+            registry=self.registry, fleet=self.fleet, record=self.record, clock=clock, host=settings.host, token=token
+        )
+        self.fleet.preparer = Preparer(
+            home=home, images=self.images, blobs=self.blobs, volumes=self.volumes, secrets=self.secrets, registry=self.registry,
+            lease_s=settings.lease_s,
+        )  # fmt: skip
+        self.apps = Apps(
+            AppsParts(
+                registry=self.registry, dispatcher=self.dispatcher, fleet=self.fleet, images=self.images, store=store,
+                secrets=self.secrets, volumes=self.volumes, blobs=self.blobs, doors=self.doors, logs=self.logs, clock=clock,
+                url=lambda: self.url,
+            )
+        )  # fmt: skip
+        self.calls = Calls(
+            CallsParts(
+                dispatcher=self.dispatcher, registry=self.registry, record=self.record, store=store, doors=self.doors
+            )
+        )
+        self.instances = Instances(fleet=self.fleet, store=store)
+        self.status = Status(
+            fleet=self.fleet, registry=self.registry, launcher=launcher, clock=clock, home=home, version=VERSION, pid=os.getpid(),
+            started=clock.now(), sqlite=_sqlite_guard(),
+        )  # fmt: skip
+
+    # ---- listening
+
+    async def _listen(self, token: str) -> None:
+        settings, home = self.settings, self.home
+        api = self._api(token)
+        server = _Uvicorn(
+            uvicorn.Config(
+                api,
+                uds=str(home.api_socket),
+                loop="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                ws="websockets-sansio",
+            )
+        )
+        home.api_socket.unlink(missing_ok=True)
+        self._keep(server.serve())
+        self._undo.callback(setattr, server, "should_exit", True)
+        self.ingress = Ingress(
+            self.doors,
+            IngressConfig(
+                host=settings.host,
+                port=settings.port,
+                api=f"unix:{home.api_socket}",
+                acquire_timeout_s=settings.acquire_timeout_s,
+            ),
+        )
+        await self.ingress.open()
+        self._undo.push_async_callback(self.ingress.close)
+        while not server.started:
+            await asyncio.sleep(0.005)
+        home.api_socket.chmod(0o600)
+        self.doors.listener, self.doors.first_port = self.ingress, self.ingress.port
+        host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.ingress.port}"
+        self.status.url = self.url
+
+    def _api(self, token: str) -> Any:
+        services = Services(
+            apps=self.apps, calls=self.calls, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
+            secrets=self.secrets, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"",
+            shutdown=self.stopping.set, log_query=LogQuery,
+        )  # fmt: skip
+        authority = Authority(token=token, key=self.secrets.signing_key, instance=self._instance_principal)
+        pages = build_web(services).routes
+        access = {f"{method} {route.path}": Access.ADMIN for route in pages for method in getattr(route, "methods", ())}  # type: ignore[attr-defined]
+        api = build_api(
+            services,
+            authority,
+            ApiConfig(host=self.settings.host),
+            login_page=render_login,
+            pages=pages,
+            page_access=access,
+        )
+        api.mount("/static", static_files())
+        return api
+
+    def _instance_principal(self, token: str) -> Principal | None:
+        instance = self.fleet.by_token.get(token)
+        return Principal(role=Access.CLIENT, workspace=instance.pool.workspace, name=instance.id) if instance else None
+
+    # ---- time
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            _guarded(self.fleet.tick)
+            _guarded(lambda: self.dispatcher.persist_long_running(LONG_RUNNING_S))
+            for instance, task in self.dispatcher.overdue(OVERDUE_SLACK_S):
+                self.dispatcher.time_out(instance, task)
+            for client in self.links.clients:
+                self._client_seen(client.name)
+            try:
+                await self.apps.reap()
+            except Exception:
+                log.exception("reap_failed")
+
+    async def _recall(self) -> None:
+        while True:
+            await asyncio.sleep(RECALL_S)
+            _guarded(self.fleet.recall_stalled)
+
+    async def _hourly(self) -> None:
+        while True:
+            try:
+                await housekeeping.prune(self.store, self.clock, keep_s=self.settings.call_retention_days * 86_400)
+                await housekeeping.sweep_instance_folders(self.home, self.fleet.instances)
+            except Exception:
+                log.exception("housekeeping_failed")
+            await asyncio.sleep(3600)
+
+    async def _end_orphans(self, orphans: list[Any]) -> None:
+        await asyncio.sleep(restart.ORPHAN_GRACE_S)
+        await restart.end_orphans(orphans, store=self.store, dispatcher=self.dispatcher, clock=self.clock)
+
+    def _client_seen(self, name: str) -> None:
+        now = self.clock.monotonic()
+        for app in self.registry.apps.values():
+            if app.state is AppState.EPHEMERAL and app.client == name:
+                app.client_seen = now
+
+    def _announce(self) -> None:
+        facts = {
+            "pid": os.getpid(),
+            "url": self.url,
+            "version": VERSION,
+            "protocol": PROTOCOL_VERSION,
+            "started": time.time(),
+            "id": self.fleet.welcome.server,
+        }
+        claim.announce(self.home, facts)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class InstanceLogs:
+    """Tells the log collector of instances as they come and go."""
+
+    def __init__(self, logs: Logs, home: Home) -> None:
+        self._logs, self._home = logs, home
+
+    def begin(self, instance: Instance) -> None:
+        pool = instance.pool
+        kind = "inference" if pool.spec.kind == "cls" or pool.spec.web else "training"
+        self._logs.add(
+            instance.id,
+            LogSource(
+                app=pool.app_name, app_id=pool.app_id, function=pool.function_name, type=kind, service="instance"
+            ),
+        )
+
+    def end(self, instance: Instance) -> None:
+        self._logs.ended(instance.id)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves signals to the server that it runs in."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+def serve(settings: Settings) -> None:
+    """Run a server until SIGTERM or SIGINT."""
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    server = Server(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stopping.set)
+    await server.start()
+    await server.stopping.wait()
+    log.info("server_stops")
+    await server.stop()
+
+
+def _guarded(step: Callable[[], object]) -> None:
+    try:
+        step()
+    except Exception:
+        log.exception("tick_failed")
+
+
+def _sqlite_guard() -> str:
+    if sqlite3.sqlite_version_info >= SAFE_SQLITE:
+        return "ok"
+    return (
+        f"SQLite {sqlite3.sqlite_version} has a WAL bug with several writers (fixed in 3.51.3); this server has one writer, so it is safe as "
+        "long as no other program writes to its database"
+    )
+
+
+Stop = Callable[[], Awaitable[None]]

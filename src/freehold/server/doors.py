@@ -47,7 +47,9 @@ class _Open:
 class Doors:
     """The ingress' `Router`, and where the apps service opens and closes endpoints."""
 
-    def __init__(self, *, registry: Registry, fleet: Fleet, record: Record, clock: Clock, host: str, token: str) -> None:
+    def __init__(
+        self, *, registry: Registry, fleet: Fleet, record: Record, clock: Clock, host: str, token: str
+    ) -> None:
         self.listener: Listener
         self.first_port = 0
         self._registry, self._fleet, self._record, self._clock = registry, fleet, record, clock
@@ -79,7 +81,9 @@ class Doors:
 
     async def _listen(self, port: int | None) -> int:
         candidates = [port] if port else []
-        candidates += [p for p in range(self.first_port + 1, self.first_port + _PORT_TRIES) if p not in self._by_port and p < 65536]  # noqa: PLR2004
+        candidates += [
+            p for p in range(self.first_port + 1, self.first_port + _PORT_TRIES) if p not in self._by_port and p < 65536
+        ]
         for candidate in candidates:
             if _free(self._host, candidate):
                 return await self.listener.open_endpoint(candidate)
@@ -132,7 +136,11 @@ class Doors:
         request.pool.release(request.instance)
         state, error = _verdict(outcome)
         row = request.row._replace(
-            state=state, ended=self._clock.now(), error=error, succeeded=int(state is CallState.SUCCEEDED), failed=int(state is CallState.FAILED)
+            state=state,
+            ended=self._clock.now(),
+            error=error,
+            succeeded=int(state is CallState.SUCCEEDED),
+            failed=int(state is CallState.FAILED),
         )
         self._record.web_call(row)
 

@@ -18,7 +18,11 @@ def id_before(prefix: str, at: float) -> str:
 async def prune(store: Store, clock: Clock, *, keep_s: float) -> None:
     """Forget what ended before the retention."""
     limit = clock.now() - keep_s
-    await store.write(*writes.prune_calls(id_before("fc", limit)), writes.prune_instances(id_before("in", limit)), writes.prune_events(id_before("ev", limit)))
+    await store.write(
+        *writes.prune_calls(id_before("fc", limit)),
+        writes.prune_instances(id_before("in", limit)),
+        writes.prune_events(id_before("ev", limit)),
+    )
 
 
 async def sweep_instance_folders(home: Home, live: Collection[str]) -> None:

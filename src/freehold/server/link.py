@@ -3,17 +3,31 @@
 import asyncio
 import hmac
 import logging
-import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from freehold.core.clock import Clock
 from freehold.core.home import Home
 from freehold.protocol.frames import (
-    Beat, Cancel, Consumed, Extend, FromPeer, Hello, Item, Join, Ready, Refused, Release, Result, Returned, StartFailed, Submit,
-    Subscribe, Welcome,
+    Beat,
+    Cancel,
+    Consumed,
+    Extend,
+    FromPeer,
+    Hello,
+    Item,
+    Join,
+    Ready,
+    Refused,
+    Release,
+    Result,
+    Returned,
+    StartFailed,
+    Submit,
+    Subscribe,
+    Welcome,
 )  # fmt: skip
 from freehold.protocol.link import Link
 from freehold.protocol.version import PROTOCOL_VERSION
@@ -25,6 +39,7 @@ from freehold.server.dispatch.record import Record
 log = logging.getLogger("freehold.link")
 PeerLink = Link[FromPeer]
 _HELLO_TIMEOUT_S = 10.0
+P = TypeVar("P")
 
 
 class Client:
@@ -48,7 +63,9 @@ class Alias:
 class Links:
     """Every open link."""
 
-    def __init__(self, *, dispatcher: Dispatcher, fleet: Fleet, record: Record, clock: Clock, token: str, welcome: Welcome) -> None:
+    def __init__(
+        self, *, dispatcher: Dispatcher, fleet: Fleet, record: Record, clock: Clock, token: str, welcome: Welcome
+    ) -> None:
         self.clients: dict[Client, None] = {}
         self.client_seen: Callable[[str], None] = lambda _name: None
         self.decoder = msgspec.msgpack.Decoder(list[FromPeer])
@@ -80,7 +97,7 @@ class Links:
         home.link_socket.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(self.accept, str(home.link_socket), backlog=1024)
-        os.chmod(home.link_socket, 0o600)
+        home.link_socket.chmod(0o600)
 
     def accept(self) -> PeerLink:
         """Make the link of one new connection; it must introduce itself soon."""
@@ -93,17 +110,16 @@ class Links:
         for message in messages:
             peer = link.peer
             if isinstance(peer, Client):
-                handler = self._for_client.get(type(message))
+                handled = _handle(self._for_client, peer, message)
             elif isinstance(peer, Instance):
-                handler = self._for_instance.get(type(message))
                 peer.last_beat = self._clock.monotonic()
+                handled = _handle(self._for_instance, peer, message)
             else:
                 self._introduce(link, message)
-                continue
-            if handler is None:
+                handled = True
+            if not handled:
                 self._refuse(link, "invalid_argument", f"{type(message).__name__} is not for this side to send")
                 return
-            handler(peer, message)
 
     def closed(self, link: PeerLink, error: Exception | None) -> None:
         if error is not None:
@@ -137,7 +153,11 @@ class Links:
 
     def _hello(self, link: PeerLink, message: Hello) -> None:
         if not self.knows(message.token):
-            self._refuse(link, "unauthenticated", "the token is not this server's; take it from the `token` file in its home, or set FREEHOLD_TOKEN")
+            self._refuse(
+                link,
+                "unauthenticated",
+                "the token is not this server's; take it from the `token` file in its home, or set FREEHOLD_TOKEN",
+            )
             return
         client = link.peer = Client(link, workspace=self._workspace(message.token), name=message.client)
         self.clients[client] = None
@@ -217,3 +237,11 @@ class Links:
         task = asyncio.ensure_future(work)
         self._pending.add(task)  # type: ignore[arg-type]
         task.add_done_callback(self._pending.discard)  # type: ignore[arg-type]
+
+
+def _handle(handlers: dict[type, Callable[[P, Any], None]], peer: P, message: FromPeer) -> bool:
+    handler = handlers.get(type(message))
+    if handler is None:
+        return False
+    handler(peer, message)
+    return True

@@ -23,7 +23,7 @@ def survey(declared: str | None) -> Machine:
 
 def _nvml() -> tuple[Device, ...]:
     try:
-        import pynvml  # noqa: PLC0415 (optional: only GPU machines have it)
+        import pynvml
 
         pynvml.nvmlInit()
     except Exception:  # noqa: BLE001 (no driver, no library: a machine without a GPU)
@@ -33,7 +33,11 @@ def _nvml() -> tuple[Device, ...]:
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
         name = str(pynvml.nvmlDeviceGetName(handle))
         memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-        found.append(Device(id=str(pynvml.nvmlDeviceGetUUID(handle)), type=gpu_type(name, memory), index=index, vram_bytes=memory))
+        found.append(
+            Device(
+                id=str(pynvml.nvmlDeviceGetUUID(handle)), type=gpu_type(name, memory), index=index, vram_bytes=memory
+            )
+        )
     return tuple(found)
 
 

@@ -18,7 +18,9 @@ log = logging.getLogger("freehold.restart")
 ORPHAN_GRACE_S = 30.0
 
 
-async def resume_calls(*, store: Store, registry: Registry, fleet: Fleet, dispatcher: Dispatcher, clock: Clock) -> list[CallRow]:
+async def resume_calls(
+    *, store: Store, registry: Registry, fleet: Fleet, dispatcher: Dispatcher, clock: Clock
+) -> list[CallRow]:
     """Queue again the inputs of durable calls. Return the calls that only their client can bring back."""
     orphans: list[CallRow] = []
     resumed = 0
@@ -39,7 +41,11 @@ async def resume_calls(*, store: Store, registry: Registry, fleet: Fleet, dispat
 
 async def end_orphans(orphans: list[CallRow], *, store: Store, dispatcher: Dispatcher, clock: Clock) -> None:
     """Give an end to calls whose client did not come back."""
-    rows = [ended(c, "the server restarted, and its client did not come back", clock.now()) for c in orphans if c.id not in dispatcher.calls]
+    rows = [
+        ended(c, "the server restarted, and its client did not come back", clock.now())
+        for c in orphans
+        if c.id not in dispatcher.calls
+    ]
     if rows:
         await store.write(writes.put_calls(rows))
 
@@ -51,7 +57,12 @@ def ended(call: CallRow, why: str, now: float) -> CallRow:
 def _live(left: UnfinishedCall, pool: object) -> LiveCall:
     row = left.call
     call = LiveCall(row.id, row.kind, workspace=row.workspace, created=row.created)
-    call.app_id, call.app_name, call.function_id, call.function_name = row.app_id, row.app, row.function_id, row.function
+    call.app_id, call.app_name, call.function_id, call.function_name = (
+        row.app_id,
+        row.app,
+        row.function_id,
+        row.function,
+    )
     call.version, call.parent, call.key, call.parameters = row.version, row.parent or "", row.key or "", row.parameters
     call.pool = pool
     call.noted = call.persisted = True

@@ -14,7 +14,15 @@ from freehold.core.home import Home
 
 DEFAULT_PORT = 8700
 # read by clients, launchers and instances; no settings of the server
-_ELSEWHERE = {"FREEHOLD_SERVER", "FREEHOLD_TOKEN", "FREEHOLD_TOKEN_FILE", "FREEHOLD_SANDBOX", "FREEHOLD_UV", "FREEHOLD_CGROUP", "FREEHOLD_BWRAP"}
+_ELSEWHERE = {
+    "FREEHOLD_SERVER",
+    "FREEHOLD_TOKEN",
+    "FREEHOLD_TOKEN_FILE",
+    "FREEHOLD_SANDBOX",
+    "FREEHOLD_UV",
+    "FREEHOLD_CGROUP",
+    "FREEHOLD_BWRAP",
+}
 
 
 class Settings(BaseSettings):
@@ -24,9 +32,15 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=lambda: Home.default().root, description="everything this platform keeps")
     host: str = Field("127.0.0.1", description="address to listen on; beyond loopback only with allow_remote")
-    port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="port of the API and the dashboard; web endpoints take those above it")
-    allow_remote: bool = Field(False, description="listen beyond loopback; every request but health checks then needs the token")
-    devices: str | None = Field(None, description='declared, simulated accelerators, such as "A10G:2,T4:1"; unset: ask NVML')
+    port: int = Field(
+        DEFAULT_PORT, ge=0, le=65535, description="port of the API and the dashboard; web endpoints take those above it"
+    )
+    allow_remote: bool = Field(
+        False, description="listen beyond loopback; every request but health checks then needs the token"
+    )
+    devices: str | None = Field(
+        None, description='declared, simulated accelerators, such as "A10G:2,T4:1"; unset: ask NVML'
+    )
     lease_s: float = Field(15.0, gt=0.2, description="an instance that sends no heartbeat for so long is replaced")
     call_retention_days: float = Field(30.0, gt=0, description="finished calls and their results are kept so long")
     log_max_bytes: int = Field(64 * 2**20, ge=2**16, description="size at which a log file is rotated")
@@ -60,9 +74,15 @@ class Settings(BaseSettings):
 
 def load(**flags: Any) -> Settings:
     """Read the settings; InvalidError names the key, the value and where it came from."""
-    unknown = sorted(k for k in os.environ if k.startswith("FREEHOLD_") and k not in _ELSEWHERE and k[9:].lower() not in Settings.model_fields)
+    unknown = sorted(
+        k
+        for k in os.environ
+        if k.startswith("FREEHOLD_") and k not in _ELSEWHERE and k[9:].lower() not in Settings.model_fields
+    )
     if unknown:
-        raise InvalidError(f"unknown setting {unknown[0]} in the environment; known: {', '.join(sorted(Settings.model_fields))}")
+        raise InvalidError(
+            f"unknown setting {unknown[0]} in the environment; known: {', '.join(sorted(Settings.model_fields))}"
+        )
     try:
         settings = Settings(**{k: v for k, v in flags.items() if v is not None})
     except ValidationError as error:

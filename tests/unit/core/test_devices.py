@@ -8,7 +8,11 @@ from freehold.core.errors import InvalidError
 
 def test_declared_devices_have_ids_types_and_memory() -> None:
     devices = parse_declared("A10G:2, T4")
-    assert [(d.id, d.type, d.vram_bytes >> 30) for d in devices] == [("sim-0", "A10G", 24), ("sim-1", "A10G", 24), ("sim-2", "T4", 16)]
+    assert [(d.id, d.type, d.vram_bytes >> 30) for d in devices] == [
+        ("sim-0", "A10G", 24),
+        ("sim-1", "A10G", 24),
+        ("sim-2", "T4", 16),
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "A10G:0", "A10G:x", ":2", "A 10", "A10G:99"])

@@ -1,5 +1,8 @@
 """State machines: what the tables allow, and nothing else."""
 
+from collections.abc import Mapping
+from enum import StrEnum
+
 import pytest
 
 from freehold.core.errors import InternalError
@@ -7,7 +10,7 @@ from freehold.core.states import APP, CALL, INSTANCE, CallState, InstanceState, 
 
 
 @pytest.mark.parametrize("table", [APP, CALL, INSTANCE])
-def test_every_state_has_its_row(table) -> None:  # type: ignore[no-untyped-def]
+def test_every_state_has_its_row(table: Mapping[StrEnum, frozenset[StrEnum]]) -> None:
     assert set(table) == set(type(next(iter(table))))
 
 
@@ -17,5 +20,5 @@ def test_final_states_lead_nowhere() -> None:
 
 
 def test_an_illegal_move_is_an_internal_error_that_names_both() -> None:
-    with pytest.raises(InternalError, match="succeeded.*running"):
+    with pytest.raises(InternalError, match=r"succeeded.*running"):
         move(CALL, CallState.SUCCEEDED, CallState.RUNNING)

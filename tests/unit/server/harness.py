@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from freehold.core.clock import SystemClock
 from freehold.core.ids import new_id
@@ -19,6 +19,8 @@ from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import LiveApp, LiveFunction, Registry
 from freehold.server.store.reads import Reads
 from freehold.server.store.sqlite import SqliteStore
+
+RESULT = Payload(b"result")
 
 
 class Ear:
@@ -96,19 +98,30 @@ class Rig:
         self.launcher = PlayedLauncher()
         self.record = Record(self.store, self.clock)
         machine = Machine(cpu=4, memory_mib=8192)
-        self.fleet = Fleet(registry=self.registry, record=self.record, launcher=self.launcher, machine=machine, clock=self.clock, lease_s=lease_s)
+        self.fleet = Fleet(
+            registry=self.registry,
+            record=self.record,
+            launcher=self.launcher,
+            machine=machine,
+            clock=self.clock,
+            lease_s=lease_s,
+        )
         self.dispatcher = Dispatcher(registry=self.registry, record=self.record, fleet=self.fleet, clock=self.clock)
         self.fleet.dispatcher, self.fleet.preparer, self.fleet.logs = self.dispatcher, _Prepared(), _NoLogs()
         self.fleet.welcome = Welcome("server", "0")
         app = LiveApp(id=new_id("ap"), name="app", workspace="main", state=AppState.DEPLOYED, version=1, created=0.0)
         self.function = LiveFunction(
-            id=new_id("fu"), app=app, spec=FunctionSpec(name="f", module="m", qualname="f", **spec), digest="", version=1
+            id=new_id("fu"),
+            app=app,
+            spec=FunctionSpec(name="f", module="m", qualname="f", **spec),
+            digest="",
+            version=1,
         )
         app.functions["f"] = self.function
         self.registry.add(app)
         self.ear = Ear()
 
-    async def __aenter__(self) -> "Rig":
+    async def __aenter__(self) -> Self:
         await self.store.open()
         return self
 
@@ -123,7 +136,9 @@ class Rig:
 
     async def instance(self, *, slots: int = 1) -> tuple[Instance, Ear]:
         """Wait for an instance that starts, and play its coming up."""
-        await until(lambda: any(i.link is None for i in self.fleet.instances.values()) and len(self.launcher.started) > 0)
+        await until(
+            lambda: any(i.link is None for i in self.fleet.instances.values()) and len(self.launcher.started) > 0
+        )
         instance = next(i for i in self.fleet.instances.values() if i.link is None)
         await until(lambda: any(r.instance == instance.id for r in self.launcher.started))
         link = Ear()
@@ -131,15 +146,25 @@ class Rig:
         self.fleet.ready(instance, Ready(slots, {}, {"fork": 0.001}))
         return instance, link
 
-    def answer(self, instance: Instance, execute: Any, *, status: int = 0, payload: Payload = Payload(b"result"), took: float = 1.0) -> None:  # noqa: B008
+    def answer(
+        self,
+        instance: Instance,
+        execute: Any,
+        *,
+        status: int = 0,
+        payload: Payload = RESULT,
+        took: float = 1.0,
+    ) -> None:
         now = self.clock.now()
-        self.dispatcher.result(instance, Result(execute.call, execute.index, execute.attempt, status, payload, now - took, now))
+        self.dispatcher.result(
+            instance, Result(execute.call, execute.index, execute.attempt, status, payload, now - took, now)
+        )
 
 
 async def until(check: Callable[[], object], timeout_s: float = 5.0) -> None:
     """Let the loop run until `check` holds."""
     async with asyncio.timeout(timeout_s):
-        while not check():
+        while not check():  # noqa: ASYNC110 (there is no event for what a test waits for)
             await asyncio.sleep(0.002)
 
 

@@ -2,11 +2,24 @@
 
 from pathlib import Path
 
+from tests.unit.server.harness import Rig, until
+
 from freehold.core.specs import Retries
 from freehold.core.states import CallState
-from freehold.protocol.frames import Accepted, CancelInput, Execute, Output, Payload, Refused, RemoteFailure, Result, Returned, Status, Submit
+from freehold.protocol.frames import (
+    Accepted,
+    CancelInput,
+    Execute,
+    Output,
+    Payload,
+    Refused,
+    RemoteFailure,
+    Result,
+    Returned,
+    Status,
+    Submit,
+)
 from freehold.protocol.payload import decode_failure, encode_failure
-from tests.unit.server.harness import Rig, until
 
 FAILURE = Payload(encode_failure(RemoteFailure("builtins.ValueError", "no", "Traceback …")))
 
@@ -94,7 +107,7 @@ async def test_an_input_whose_instances_die_ends_after_its_last_attempt(tmp_path
 async def test_inputs_behind_the_one_that_killed_the_instance_count_no_crash(tmp_path: Path) -> None:
     async with Rig(tmp_path) as rig:
         rig.submit("map", 3)
-        instance, link = await rig.instance()
+        instance, _ = await rig.instance()
         instance.pool.mean_s = 0.00001  # so short that several are sent ahead
         instance.pool.pump_soon()
         await until(lambda: len(instance.tasks) >= 2)
@@ -158,7 +171,9 @@ async def test_an_instance_past_its_lease_can_record_nothing(tmp_path: Path) -> 
         instance.last_beat -= 1.0
         rig.fleet.tick()
         now = rig.clock.now()
-        rig.dispatcher.result(instance, Result(execute.call, execute.index, execute.attempt, 0, Payload(b"stale"), now, now))
+        rig.dispatcher.result(
+            instance, Result(execute.call, execute.index, execute.attempt, 0, Payload(b"stale"), now, now)
+        )
         assert rig.dispatcher.stale_results == 1
         second, link2 = await rig.instance()
         await until(lambda: link2.of(Execute))

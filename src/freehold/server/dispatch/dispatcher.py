@@ -12,7 +12,19 @@ from freehold.core.errors import Error, InstanceDiedError, NotFoundError
 from freehold.core.retry import MAX_CRASHES, delay_before_retry
 from freehold.core.states import CallState, InstanceState
 from freehold.protocol.frames import (
-    CancelInput, Extend, Format, Input, Item, Output, Payload, Refused, RemoteFailure, Result, Returned, Status, Submit,
+    CancelInput,
+    Extend,
+    Format,
+    Input,
+    Item,
+    Output,
+    Payload,
+    Refused,
+    RemoteFailure,
+    Result,
+    Returned,
+    Status,
+    Submit,
 )  # fmt: skip
 from freehold.protocol.payload import encode_failure, failure_text
 from freehold.server.dispatch.instance import Instance
@@ -59,7 +71,13 @@ class Dispatcher:
             return known
         function = self._registry.functions.get(message.function)
         if function is None or function.app.workspace != workspace:
-            subscriber.send(Refused(message.call, NotFoundError.code, f"no function {message.function!r} runs now; its app may have stopped"))
+            subscriber.send(
+                Refused(
+                    message.call,
+                    NotFoundError.code,
+                    f"no function {message.function!r} runs now; its app may have stopped",
+                )
+            )
             return None
         call = self._admit(function, message, workspace)
         call.subscribers.append(subscriber)
@@ -75,7 +93,9 @@ class Dispatcher:
         """The call under way that has this idempotency key."""
         if not key:
             return None
-        found = (c for c in self.calls.values() if c.key == key and c.function_id == function_id and c.workspace == workspace)
+        found = (
+            c for c in self.calls.values() if c.key == key and c.function_id == function_id and c.workspace == workspace
+        )
         return next(found, None)
 
     def adopt(self, call: LiveCall) -> None:
@@ -163,14 +183,23 @@ class Dispatcher:
         task.started = message.started
         status = message.status
         if task.cancelling:
-            self._finish(task, CallState.CANCELLED, _failure("CancelledError", "the call was cancelled", "cancelled"), error="cancelled")
+            self._finish(
+                task,
+                CallState.CANCELLED,
+                _failure("CancelledError", "the call was cancelled", "cancelled"),
+                error="cancelled",
+            )
             self._fleet.retire_if_littered(instance)
         elif status in (Status.OK, Status.GENERATOR_DONE):
-            self._finish(task, CallState.SUCCEEDED, message.payload, status=status, keep=message.keep, ended=message.ended)
+            self._finish(
+                task, CallState.SUCCEEDED, message.payload, status=status, keep=message.keep, ended=message.ended
+            )
         elif status == Status.TIMEOUT:
             self._attempt_failed(task, CallState.TIMED_OUT, message.payload, message.ended)
             if instance.pool.spec.concurrency.max_inputs == 1 or not instance.tasks:
-                self._fleet.kill(instance, reason=f"an input ran past its timeout of {instance.pool.spec.timeout_s:g} s")
+                self._fleet.kill(
+                    instance, reason=f"an input ran past its timeout of {instance.pool.spec.timeout_s:g} s"
+                )
             else:
                 self._fleet.retire_if_littered(instance)
         elif status == Status.CANCELLED:
@@ -206,7 +235,12 @@ class Dispatcher:
         for place, task in enumerate(held):
             begun = place < instance.slots
             if task.cancelling:
-                self._finish(task, CallState.CANCELLED, _failure("CancelledError", "the call was cancelled", "cancelled"), error="cancelled")
+                self._finish(
+                    task,
+                    CallState.CANCELLED,
+                    _failure("CancelledError", "the call was cancelled", "cancelled"),
+                    error="cancelled",
+                )
                 continue
             if begun:
                 task.crashes += 1
@@ -228,7 +262,12 @@ class Dispatcher:
 
     def _requeue(self, task: Task, back: list[Task]) -> None:
         if task.cancelling:
-            self._finish(task, CallState.CANCELLED, _failure("CancelledError", "the call was cancelled", "cancelled"), error="cancelled")
+            self._finish(
+                task,
+                CallState.CANCELLED,
+                _failure("CancelledError", "the call was cancelled", "cancelled"),
+                error="cancelled",
+            )
             return
         task.move(CallState.PENDING)
         task.instance = None
@@ -239,7 +278,11 @@ class Dispatcher:
     def _attempt_failed(self, task: Task, state: CallState, payload: Payload, ended: float) -> None:
         task.failures += 1
         pool: Pool = task.call.pool
-        delay = None if task.items or task.call.kind == "generator" else delay_before_retry(pool.spec.retries, task.failures)
+        delay = (
+            None
+            if task.items or task.call.kind == "generator"
+            else delay_before_retry(pool.spec.retries, task.failures)
+        )
         error = failure_text(payload)
         if delay is None:
             self._finish(task, state, payload, error=error, ended=ended)
@@ -313,7 +356,9 @@ class Dispatcher:
         if instance.tasks.pop(task.key, None) is None:
             return
         text = f"ran past its timeout of {instance.pool.spec.timeout_s:g} s and did not answer"
-        self._attempt_failed(task, CallState.TIMED_OUT, _failure("FunctionTimeoutError", text, "deadline_exceeded"), self._clock.now())
+        self._attempt_failed(
+            task, CallState.TIMED_OUT, _failure("FunctionTimeoutError", text, "deadline_exceeded"), self._clock.now()
+        )
         self._fleet.kill(instance, reason=text)
 
 

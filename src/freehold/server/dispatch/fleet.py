@@ -75,7 +75,11 @@ class Fleet:
         return pool
 
     def new_pool(self, function: LiveFunction, parameters: bytes) -> Pool:
-        key = f"{function.id}-{function.version}-{sha256(parameters).hexdigest()[:12]}" if parameters else f"{function.id}-{function.version}"
+        key = (
+            f"{function.id}-{function.version}-{sha256(parameters).hexdigest()[:12]}"
+            if parameters
+            else f"{function.id}-{function.version}"
+        )
         pool = Pool(key, spec=function.spec, fleet=self, clock=self._clock, parameters=parameters)
         pool.app_id, pool.app_name, pool.workspace = function.app.id, function.app.name, function.app.workspace
         pool.function_id, pool.function_name, pool.version = function.id, function.name, function.version
@@ -131,7 +135,9 @@ class Fleet:
             self._failed_to_start(instance, error_payload(error), str(error))
         except Exception as error:
             log.exception("instance_start_failed", extra={"instance": instance.id})
-            self._failed_to_start(instance, error_payload(ServiceError(f"instance could not be started: {error}")), str(error))
+            self._failed_to_start(
+                instance, error_payload(ServiceError(f"instance could not be started: {error}")), str(error)
+            )
         else:
             instance.pid = started.pid
             instance.phases.update(started.phases)
@@ -167,7 +173,11 @@ class Fleet:
     def start_failed(self, instance: Instance, message: StartFailed) -> None:
         """The user's module or an enter hook raised."""
         instance.phases["failed_in"] = 0.0
-        self._failed_to_start(instance, Payload(encode_failure(message.failure)), f"{message.phase} failed: {message.failure.type}: {message.failure.message}")
+        self._failed_to_start(
+            instance,
+            Payload(encode_failure(message.failure)),
+            f"{message.phase} failed: {message.failure.type}: {message.failure.message}",
+        )
 
     def _failed_to_start(self, instance: Instance, failure: Payload, reason: str) -> None:
         """End what waits for this pool with the cause; the next call tries again, after a growing pause."""
@@ -178,7 +188,9 @@ class Fleet:
         self._error(instance, reason)
         if not any(i.ready for i in pool.live):
             self.dispatcher.fail_waiting(pool, failure)
-            pool.fail_waiters(ServiceError(f"{pool.app_name}.{pool.function_name} could not start: {failure_text(failure)}"))
+            pool.fail_waiters(
+                ServiceError(f"{pool.app_name}.{pool.function_name} could not start: {failure_text(failure)}")
+            )
         self.kill(instance, reason=reason)
 
     def _give_up(self, pool: Pool, error: Error) -> None:
@@ -188,7 +200,10 @@ class Fleet:
     def _blocked(self, pool: Pool, reason: str) -> None:
         if pool.blocked != reason:
             pool.blocked = reason
-            log.warning("pool_waits_for_resources", extra={"app": pool.app_name, "function": pool.function_name, "reason": reason})
+            log.warning(
+                "pool_waits_for_resources",
+                extra={"app": pool.app_name, "function": pool.function_name, "reason": reason},
+            )
         idle = [i for i in self.instances.values() if i.state is InstanceState.IDLE and i.pool is not pool]
         spare = [i for i in idle if len(i.pool.live) > i.pool.spec.scaling.min_instances]
         if spare:
@@ -208,14 +223,18 @@ class Fleet:
             self._spawn(self._stop(instance, grace_s))
 
     async def _stop(self, instance: Instance, grace_s: float) -> None:
-        while instance.load and instance.state is InstanceState.DRAINING:
-            await asyncio.sleep(0.02)
+        if instance.load:
+            await instance.emptied.wait()
         await self._launcher.stop(instance.id, grace_s=grace_s)
 
     def kill(self, instance: Instance, *, reason: str) -> None:
         """End an instance's process tree at once."""
         instance.reason = instance.reason or reason
-        if instance.pid is None and instance.link is None and instance.state in (InstanceState.STARTING, InstanceState.ERROR):
+        if (
+            instance.pid is None
+            and instance.link is None
+            and instance.state in (InstanceState.STARTING, InstanceState.ERROR)
+        ):
             self._gone(instance, reason)
             return
         if instance.state is InstanceState.IDLE or instance.state is InstanceState.BUSY:
@@ -258,6 +277,7 @@ class Fleet:
         crashed = instance.state is InstanceState.STARTING
         instance.reason = instance.reason or reason
         instance.ended = self._clock.now()
+        instance.emptied.set()
         instance.move(InstanceState.OFFLINE)
         self.dispatcher.instance_died(instance, instance.reason)
         pool.instances.pop(instance.id, None)
@@ -278,7 +298,12 @@ class Fleet:
         pool.last_failure = instance.reason
         pool.start_after = self._clock.monotonic() + min(30.0, 0.25 * 2**pool.failed_starts)
         if pool.failed_starts >= MAX_FAILED_STARTS and not any(i.ready for i in pool.live):
-            self._give_up(pool, InstanceDiedError(f"{pool.failed_starts} instances in a row died before they were ready: {instance.reason}"))
+            self._give_up(
+                pool,
+                InstanceDiedError(
+                    f"{pool.failed_starts} instances in a row died before they were ready: {instance.reason}"
+                ),
+            )
 
     async def wait_ended(self, instance_id: str) -> None:
         """Return when this instance's process tree is gone."""
@@ -368,7 +393,7 @@ def _why(instance: Instance, exit_: Exit) -> str:
     if exit_.reason == "oom":
         return "out of memory: it used more than its memory limit"
     if exit_.signal:
-        return f"killed by signal {exit_.signal}" + (", perhaps for want of memory" if exit_.signal == 9 else "")  # noqa: PLR2004 (SIGKILL)
+        return f"killed by signal {exit_.signal}" + (", perhaps for want of memory" if exit_.signal == 9 else "")
     if exit_.code == 0 and instance.state is InstanceState.DRAINING:
         return "drained"
     return f"exited with code {exit_.code}"

@@ -1,5 +1,6 @@
 """One running process that serves a Function, as the server sees it."""
 
+import asyncio
 from typing import Any
 
 from freehold.core.devices import Device
@@ -34,6 +35,7 @@ class Instance:
         self.idle_since = 0.0  # monotonic
         self.stalled = False  # an input took long while others waited behind it: no prefetch until it ends
         self.spent = False  # single use, and used
+        self.emptied = asyncio.Event()  # set when it runs nothing any more
         self.stopping = False  # the launcher was asked to stop it
 
     def move(self, state: InstanceState) -> None:
@@ -61,6 +63,7 @@ class Instance:
         """Send one input."""
         if not self.tasks:
             self.last_progress = now
+        self.emptied.clear()
         self.tasks[task.call.id, task.index] = task
         task.move(CallState.RUNNING)
         task.instance, task.sent = self.id, now
@@ -69,7 +72,15 @@ class Instance:
         spec = self.pool.spec
         self.spent = spec.single_use
         self.link.send(
-            Execute(task.call.id, task.index, task.attempt, task.method, task.payload, spec.timeout_s, task.call.kind == "generator")
+            Execute(
+                task.call.id,
+                task.index,
+                task.attempt,
+                task.method,
+                task.payload,
+                spec.timeout_s,
+                task.call.kind == "generator",
+            )
         )
         if self.state is InstanceState.IDLE:
             self.move(InstanceState.BUSY)
@@ -78,6 +89,8 @@ class Instance:
         """Become IDLE when nothing is left to do."""
         self.last_progress = now
         self.stalled = False
+        if not self.load:
+            self.emptied.set()
         if self.state is InstanceState.BUSY and not self.load:
             self.move(InstanceState.IDLE)
             self.idle_since = now

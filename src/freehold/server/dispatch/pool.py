@@ -161,6 +161,7 @@ class Pool:
 
     def _occupy(self, instance: Instance) -> None:
         instance.web += 1
+        instance.emptied.clear()
         instance.spent = self.spec.single_use
         if instance.state is InstanceState.IDLE:
             instance.move(InstanceState.BUSY)

@@ -44,15 +44,23 @@ class Record:
 
         def done(error: Exception | None) -> None:
             if subscriber is not None:
-                subscriber.send(Accepted(call.id) if error is None else Refused(call.id, "resource_exhausted", str(error)))
+                subscriber.send(
+                    Accepted(call.id) if error is None else Refused(call.id, "resource_exhausted", str(error))
+                )
 
-        self._store.write_then([writes.put_calls([_call_row(call)]), writes.put_inputs([_input_row(t) for t in tasks])], done)
+        self._store.write_then(
+            [writes.put_calls([_call_row(call)]), writes.put_inputs([_input_row(t) for t in tasks])], done
+        )
 
     def extended(self, call: LiveCall, tasks: Sequence[Task]) -> None:
         """Add inputs to a durable call."""
-        self._keep_trying([writes.put_calls([_call_row(call)]), writes.put_inputs([_input_row(t) for t in tasks])], lambda: None)
+        self._keep_trying(
+            [writes.put_calls([_call_row(call)]), writes.put_inputs([_input_row(t) for t in tasks])], lambda: None
+        )
 
-    def finished(self, task: Task, payload: Payload, *, error: str | None, ended: float, then: Callable[[], None]) -> None:
+    def finished(
+        self, task: Task, payload: Payload, *, error: str | None, ended: float, then: Callable[[], None]
+    ) -> None:
         """Record the outcome of an input, once; `then` runs after the commit."""
         call = task.call
         ops = [writes.put_inputs([_outcome_row(task, payload, error, ended)])]
@@ -133,7 +141,9 @@ def _output(call_id: str, row: InputRow) -> Output:
 
 
 def _expired(text: str) -> Payload:
-    return Payload(encode_failure(RemoteFailure("freehold.exception.OutputExpiredError", text, "", "deadline_exceeded")))
+    return Payload(
+        encode_failure(RemoteFailure("freehold.exception.OutputExpiredError", text, "", "deadline_exceeded"))
+    )
 
 
 def _call_row(call: LiveCall) -> CallRow:

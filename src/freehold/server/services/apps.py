@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -92,12 +92,12 @@ class Apps:
 
     async def list(self, workspace: str) -> list[AppView]:
         rows = await self._reads.apps(workspace)
-        return [await self._view(row, functions=False) for row in rows]
+        return [self._view(row) for row in rows]
 
     async def get(self, workspace: str, ref: str) -> AppView:
-        return await self._view(await self._row(workspace, ref), functions=True)
+        return self._view(await self._row(workspace, ref))
 
-    async def history(self, workspace: str, ref: str) -> list[VersionView]:
+    async def history(self, workspace: str, ref: str) -> Sequence[VersionView]:
         row = await self._row(workspace, ref)
         return [
             VersionView(
@@ -110,8 +110,11 @@ class Apps:
     async def function(self, workspace: str, app: str, name: str) -> FunctionHandle:
         return handle(self._p.registry.function(workspace, app, name))
 
-    def live_function(self, workspace: str, app: str, name: str) -> LiveFunction:
-        return self._p.registry.function(workspace, app, name)
+    def specs(self, workspace: str) -> Iterator[tuple[str, FunctionSpec]]:
+        """App name and spec of every function that runs now."""
+        for function in self._p.registry.functions.values():
+            if function.app.workspace == workspace:
+                yield function.app.name, function.spec
 
     # ---- making
 
@@ -130,20 +133,28 @@ class Apps:
         """Deploy an earlier version's spec again, as a new version."""
         row = await self._row(workspace, ref)
         past = await self._reads.app_versions(row.id)
-        wanted = version if version is not None else max((v.version for v in past if v.version < row.version), default=0)
+        wanted = (
+            version if version is not None else max((v.version for v in past if v.version < row.version), default=0)
+        )
         found = next((v for v in past if v.version == wanted), None)
         if found is None or wanted == row.version:
             have = ", ".join(str(v.version) for v in past if v.version != row.version) or "none"
-            raise NotFoundError(f"app {row.name!r} has no earlier version {wanted or ''}; it has: {have}".replace("  ", " "))
+            raise NotFoundError(
+                f"app {row.name!r} has no earlier version {wanted or ''}; it has: {have}".replace("  ", " ")
+            )
         spec = msgspec.json.decode(found.spec, type=AppSpec)
-        return await self.create(workspace, AppRequest(spec=spec, mode="deploy", tag=f"rollback to v{wanted}", client=found.client))
+        return await self.create(
+            workspace, AppRequest(spec=spec, mode="deploy", tag=f"rollback to v{wanted}", client=found.client)
+        )
 
     async def _checked(self, workspace: str, spec: AppSpec) -> AppSpec:
         """Refuse what can never run here; seal the secrets that came along."""
         names = [f.name for f in spec.functions]
         double = {n for n in names if names.count(n) > 1}
         if double:
-            raise InvalidError(f"two functions of the app are named {', '.join(sorted(double))!r}; give one of them name=")
+            raise InvalidError(
+                f"two functions of the app are named {', '.join(sorted(double))!r}; give one of them name="
+            )
         digests = [m.digest for f in spec.functions for m in f.mounts]
         if gone := self._p.blobs.missing(digests):
             raise InvalidError(f"{len(gone)} files of the app were not uploaded; the first has digest {gone[0][:12]}")
@@ -166,7 +177,9 @@ class Apps:
         values = await self._p.secrets.values(workspace, ref.sealed or ref.name or "")
         lacking = [k for k in ref.required_keys if k not in values]
         if lacking:
-            raise InvalidError(f"function {spec.name!r}: secret {ref.name!r} has no key {lacking[0]!r}; add it with `freehold secret create {ref.name} {lacking[0]}=… --force`")
+            raise InvalidError(
+                f"function {spec.name!r}: secret {ref.name!r} has no key {lacking[0]!r}; add it with `freehold secret create {ref.name} {lacking[0]}=… --force`"
+            )
         return ref
 
     async def _install(self, workspace: str, spec: AppSpec, request: AppRequest, who: str) -> AppHandle:
@@ -195,7 +208,9 @@ class Apps:
 
     def _live_function(self, app: LiveApp, spec: FunctionSpec, before: LiveFunction | None) -> LiveFunction:
         digest = function_digest(spec)
-        function = LiveFunction(id=before.id if before else new_id("fu"), app=app, spec=spec, digest=digest, version=app.version)
+        function = LiveFunction(
+            id=before.id if before else new_id("fu"), app=app, spec=spec, digest=digest, version=app.version
+        )
         if before is not None and before.digest == digest:
             function.pools, function.version = before.pools, before.version
         return function
@@ -208,13 +223,21 @@ class Apps:
                 row = known.get((app.id, function.name, method))
                 label = web.label or (row.label if row else _default_label(app, function.name, method))
                 if not _LABEL.fullmatch(label):
-                    raise InvalidError(f"label {label!r} is not a host name part: small letters, digits and dashes, at most 63")
+                    raise InvalidError(
+                        f"label {label!r} is not a host name part: small letters, digits and dashes, at most 63"
+                    )
                 if row is None and label in taken:
                     label = self._free_label(app, label, web.label is not None)
                 port, url = await self._p.doors.open(function, method, label, row.port if row else None)
                 function.endpoints[method] = url
                 await self._p.store.write(
-                    writes.put_endpoints([EndpointRow(app.workspace, label, app.id, app.name, function.name, method, port, self._p.clock.now())])
+                    writes.put_endpoints(
+                        [
+                            EndpointRow(
+                                app.workspace, label, app.id, app.name, function.name, method, port, self._p.clock.now()
+                            )
+                        ]
+                    )
                 )
 
     def _free_label(self, app: LiveApp, label: str, asked_for: bool) -> str:
@@ -222,7 +245,7 @@ class Apps:
             raise ConflictError(f"label {label!r} belongs to another app; choose another, or stop and delete that one")
         return f"{label[:50]}-{app.id[-8:]}"
 
-    def _rows(self, app: LiveApp, spec: AppSpec, request: AppRequest, who: str, now: float) -> list[Write]:
+    def _rows(self, app: LiveApp, spec: AppSpec, request: AppRequest, who: str, now: float) -> Sequence[Write]:
         functions = [
             FunctionRow(
                 f.id, app.workspace, app.id, app.name, f.name, f.spec.kind, f.digest, image_digest(f.spec.image), app.version, now, None,
@@ -246,7 +269,11 @@ class Apps:
         if old is None:
             self._p.registry.add(app)
             return
-        changed = [(f, old.functions[n]) for n, f in app.functions.items() if n in old.functions and f.pools is not old.functions[n].pools]
+        changed = [
+            (f, old.functions[n])
+            for n, f in app.functions.items()
+            if n in old.functions and f.pools is not old.functions[n].pools
+        ]
         try:
             if request.strategy == "rolling":
                 await asyncio.gather(*(self._warm(new, was) for new, was in changed))
@@ -398,7 +425,7 @@ class Apps:
             raise NotFoundError(f"no app {ref!r}; `freehold app list` shows what there is")
         return row
 
-    async def _view(self, row: AppRow, *, functions: bool) -> AppView:
+    def _view(self, row: AppRow) -> AppView:
         live = self._p.registry.apps.get(row.id)
         views = tuple(self.function_view(f) for f in live.functions.values()) if live else ()
         return AppView(
@@ -419,7 +446,9 @@ class Apps:
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise InvalidError(f"name {name!r} is not allowed: letters, digits, dots, dashes and underscores, at most 64, a letter or digit first")
+        raise InvalidError(
+            f"name {name!r} is not allowed: letters, digits, dots, dashes and underscores, at most 64, a letter or digit first"
+        )
 
 
 def _default_label(app: LiveApp, function: str, method: str) -> str:

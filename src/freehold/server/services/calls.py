@@ -92,15 +92,30 @@ class Calls:
         return _json_value(row.state, decode_payload(row.result))
 
     async def submit_json(
-        self, workspace: str, app: str, function: str, call: JsonCall, *, method: str = "", key: str = "", wait: bool = True
+        self,
+        workspace: str,
+        app: str,
+        function: str,
+        call: JsonCall,
+        *,
+        method: str = "",
+        key: str = "",
+        wait: bool = True,
     ) -> JsonResult:
         """Run a function on plain JSON. Errors of user code come as the class that their code names."""
         target = self._p.registry.function(workspace, app, function)
         _check_method(target, method)
         body = msgspec.json.encode({"args": call.args, "kwargs": call.kwargs})
-        parameters = msgspec.msgpack.encode(sorted([k, v] for k, v in call.parameters.items())) if call.parameters else b""
+        parameters = (
+            msgspec.msgpack.encode(sorted([k, v] for k, v in call.parameters.items())) if call.parameters else b""
+        )
         message = Submit(
-            new_id("fc"), target.id, "remote" if wait else "spawn", [Input(0, Payload(body, Format.JSON), method)], parameters=parameters, key=key
+            new_id("fc"),
+            target.id,
+            "remote" if wait else "spawn",
+            [Input(0, Payload(body, Format.JSON), method)],
+            parameters=parameters,
+            key=key,
         )
         if key:
             known = await self._p.record.find(workspace, message.call, target.id, key)
@@ -113,7 +128,10 @@ class Calls:
         else:
             live = self._p.dispatcher.submit(waiter, message, workspace=workspace)
         call_id = live.id if live else message.call
-        return JsonResult(call=call_id, result=await waiter.wait_for(lambda: self._p.dispatcher.cancel(call_id, reason="its client left")))
+        return JsonResult(
+            call=call_id,
+            result=await waiter.wait_for(lambda: self._p.dispatcher.cancel(call_id, reason="its client left")),
+        )
 
 
 class _Waiter:
@@ -154,9 +172,13 @@ def _json_value(state: CallState, payload: Payload) -> Any:
         name = failure.type.rpartition(".")[2]
         plain = failure.type.removeprefix("builtins.")
         ours = failure.type.startswith(("freehold.", "modal."))
-        raise from_wire(failure.code, failure.message if ours else f"{plain}: {failure.message}", name if ours else None)
+        raise from_wire(
+            failure.code, failure.message if ours else f"{plain}: {failure.message}", name if ours else None
+        )
     if payload.format != Format.JSON:
-        raise SerializationError("this call was made from Python; its result is a pickle that only a Python client reads")
+        raise SerializationError(
+            "this call was made from Python; its result is a pickle that only a Python client reads"
+        )
     return msgspec.json.decode(payload.data) if payload.data else None
 
 
@@ -213,4 +235,12 @@ def _task_view(t: Task) -> InputView:
 
 
 def _attempt_view(a: AttemptRow) -> AttemptView:
-    return AttemptView(index=a.idx, attempt=a.attempt, instance=a.instance, state=a.state, started=a.started, ended=a.ended, error=a.error)
+    return AttemptView(
+        index=a.idx,
+        attempt=a.attempt,
+        instance=a.instance,
+        state=a.state,
+        started=a.started,
+        ended=a.ended,
+        error=a.error,
+    )

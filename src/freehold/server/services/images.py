@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -53,7 +53,7 @@ class Images:
         self._builds: dict[str, Build] = {}
         self._ready: dict[str, Path] = {}
 
-    async def path(self, spec: ImageSpec, log: Callable[[str], None] = lambda _: None) -> Path:
+    async def path(self, spec: ImageSpec) -> Path:
         """The environment's folder; built first when it is not there."""
         digest = image_digest(spec)
         ready = self._ready.get(digest)
@@ -111,7 +111,9 @@ class Images:
             raise
         else:
             if known is None or known.state != "ready" or build.lines:
-                await self._store.write(writes.put_images([row._replace(state="ready", build_s=time.monotonic() - begun)]))
+                await self._store.write(
+                    writes.put_images([row._replace(state="ready", build_s=time.monotonic() - begun)])
+                )
             self._ready[digest] = path
             return path
         finally:

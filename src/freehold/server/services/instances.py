@@ -17,10 +17,18 @@ class Instances:
         self._fleet, self._reads = fleet, Reads(store)
 
     async def list(
-        self, workspace: str, *, app: str | None = None, function: str | None = None, live_only: bool = True, limit: int = 100
+        self,
+        workspace: str,
+        *,
+        app: str | None = None,
+        function: str | None = None,
+        live_only: bool = True,
+        limit: int = 100,
     ) -> list[InstanceView]:
         """Newest first."""
-        rows = await self._reads.instances(workspace, InstanceFilter(app=app, function=function, live_only=live_only, limit=limit))
+        rows = await self._reads.instances(
+            workspace, InstanceFilter(app=app, function=function, live_only=live_only, limit=limit)
+        )
         live = self._fleet.instances
         return [_live_view(live[r.id]) if r.id in live else _view(r) for r in rows]
 

@@ -81,7 +81,9 @@ class Preparer:
             return target
         task = self._unpacking.get(digest)
         if task is None:
-            task = self._unpacking[digest] = asyncio.create_task(asyncio.to_thread(_unpack, self._blobs.path(digest), target))
+            task = self._unpacking[digest] = asyncio.create_task(
+                asyncio.to_thread(_unpack, self._blobs.path(digest), target)
+            )
             task.add_done_callback(lambda _: self._unpacking.pop(digest, None))
         return await asyncio.shield(task)
 

@@ -1,0 +1,74 @@
+"""One server a home: the lock, the token, the key, the file that tells clients where the server is."""
+
+import fcntl
+import json
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import IO, Any
+
+from freehold.core.errors import ConflictError, InvalidError
+from freehold.core.home import Home
+
+
+def claim(home: Home) -> IO[str]:
+    """Make the home's folders and take its lock; ConflictError when another server has it."""
+    for folder in (home.root, home.run, home.logs, home.instances, home.arena):
+        _private(folder)
+    lock = home.lock.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise ConflictError(
+            f"another server (pid {owner}) runs with home {home.root}; stop it with `freehold down`, or set FREEHOLD_HOME to another folder"
+        ) from None
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def secret_file(path: Path, make: "bytes") -> bytes:
+    """Read a secret that only this user can read, made on first use."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return path.read_bytes().strip()
+    with os.fdopen(fd, "wb") as file:
+        file.write(make)
+        file.flush()
+        os.fsync(file.fileno())
+    return make
+
+
+def token(home: Home) -> str:
+    """The platform's token; FREEHOLD_TOKEN is the client's way to name another server's."""
+    return secret_file(home.token, secrets.token_urlsafe(32).encode()).decode()
+
+
+def announce(home: Home, facts: dict[str, Any]) -> None:
+    """Tell clients of this home where the server is."""
+    scratch = home.server_file.with_suffix(".tmp")
+    scratch.write_text(json.dumps(facts))
+    scratch.rename(home.server_file)
+
+
+def _private(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat(follow_symlinks=False)
+    except OSError as error:
+        raise InvalidError(
+            f"home: cannot make folder {folder}: {error.strerror}; set FREEHOLD_HOME to a folder that can be written"
+        ) from error
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+        raise InvalidError(
+            f"{folder} belongs to another user or is no folder; remove it, or set FREEHOLD_HOME to another folder"
+        )
+    if folder.parent in (Path("/tmp"), Path("/dev/shm")):  # noqa: S108 (checked above)
+        folder.chmod(0o700)

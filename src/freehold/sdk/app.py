@@ -1,0 +1,298 @@
+"""App: a named set of functions and classes in one program, run while a `with app.run():` block lasts, or deployed."""
+
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
+
+from freehold.core.errors import Error, InvalidError
+from freehold.core.specs import AppSpec, Concurrency
+from freehold.sdk.cls import Cls
+from freehold.sdk.context import is_local
+from freehold.sdk.entrypoint import Entrypoint
+from freehold.sdk.faces import blocking, both, drive, drive_async
+from freehold.sdk.function import Function
+from freehold.sdk.image import Image
+from freehold.sdk.marks import mark, yields
+from freehold.sdk.options import ClsOptions, Declaration, FunctionOptions, checked
+from freehold.sdk.reference import Reference
+from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec, sources_of
+from freehold.sdk.secret import Secret
+from freehold.sdk.source import Bundles, locate
+from freehold.sdk.volume import Volume
+
+if TYPE_CHECKING:
+    from freehold.protocol.schemas import AppHandle, FunctionHandle
+    from freehold.sdk.running import Mode, Progress
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class FunctionDecorator(Protocol):
+    """`@app.function(...)`."""
+
+    @overload
+    def __call__(self, raw: Callable[P, Coroutine[Any, Any, R]], /) -> Function[P, R]: ...
+    @overload
+    def __call__(self, raw: Callable[P, Generator[R, Any, Any] | Iterator[R] | AsyncGenerator[R, Any] | AsyncIterator[R]], /) -> Function[P, R]: ...
+    @overload
+    def __call__(self, raw: Callable[P, R], /) -> Function[P, R]: ...
+
+
+class App:
+    """`image`, `secrets` and `volumes` are given to all of its functions. Without a name it can be run, but not deployed."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        image: Image | None = None,
+        secrets: Sequence[Secret] = (),
+        volumes: Mapping[str, Volume] | None = None,
+        include_source: bool = True,
+    ) -> None:
+        self._name = _app_name(name)
+        self.tags = dict(tags or {})
+        self._image, self._secrets, self._volumes = image, tuple(secrets), dict(volumes or {})
+        self._include_source = include_source
+        self._module: str = sys._getframe(1).f_globals.get("__name__", "__main__")  # noqa: SLF001 (the file that makes the app goes along with it)
+        self.registered_functions: dict[str, Function[..., Any]] = {}
+        self.registered_classes: dict[str, Cls] = {}
+        self.registered_entrypoints: dict[str, Entrypoint[..., Any]] = {}
+        self.handle: AppHandle | None = None  # while it runs
+        self.handles: dict[str, FunctionHandle] = {}
+        self._included: list[App] = []
+
+    def __repr__(self) -> str:
+        return f"App({self.name!r})"
+
+    @property
+    def name(self) -> str | None:
+        return self._name
+
+    @property
+    def app_id(self) -> str | None:
+        """Its id on the server, while it runs."""
+        return self.handle.id if self.handle else None
+
+    @property
+    def description(self) -> str:
+        """The name, or the file it came from."""
+        module = sys.modules.get(self._module)
+        return self._name or str(getattr(module, "__file__", None) or self._module)
+
+    @property
+    def main(self) -> str | None:
+        """How instances import the script that is `__main__` here, if it goes along."""
+        source = locate("__main__") if "__main__" in self._modules() else None
+        return source.module if source else None
+
+    # ---- declaring
+
+    def function(self, *misplaced: object, **options: Unpack[FunctionOptions]) -> FunctionDecorator:
+        """Make a function of the program run in instances. The options are those of `FunctionOptions`."""
+        _called("function", misplaced)
+
+        def decorate(raw: Callable[..., Any]) -> Function[..., Any]:
+            where = f"@app.function on {getattr(raw, '__qualname__', raw)!r}"
+            given = checked(options, where)
+            _concurrency(raw, given)
+            check_function(raw, given, where)
+            name = given.get("name") or raw.__name__
+            declaration = Declaration(raw=raw, name=name, kind="function", options=given)
+            said = given.get("is_generator")
+            made: Function[..., Any] = Function(
+                Reference(name, app=self), raw=raw, generator=yields(raw) if said is None else said, declaration=declaration
+            )
+            self._unique(name, raw)
+            self.registered_functions[name] = made
+            return made
+
+        return cast(FunctionDecorator, decorate)
+
+    def cls(self, *misplaced: object, **options: Unpack[ClsOptions]) -> Callable[[T], T]:
+        """Make a class of the program live in instances; to type checkers it stays the class that it is."""
+        _called("cls", misplaced)
+
+        def decorate(raw: T) -> T:
+            where = f"@app.cls on {getattr(raw, '__qualname__', raw)!r}"
+            given = checked(options, where, ClsOptions)
+            _concurrency(raw, given)
+            check_class(cast(type, raw), given, where)
+            name = given.get("name") or cast(type, raw).__name__
+            declaration = Declaration(raw=raw, name=name, kind="cls", options=given)
+            self._unique(name, raw)
+            made = Cls(Reference(name, app=self), raw=cast(type, raw), declaration=declaration)
+            self.registered_classes[name] = made
+            return cast(T, made)
+
+        return decorate
+
+    def local_entrypoint(self, *misplaced: object, name: str | None = None) -> Callable[[Callable[P, R]], Entrypoint[P, R]]:
+        """Make a function of the program one that `freehold run` starts here; its arguments become options."""
+        _called("local_entrypoint", misplaced)
+
+        def decorate(raw: Callable[P, R]) -> Entrypoint[P, R]:
+            made = Entrypoint(raw, name or raw.__name__)
+            if made.name in self.registered_entrypoints and is_local():
+                msg = f"two local entrypoints of {self!r} are named {made.name!r}: give one of them name=…"
+                raise InvalidError(msg)
+            self.registered_entrypoints[made.name] = made
+            return made
+
+        return decorate
+
+    def include(self, other: "App") -> Self:
+        """Take in the functions and classes of another app, such as one from another file."""
+        for name, one in [*other.registered_functions.items(), *other.registered_classes.items()]:
+            self._unique(name, one.raw)
+        self.registered_functions |= other.registered_functions
+        self.registered_classes |= other.registered_classes
+        self._included.append(other)
+        return self
+
+    # ---- running
+
+    def run(
+        self, *, detach: bool = False, progress: "Progress | None" = None, environment_name: str | None = None, **_: object
+    ) -> "Run":
+        """`with app.run():` (or `async with`): its functions can be called until the block ends; with `detach` they outlive it."""
+        del environment_name  # one environment a server
+        return Run(self, detach=detach, progress=progress)
+
+    @both
+    async def deploy(
+        self,
+        *,
+        name: str | None = None,
+        tag: str | None = None,
+        strategy: str = "rolling",
+        progress: "Progress | None" = None,
+        dry_run: bool = False,
+        environment_name: str | None = None,
+    ) -> "App":
+        """Put it on the server under its name, to stay; a new version replaces the old one without a gap."""
+        del environment_name  # one environment a server
+        if strategy not in ("rolling", "recreate"):
+            msg = f"strategy={strategy!r} is neither 'rolling' nor 'recreate'"
+            raise InvalidError(msg)
+        self._name = _app_name(name) or self._name
+        if self._name is None:
+            msg = f"the app of {self.description!r} has no name, so it cannot be deployed: write App('NAME'), or pass name="
+            raise InvalidError(msg)
+        await blocking(self._create, "deploy", progress, tag=tag, strategy=strategy, dry_run=dry_run)
+        return self
+
+    def spec(self, bundles: Bundles) -> AppSpec:
+        """What the server is told; tars of the files that go along are added to `bundles`."""
+        defaults = Defaults(
+            image=self._image, secrets=self._secrets, volumes=self._volumes,
+            include_source=self._include_source, sources=sources_of(self._modules()),
+        )  # fmt: skip
+        declared = [*self.registered_functions.values(), *self.registered_classes.values()]
+        functions = tuple(function_spec(d.declaration, defaults, bundles) for d in declared if d.declaration is not None)
+        return AppSpec(name=self._name, functions=functions, tags=self.tags, description=self.description)
+
+    # ---- how
+
+    def _create(self, mode: "Mode", progress: "Progress | None", **more: Any) -> None:
+        from freehold.sdk import client, running  # noqa: PLC0415 (declaring an app needs no client)
+
+        _alias_main()
+        bundles = Bundles()
+        spec = self.spec(bundles)
+        self.handle = running.create(client.current(), spec, bundles, mode=mode, progress=progress or running.Silent(), **more)
+        for app in (self, *self._included):
+            app.handles = dict(self.handle.functions)
+
+    def _ended(self) -> None:
+        self.handle = None
+        for app in (self, *self._included):
+            app.handles = {}
+
+    def _modules(self) -> list[str]:
+        declared = [*self.registered_functions.values(), *self.registered_classes.values()]
+        return list(dict.fromkeys([self._module, *(d.raw.__module__ for d in declared), *(a._module for a in self._included)]))
+
+    def _unique(self, name: str, raw: Any) -> None:
+        taken = self.registered_functions.get(name) or self.registered_classes.get(name)
+        if taken is None or not is_local():
+            return
+        if (taken.raw.__module__, taken.raw.__qualname__) != (raw.__module__, raw.__qualname__):
+            msg = (
+                f"{self!r} has two functions named {name!r}: {taken.raw.__module__}.{taken.raw.__qualname__} and "
+                f"{raw.__module__}.{raw.__qualname__}; give one of them name=…"
+            )
+            raise InvalidError(msg)
+
+
+class Run:
+    """A running app, as a context manager."""
+
+    def __init__(self, app: App, *, detach: bool, progress: "Progress | None") -> None:
+        self._app, self._detach, self._progress = app, detach, progress
+
+    def __enter__(self) -> App:
+        return drive(self._start())
+
+    def __exit__(self, *_: object) -> None:
+        drive(self._stop())
+
+    async def __aenter__(self) -> App:
+        return await drive_async(self._start())
+
+    async def __aexit__(self, *_: object) -> None:
+        await drive_async(self._stop())
+
+    async def _start(self) -> App:
+        if self._app.handle is not None:
+            msg = f"{self._app!r} runs already: leave its `with app.run():` block first"
+            raise InvalidError(msg)
+        await blocking(self._app._create, "detached" if self._detach else "ephemeral", self._progress)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        return self._app
+
+    async def _stop(self) -> None:
+        from freehold.sdk import client, running  # noqa: PLC0415 (declaring an app needs no client)
+
+        handle = self._app.handle
+        self._app._ended()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        if handle is None or self._detach:
+            return
+        try:
+            await blocking(running.stop, client.current().api, handle.id)
+        except Error:
+            return  # the server is gone, or has stopped it already; it ends with our link in any case
+
+
+def _called(name: str, misplaced: tuple[object, ...]) -> None:
+    if misplaced:
+        msg = f"@app.{name} wants parentheses: write @app.{name}()"
+        raise InvalidError(msg)
+
+
+def _app_name(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str) or not 0 < len(name) <= 64 or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name):  # noqa: PLR2004 # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"App({name!r}): a name has 1 to 64 letters, digits, '-', '_' and '.'"
+        raise InvalidError(msg)
+    return name
+
+
+def _concurrency(raw: Any, given: FunctionOptions) -> None:
+    """The old spelling of @concurrent."""
+    most = given.pop("allow_concurrent_inputs", None)
+    if most is not None:
+
+        mark(raw, concurrency=Concurrency(max_inputs=most))
+
+
+def _alias_main() -> None:
+    """Let results that name our script's classes by their module find them in `__main__`, instead of loading it twice."""
+    source = locate("__main__")
+    if source is not None and source.module not in sys.modules:
+        sys.modules[source.module] = sys.modules["__main__"]
+
+

@@ -1,0 +1,122 @@
+"""FunctionCall: a call that was spawned, by id; its result can be had later, and from another process."""
+
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, Generic, TypeVar
+
+from freehold.core.errors import InvalidError, TimeoutError
+from freehold.core.ids import is_id
+from freehold.protocol.frames import Consumed, Item, Output, Status
+from freehold.protocol.schemas import CallDetail
+from freehold.sdk import client as clients
+from freehold.sdk.client import Client
+from freehold.sdk.exchange import Exchange
+from freehold.sdk.faces import blocking, both, both_items, both_static
+from freehold.sdk.http import segment
+from freehold.sdk.outcome import failure_of, ready_client, value_of
+
+R = TypeVar("R")
+_SETTLE_S = 5.0  # how long a result that is known to exist may take to reach us
+
+
+class FunctionCall(Generic[R]):
+    """A handle to one call. Results stay readable until the server expires them."""
+
+    def __init__(self, call: str) -> None:
+        self.object_id = call
+        self._outputs: dict[int, Output] = {}
+
+    def __repr__(self) -> str:
+        return f"FunctionCall({self.object_id!r})"
+
+    @staticmethod
+    def from_id(call_id: str) -> "FunctionCall[Any]":
+        """The call with this id; nothing is asked of the server until its result is."""
+        if not is_id(call_id, "fc"):
+            msg = f"{call_id!r} is not the id of a call: those begin with 'fc-'"
+            raise InvalidError(msg)
+        return FunctionCall(call_id)
+
+    @both
+    async def get(self, timeout: float | None = None, *, index: int = 0) -> R:  # noqa: ASYNC109 (Modal's name)
+        """Wait for the result. Raises what the function raised, and TimeoutError when it has not ended in `timeout` seconds."""
+        client = await ready_client()
+        if index not in self._outputs:
+            self._outputs[index] = await self._wait(client, timeout, index)
+        return value_of(self._outputs[index], client)
+
+    @both_items
+    async def iter(self, *, start: int = 0, end: int | None = None) -> AsyncGenerator[Any, None]:
+        """What a spawned generator yielded, from the first item on; for other calls, the results in order."""
+        client = await ready_client()
+        exchange = Exchange(self.object_id)
+        client.watch(exchange)
+        try:
+            async for value in _values(exchange, client, start, end):
+                yield value
+        finally:
+            client.forget(exchange)
+
+    @both
+    async def cancel(self, terminate_containers: bool = False) -> None:  # noqa: FBT001, FBT002 (Modal's signature)
+        """Stop it; `get` then raises CancelledError. `terminate_containers` kills the instance that runs it."""
+        body = {"terminate": terminate_containers}
+        await blocking(clients.current().api.act, "POST", f"/v1/calls/{segment(self.object_id)}/cancel", body)
+
+    @both
+    async def num_inputs(self) -> int:
+        return (await blocking(self._detail)).call.inputs
+
+    @staticmethod
+    @both_static
+    async def gather(*calls: "FunctionCall[Any]") -> list[Any]:
+        """The results of several calls, in their order; raises the first failure among them."""
+        return [await _result(call) for call in calls]
+
+    async def _wait(self, client: Client, timeout_s: float | None, index: int) -> Output:
+        exchange = Exchange(self.object_id)
+        client.watch(exchange)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            while True:
+                try:
+                    left = None if deadline is None else deadline - time.monotonic()
+                    answer = await exchange.take(left)
+                except TimeoutError:
+                    if deadline is None or not await blocking(self._has_ended):
+                        raise
+                    deadline = time.monotonic() + _SETTLE_S
+                    continue
+                if isinstance(answer, Output) and answer.index == index:
+                    return answer
+        finally:
+            client.forget(exchange)
+
+    def _has_ended(self) -> bool:
+        return self._detail().call.state.final
+
+    def _detail(self) -> CallDetail:
+        return clients.current().api.get(f"/v1/calls/{segment(self.object_id)}", CallDetail)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return FunctionCall, (self.object_id,)
+
+
+async def _result(call: FunctionCall[R]) -> R:
+    client = await ready_client()
+    return value_of(await call._wait(client, None, 0), client)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+async def _values(exchange: Exchange, client: Client, start: int, end: int | None) -> AsyncGenerator[Any, None]:
+    place = 0
+    while end is None or place < end:
+        answer = await exchange.take()
+        if isinstance(answer, Output):
+            if answer.status != Status.GENERATOR_DONE:
+                raise failure_of(answer)
+            return
+        if isinstance(answer, Item):
+            client.post(Consumed(exchange.call, 1))
+            if place >= start:
+                yield value_of(answer, client)
+            place += 1

@@ -1,0 +1,69 @@
+"""Where the server is: of this home, of this instance, or elsewhere. The only reader of the client's environment."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from freehold.core.errors import AuthError, ConnectionError
+from freehold.core.home import Home
+
+START_HINT = "start one with `freehold up --detach`, or set FREEHOLD_SERVER and FREEHOLD_TOKEN to reach one elsewhere"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A server as a client reaches it. Addresses are `unix:PATH`, `http(s)://…` and, for the link, `ws(s)://…`."""
+
+    api: str
+    link: str
+    token: str
+    token_source: str  # for the message when the token is not known
+
+
+def discover(environ: "os._Environ[str] | dict[str, str] | None" = None) -> Target:
+    """Find the server: FREEHOLD_API and FREEHOLD_LINK, else FREEHOLD_SERVER, else the home's own."""
+    env = os.environ if environ is None else environ
+    if env.get("FREEHOLD_LINK") and env.get("FREEHOLD_API"):
+        return Target(
+            api=env["FREEHOLD_API"], link=env["FREEHOLD_LINK"], token=env.get("FREEHOLD_TOKEN", ""), token_source="FREEHOLD_TOKEN"
+        )
+    url = env.get("FREEHOLD_SERVER", "").rstrip("/")
+    if url:
+        return _remote(url, env.get("FREEHOLD_TOKEN", ""))
+    return _local(Home.default(), env.get("FREEHOLD_TOKEN", ""))
+
+
+def no_server(target: Target, cause: object = "") -> ConnectionError:
+    """The error of a server that is not there."""
+    because = f" ({cause})" if cause else ""
+    return ConnectionError(f"no Freehold server answers at {target.api}{because}: {START_HINT}")
+
+
+def _remote(url: str, token: str) -> Target:
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("http", "https") or not rest:
+        msg = f"FREEHOLD_SERVER={url!r} is not a URL: give http://HOST:PORT or https://HOST"
+        raise ConnectionError(msg)
+    link = f"{'wss' if scheme == 'https' else 'ws'}://{rest}/v1/link"
+    return Target(api=url, link=link, token=token, token_source="FREEHOLD_TOKEN")
+
+
+def _local(home: Home, token: str) -> Target:
+    try:
+        json.loads(home.server_file.read_bytes())
+    except (OSError, ValueError) as error:
+        msg = f"no Freehold server runs in {home.root}: {START_HINT}"
+        raise ConnectionError(msg) from error
+    source = "FREEHOLD_TOKEN"
+    if not token:
+        token, source = _read_token(home.token), str(home.token)
+    return Target(api=f"unix:{home.api_socket}", link=f"unix:{home.link_socket}", token=token, token_source=source)
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        msg = f"cannot read the token's file {str(path)!r}: {error.strerror}; run as the user who started the server"
+        raise AuthError(msg) from error

@@ -1,0 +1,33 @@
+"""Where the running code is: on the user's own machine or in an instance, and for which call and input."""
+
+import os
+from contextvars import ContextVar, Token
+
+_call: ContextVar[str | None] = ContextVar("freehold_call", default=None)
+_input: ContextVar[str | None] = ContextVar("freehold_input", default=None)
+Tokens = tuple[Token[str | None], Token[str | None]]
+
+
+def is_local() -> bool:
+    """False inside an instance."""
+    return os.environ.get("FREEHOLD_REMOTE") != "1"
+
+
+def current_function_call_id() -> str | None:
+    """The id of the call that this code runs for; None outside of one."""
+    return _call.get()
+
+
+def current_input_id() -> str | None:
+    """The id of the input that this code runs for, `CALL:INDEX`; None outside of one."""
+    return _input.get()
+
+
+def enter_input(call: str, index: int) -> Tokens:
+    """For the runner: this context works on an input from here on; give the result to `leave_input`."""
+    return _call.set(call), _input.set(f"{call}:{index}")
+
+
+def leave_input(tokens: Tokens) -> None:
+    _call.reset(tokens[0])
+    _input.reset(tokens[1])

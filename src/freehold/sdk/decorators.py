@@ -1,0 +1,184 @@
+"""The decorators that stand below `@app.function` and `@app.cls`: hooks, methods, concurrency, batching and web faces."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+
+from freehold.core.errors import InvalidError
+from freehold.core.specs import Batching, Concurrency, Web
+from freehold.sdk.marks import mark, yields
+
+if TYPE_CHECKING:
+    from freehold.sdk.function import Function
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+_MAX_BATCH, _MAX_WAIT_MS, _MAX_INPUTS = 1000, 600_000, 1000
+
+
+class MethodDecorator(Protocol):
+    """`@method()`: what a method of a Cls looks like to its callers."""
+
+    @overload
+    def __call__(self, raw: Callable[Concatenate[S, P], Coroutine[Any, Any, R]], /) -> "Function[P, R]": ...
+    @overload
+    def __call__(
+        self, raw: Callable[Concatenate[S, P], Generator[R, Any, Any] | Iterator[R] | AsyncGenerator[R, Any] | AsyncIterator[R]], /
+    ) -> "Function[P, R]": ...
+    @overload
+    def __call__(self, raw: Callable[Concatenate[S, P], R], /) -> "Function[P, R]": ...
+
+
+def method(*misplaced: object, is_generator: bool | None = None) -> MethodDecorator:
+    """Make a method of a class callable from elsewhere: `Obj().name.remote(...)`."""
+    _called("method", misplaced)
+
+    def decorate(raw: Callable[..., Any]) -> Any:
+        _plain("method", raw)
+        mark(raw, method=True, is_generator=is_generator)
+        return raw
+
+    return cast(MethodDecorator, decorate)
+
+
+def enter(*misplaced: object, snap: bool = False) -> Callable[[F], F]:
+    """Run a method when an instance starts; with `snap=True` before the warm parent forks, so once for all instances."""
+    _called("enter", misplaced)
+    return _marker("enter", hook="snap" if snap else "enter")
+
+
+def exit(*misplaced: object) -> Callable[[F], F]:  # noqa: A001 (Modal's name)
+    """Run a method before an instance ends."""
+    _called("exit", misplaced)
+    return _marker("exit", hook="exit")
+
+
+def concurrent(*misplaced: object, max_inputs: int = 0, target_inputs: int | None = None) -> Callable[[T], T]:
+    """Let one instance run up to `max_inputs` inputs at once: async code as tasks of one loop, other code in threads."""
+    _called("concurrent", misplaced)
+    _between("max_inputs", max_inputs, 1, _MAX_INPUTS)
+    if target_inputs is not None:
+        _between("target_inputs", target_inputs, 1, max_inputs)
+
+    def decorate(target: T) -> T:
+        _below("concurrent", target)
+        mark(target, concurrency=Concurrency(max_inputs=max_inputs, target_inputs=target_inputs))
+        return target
+
+    return decorate
+
+
+def batched(*misplaced: object, max_batch_size: int, wait_ms: int) -> Callable[[F], F]:
+    """Give the function lists of up to `max_batch_size` inputs, gathered for at most `wait_ms`; it returns a list as long."""
+    _called("batched", misplaced)
+    _between("max_batch_size", max_batch_size, 1, _MAX_BATCH)
+    _between("wait_ms", wait_ms, 0, _MAX_WAIT_MS)
+    return _marker("batched", batching=Batching(max_batch_size=max_batch_size, wait_ms=wait_ms))
+
+
+def fastapi_endpoint(
+    *misplaced: object,
+    method: str = "GET",
+    label: str | None = None,
+    custom_domains: object = None,
+    docs: bool = False,
+    requires_proxy_auth: bool = False,
+) -> Callable[[F], F]:
+    """Serve a function as one FastAPI route, on `/`."""
+    _called("fastapi_endpoint", misplaced)
+    _no_domains(custom_domains)
+    verb = method.upper()
+    if verb not in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"):
+        msg = f"fastapi_endpoint(method={method!r}): give an HTTP method such as 'POST'"
+        raise InvalidError(msg)
+    web = Web(kind="fastapi_endpoint", method=verb, label=label, docs=docs, requires_proxy_auth=requires_proxy_auth)
+    return _web("fastapi_endpoint", web)
+
+
+def asgi_app(
+    *misplaced: object, label: str | None = None, custom_domains: object = None, requires_proxy_auth: bool = False
+) -> Callable[[F], F]:
+    """Serve the ASGI app that a function without arguments returns."""
+    _called("asgi_app", misplaced)
+    _no_domains(custom_domains)
+    return _web("asgi_app", Web(kind="asgi_app", label=label, requires_proxy_auth=requires_proxy_auth))
+
+
+def wsgi_app(
+    *misplaced: object, label: str | None = None, custom_domains: object = None, requires_proxy_auth: bool = False
+) -> Callable[[F], F]:
+    """Serve the WSGI app that a function without arguments returns."""
+    _called("wsgi_app", misplaced)
+    _no_domains(custom_domains)
+    return _web("wsgi_app", Web(kind="wsgi_app", label=label, requires_proxy_auth=requires_proxy_auth))
+
+
+def web_server(
+    port: int, *, startup_timeout: float = 5.0, label: str | None = None, custom_domains: object = None, requires_proxy_auth: bool = False
+) -> Callable[[F], F]:
+    """Serve what listens on `port` of the instance once the function has returned."""
+    if not isinstance(port, int) or not 1 <= port <= 65535:  # noqa: PLR2004 # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"web_server(port={port!r}): give a port between 1 and 65535, such as @freehold.web_server(8000)"
+        raise InvalidError(msg)
+    _no_domains(custom_domains)
+    web = Web(
+        kind="web_server", label=label, port=port, startup_timeout_s=startup_timeout, requires_proxy_auth=requires_proxy_auth
+    )
+    return _web("web_server", web)
+
+
+# ---- how
+
+
+def _marker(name: str, **changes: Any) -> Callable[[F], F]:
+    def decorate(raw: F) -> F:
+        _plain(name, raw)
+        mark(raw, **changes)
+        return raw
+
+    return decorate
+
+
+def _web(name: str, web: Web) -> Callable[[F], F]:
+    def decorate(raw: F) -> F:
+        _plain(name, raw)
+        if yields(raw) and web.kind != "fastapi_endpoint":
+            msg = f"@{name} on {raw.__qualname__!r}: it must return an app, and a generator returns none"
+            raise InvalidError(msg)
+        mark(raw, web=web)
+        return raw
+
+    return decorate
+
+
+def _called(name: str, misplaced: tuple[object, ...]) -> None:
+    if misplaced:
+        msg = f"@freehold.{name} wants parentheses: write @freehold.{name}(...)"
+        raise InvalidError(msg)
+
+
+def _plain(name: str, raw: object) -> None:
+    _below(name, raw)
+    if not callable(raw) or not hasattr(raw, "__qualname__") or isinstance(raw, type):
+        msg = f"@freehold.{name} stands on a function, and {raw!r} is none"
+        raise InvalidError(msg)
+
+
+def _below(name: str, target: object) -> None:
+    if hasattr(target, "freehold_decorated"):
+        msg = f"@freehold.{name} must stand below @app.function or @app.cls: swap the two lines"
+        raise InvalidError(msg)
+
+
+def _between(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int) or not low <= value <= high:  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"{name}={value!r} is not a whole number between {low} and {high}"
+        raise InvalidError(msg)
+
+
+def _no_domains(custom_domains: object) -> None:
+    if custom_domains:
+        msg = f"custom_domains={custom_domains!r} is not supported: leave it out, and put a proxy in front of the endpoint's URL"
+        raise InvalidError(msg)

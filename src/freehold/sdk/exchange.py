@@ -1,0 +1,102 @@
+"""What a client knows of one call it made or watches: the frames to send again when the link breaks, and what came back."""
+
+from collections import deque
+from time import monotonic
+from typing import Literal, NamedTuple
+
+from freehold.core.errors import TimeoutError
+from freehold.protocol.frames import Accepted, Extend, Frame, Input, Item, Output, Submit, Subscribe
+from freehold.sdk.faces import Gate, pause
+
+Kind = Literal["remote", "spawn", "map", "generator"]
+
+
+class Fed(NamedTuple):
+    """A map's own mark: all of its inputs are sent."""
+
+    total: int
+
+
+Answer = Output | Item | Accepted | Fed
+
+
+class Exchange:
+    """The link's thread puts answers in; one user thread or task takes them out."""
+
+    __slots__ = ("_gate", "_inbox", "_next_item", "accepted", "call", "done", "submit", "unanswered")
+
+    def __init__(self, call: str = "", submit: Submit | None = None) -> None:
+        self.call = submit.call if submit else call
+        self.submit = submit  # None: somebody else's call, which we watch
+        self.unanswered: dict[int, Input] = {i.index: i for i in submit.inputs} if submit else {}
+        self.accepted = False
+        self.done = False  # a map whose inputs have all been sent
+        self._inbox: deque[Answer | BaseException] = deque()
+        self._gate = Gate()
+        self._next_item = 0
+
+    # ---- the link's thread
+
+    def put(self, answer: Answer | BaseException) -> None:
+        if type(answer) is Output:
+            self.unanswered.pop(answer.index, None)
+        elif type(answer) is Item:
+            if answer.sequence < self._next_item:
+                return  # a later attempt repeats what an earlier one gave
+            self._next_item = answer.sequence + 1
+        elif type(answer) is Accepted:
+            self.accepted = True
+        self._inbox.append(answer)
+        self._gate.open()
+
+    def again(self) -> list[Frame]:
+        """What to send on a new link so that nothing is lost; the server knows each input by call and index."""
+        submit = self.submit
+        if submit is None or (submit.kind == "spawn" and self.accepted):
+            return [Subscribe(self.call)] if submit is None else []
+        inputs = list(self.unanswered.values())
+        return [
+            Submit(
+                call=submit.call, function=submit.function, kind=submit.kind, inputs=inputs,
+                more=submit.more and not self.done, parameters=submit.parameters, parent=submit.parent,
+                again=True, key=submit.key, options=submit.options,
+            )
+        ]  # fmt: skip
+
+    # ---- the user's side
+
+    @property
+    def ready(self) -> bool:
+        """Something is there to be taken without waiting."""
+        return bool(self._inbox)
+
+    def extend(self, item: Input, *, more: bool) -> Extend:
+        self.unanswered[item.index] = item
+        return Extend(self.call, [item], more)
+
+    def extend_none(self) -> Extend:
+        """No more inputs come."""
+        return Extend(self.call, [], False)
+
+    async def take(self, timeout_s: float | None = None) -> Answer:
+        """A core: the next answer; raises what the link or the server reported, and TimeoutError when none came in time."""
+        inbox = self._inbox
+        if timeout_s is None:
+            while not inbox:
+                await self._gate
+        elif not inbox:
+            await self._wait(timeout_s)
+        answer = inbox.popleft()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def _wait(self, timeout_s: float) -> None:
+
+        deadline = monotonic() + timeout_s
+        while not self._inbox:
+            left = deadline - monotonic()
+            if left <= 0:
+                msg = f"call {self.call} has not ended within {timeout_s:g} s"
+                raise TimeoutError(msg)
+            await pause(self._gate.within(left))

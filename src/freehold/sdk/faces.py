@@ -1,0 +1,255 @@
+"""One async core, two faces: `f(...)` blocks the thread, `f.aio(...)` awaits on the user's own event loop.
+
+A core awaits nothing but steps. The sync face blocks on each step, with no event loop; the async face settles each on
+the running loop. So neither face is written twice, and the sync one costs a few microseconds.
+"""
+
+import asyncio
+import contextlib
+import functools
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+Core = Coroutine[Any, Any, R]
+
+
+class Step(Protocol):
+    """Something a core waits for."""
+
+    def block(self) -> None: ...
+    async def settle(self) -> None: ...
+
+
+class Gate:
+    """A binary semaphore: notifiers open it, one waiter, a thread or a task, passes and shuts it. `await gate` waits."""
+
+    __slots__ = ("_lock", "_waiter")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
+
+    def open(self) -> None:
+        if self._lock.locked():
+            with contextlib.suppress(RuntimeError):  # another notifier was quicker
+                self._lock.release()
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            loop, future = waiter
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, future)
+
+    def block(self, timeout_s: float | None = None) -> None:
+        self._lock.acquire(timeout=-1 if timeout_s is None else max(timeout_s, 0))
+
+    async def settle(self, timeout_s: float | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._waiter = (loop, future)  # before the check, so that an opening in between is seen
+        if self._lock.acquire(blocking=False):
+            return
+        if timeout_s is None:
+            await future
+        else:
+            await asyncio.wait((future,), timeout=max(timeout_s, 0))
+        self._lock.acquire(blocking=False)
+
+    def within(self, timeout_s: float | None) -> "Step":
+        """A step that waits at most so long."""
+        return self if timeout_s is None else _Within(self, timeout_s)
+
+    def __await__(self) -> Generator[Step, None, None]:
+        yield self
+
+
+class _Within:
+    def __init__(self, gate: Gate, timeout_s: float) -> None:
+        self._gate, self._timeout_s = gate, timeout_s
+
+    def block(self) -> None:
+        self._gate.block(self._timeout_s)
+
+    async def settle(self) -> None:
+        await self._gate.settle(self._timeout_s)
+
+
+class _Work(Generic[R]):
+    """A blocking function: called in place by the sync face, in a thread by the async one."""
+
+    result: R
+
+    def __init__(self, work: Callable[[], R]) -> None:
+        self._work = work
+
+    def block(self) -> None:
+        self.result = self._work()
+
+    async def settle(self) -> None:
+        self.result = await asyncio.to_thread(self._work)
+
+
+class _Pause:
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def __await__(self) -> Generator[Step, None, None]:
+        yield self._step
+
+
+async def pause(step: Step) -> None:
+    """Wait, inside a core, for `step`."""
+    await _Pause(step)
+
+
+async def blocking(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call, inside a core, what blocks: a request, a file."""
+    step = _Work(functools.partial(work, *args, **kwargs))
+    await _Pause(step)
+    return step.result
+
+
+# ---- driving a core
+
+
+def drive(core: Core[R]) -> R:
+    """Run a core to its end in this thread."""
+    try:
+        step: Step = core.send(None)
+        while True:
+            try:
+                step.block()
+            except BaseException as error:  # noqa: BLE001 (KeyboardInterrupt too belongs to the core, which cancels its call)
+                step = core.throw(error)
+            else:
+                step = core.send(None)
+    except StopIteration as end:
+        return end.value
+
+
+async def drive_async(core: Core[R]) -> R:
+    """Run a core to its end on the running loop."""
+    try:
+        step: Step = core.send(None)
+        while True:
+            try:
+                await step.settle()
+            except BaseException as error:  # noqa: BLE001 (asyncio's CancelledError too)
+                step = core.throw(error)
+            else:
+                step = core.send(None)
+    except StopIteration as end:
+        return end.value
+
+
+def drive_items(core: AsyncGenerator[R, None]) -> Generator[R, None, None]:
+    """Iterate over a core in this thread."""
+    try:
+        while True:
+            try:
+                item = drive(core.__anext__())
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        drive(core.aclose())
+
+
+async def drive_items_async(core: AsyncGenerator[R, None]) -> AsyncGenerator[R, None]:
+    """Iterate over a core on the running loop."""
+    try:
+        while True:
+            try:
+                item = await drive_async(core.__anext__())
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        await drive_async(core.aclose())
+
+
+# ---- the faces
+
+
+class Both(Generic[P, R]):
+    """A callable that blocks, with its awaitable twin `.aio`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: Callable[P, Core[R]]) -> None:
+        self._core = core
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return drive(self._core(*args, **kwargs))
+
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await drive_async(self._core(*args, **kwargs))
+
+
+class BothItems(Generic[P, R]):
+    """A callable that gives an iterator, with its async twin `.aio`."""
+
+    __slots__ = ("_core",)
+
+    def __init__(self, core: Callable[P, AsyncGenerator[R, None]]) -> None:
+        self._core = core
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Generator[R, None, None]:
+        return drive_items(self._core(*args, **kwargs))
+
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
+        return drive_items_async(self._core(*args, **kwargs))
+
+
+class both(Generic[S, P, R]):  # noqa: N801 (a decorator)
+    """Decorates a method that is a core."""
+
+    def __init__(self, core: Callable[Concatenate[S, P], Core[R]]) -> None:
+        self._core = core
+        self.__doc__ = core.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "both[S, P, R]": ...
+    @overload
+    def __get__(self, instance: S, owner: type) -> Both[P, R]: ...
+    def __get__(self, instance: S | None, owner: type) -> "Both[P, R] | both[S, P, R]":
+        if instance is None:
+            return self
+        return Both(functools.partial(self._core, instance))
+
+
+class both_items(Generic[S, P, R]):  # noqa: N801 (a decorator)
+    """Decorates a method that is a core and yields."""
+
+    def __init__(self, core: Callable[Concatenate[S, P], AsyncGenerator[R, None]]) -> None:
+        self._core = core
+        self.__doc__ = core.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "both_items[S, P, R]": ...
+    @overload
+    def __get__(self, instance: S, owner: type) -> BothItems[P, R]: ...
+    def __get__(self, instance: S | None, owner: type) -> "BothItems[P, R] | both_items[S, P, R]":
+        if instance is None:
+            return self
+        return BothItems(functools.partial(self._core, instance))
+
+
+def both_static(core: Callable[P, Core[R]]) -> Both[P, R]:
+    """Decorates a function, or the body of a static method, that is a core."""
+    return Both(core)
+
+
+async def each(items: AsyncIterator[R]) -> list[R]:
+    """Gather what a core yields."""
+    return [item async for item in items]
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

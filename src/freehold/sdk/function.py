@@ -1,0 +1,256 @@
+"""Function: something that runs elsewhere. `remote` waits for its result, `spawn` does not, `map` runs it on many inputs."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from freehold.core.errors import InvalidError
+from freehold.core.ids import new_id
+from freehold.protocol.frames import Accepted, Cancel, Consumed, Input, Item, Output, Status, Submit
+from freehold.protocol.schemas import FunctionHandle
+from freehold.sdk.call import FunctionCall
+from freehold.sdk.client import Client
+from freehold.sdk.context import current_function_call_id
+from freehold.sdk.exchange import Exchange, Kind
+from freehold.sdk.faces import blocking, both, both_items
+from freehold.sdk.mapping import Inputs, arguments_of
+from freehold.sdk.mapping import Mapping as RunningMap
+from freehold.sdk.options import Declaration
+from freehold.sdk.outcome import failure_of, ready_client, value_of
+from freehold.sdk.reference import Reference
+from freehold.sdk.serialization import dump_arguments
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Many = Iterable[Any] | AsyncIterable[Any]
+
+
+class Function(Generic[P, R]):
+    """Made by `@app.function`, by `from_name`, or as a method of an `Obj`; `P` are its parameters, `R` what it returns or yields."""
+
+    freehold_decorated = True
+
+    def __init__(
+        self,
+        reference: Reference,
+        *,
+        raw: Callable[..., Any] | None = None,
+        method: str = "",
+        parameters: bytes = b"",
+        generator: bool | None = None,
+        declaration: Declaration | None = None,
+    ) -> None:
+        self._reference, self._raw, self._generator = reference, raw, generator
+        self._method, self._parameters = method, parameters
+        self.declaration = declaration
+        if raw is not None:
+            self.__doc__, self.__name__, self.__module__ = raw.__doc__, raw.__name__, raw.__module__
+            self.__wrapped__ = raw
+
+    def __repr__(self) -> str:
+        return f"Function({self.name!r})"
+
+    @staticmethod
+    def from_name(app_name: str, name: str, *, environment_name: str | None = None) -> "Function[..., Any]":
+        """A deployed function, or `"Cls.method"`; nothing is asked of the server until it is used."""
+        del environment_name  # one environment a server
+        function, _, method = name.partition(".")
+        return Function(Reference(function, app_name=app_name), method=method)
+
+    # ---- what it is
+
+    @property
+    def name(self) -> str:
+        """`name`, or `Cls.method`."""
+        return f"{self._reference.name}.{self._method}" if self._method else self._reference.name
+
+    @property
+    def app_name(self) -> str | None:
+        return self._reference.app_name
+
+    @property
+    def raw(self) -> Callable[P, Any]:
+        """The user's own function."""
+        if self._raw is None:
+            msg = f"function {self.name!r} was found by name: its code is not here, so use .remote(...)"
+            raise InvalidError(msg)
+        return self._raw
+
+    def get_raw_f(self) -> Callable[P, Any]:
+        return self.raw
+
+    @property
+    def is_generator(self) -> bool:
+        if self._generator is None:
+            handle = self._reference.known()
+            return handle is not None and handle.is_generator and not self._method
+        return self._generator
+
+    @property
+    def object_id(self) -> str:
+        """The function's id on the server."""
+        return (self._reference.known() or self._reference.find()).id
+
+    @both
+    async def get_web_url(self) -> str | None:
+        """Its address, if it is a web endpoint."""
+        handle = self._reference.known() or await blocking(self._reference.find)
+        return handle.endpoints.get(self._method)
+
+    @both
+    async def hydrate(self) -> "Function[P, R]":
+        """Ask the server now whether it is there; raises NotFoundError."""
+        await blocking(self._reference.find)
+        return self
+
+    # ---- calling it
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Raise InvalidError, which says how to call it."""
+        msg = f"{self.name!r} cannot be called directly: use .remote(...) to run it in an instance, or .local(...) to run it here"
+        raise InvalidError(msg)
+
+    def local(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run the code here, in this process. An async function gives its coroutine, a generator its iterator."""
+        return self.raw(*args, **kwargs)
+
+    @both
+    async def remote(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it in an instance and wait for the result; raises what it raised."""
+        if self._generator:
+            self._is_no("remote", "it is a generator: use .remote_gen(...)")
+        client, handle = await self._ready()
+        exchange = Exchange(submit=self._submit("remote", handle, self._input(client, 0, args, kwargs)))
+        client.submit(exchange)
+        answered = False
+        try:
+            answer = await exchange.take()
+            while not isinstance(answer, Output):
+                answer = await exchange.take()
+            answered = True
+        finally:
+            client.forget(exchange)
+            if not answered:
+                _abandon(client, exchange)
+        if answer.status == Status.GENERATOR_DONE:
+            self._is_no("remote", "it is a generator: use .remote_gen(...)")
+        return value_of(answer, client)
+
+    @both_items
+    async def remote_gen(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
+        """Run a generator in an instance and iterate over what it yields."""
+        if self._generator is False:
+            self._is_no("remote_gen", "it is not a generator: use .remote(...)")
+        client, handle = await self._ready()
+        exchange = Exchange(submit=self._submit("generator", handle, self._input(client, 0, args, kwargs)))
+        client.submit(exchange)
+        done = False
+        try:
+            while True:
+                answer = await exchange.take()
+                if isinstance(answer, Output):
+                    done = True
+                    if answer.status in (Status.GENERATOR_DONE, Status.OK):
+                        return
+                    raise failure_of(answer)
+                if isinstance(answer, Item):
+                    client.post(Consumed(exchange.call, 1))
+                    yield value_of(answer, client)
+        finally:
+            client.forget(exchange)
+            if not done:
+                _abandon(client, exchange)
+
+    @both
+    async def spawn(self, *args: P.args, **kwargs: P.kwargs) -> FunctionCall[R]:
+        """Start it and return at once, when the server has written the call down; it outlives this process in a deployed app."""
+        client, handle = await self._ready()
+        exchange = Exchange(submit=self._submit("spawn", handle, self._input(client, 0, args, kwargs)))
+        client.submit(exchange)
+        try:
+            while not isinstance(await exchange.take(), Accepted):
+                pass
+        finally:
+            client.forget(exchange)
+        return FunctionCall(exchange.call)
+
+    @both_items
+    async def map(
+        self,
+        *input_iterators: Many,
+        kwargs: Mapping[str, Any] | None = None,
+        order_outputs: bool = True,
+        return_exceptions: bool = False,
+    ) -> AsyncGenerator[R, None]:
+        """Run it on each item, or on tuples from several iterables; lazily, many at once. `kwargs` go with every input."""
+        inputs = arguments_of(input_iterators)
+        async for value in self._mapped(inputs, kwargs, ordered=order_outputs, return_exceptions=return_exceptions):
+            yield value
+
+    @both_items
+    async def starmap(
+        self,
+        input_iterator: Many,
+        *,
+        kwargs: Mapping[str, Any] | None = None,
+        order_outputs: bool = True,
+        return_exceptions: bool = False,
+    ) -> AsyncGenerator[R, None]:
+        """As `map`, but each item is a tuple of arguments."""
+        async for value in self._mapped(input_iterator, kwargs, ordered=order_outputs, return_exceptions=return_exceptions):
+            yield value
+
+    @both
+    async def for_each(self, *input_iterators: Many, kwargs: Mapping[str, Any] | None = None, ignore_exceptions: bool = False) -> None:
+        """Run it on each item and wait for all; results are dropped."""
+        inputs = arguments_of(input_iterators)
+        async for _ in self._mapped(inputs, kwargs, ordered=False, return_exceptions=ignore_exceptions):
+            pass
+
+    # ---- how
+
+    async def _mapped(
+        self, inputs: Inputs, kwargs: Mapping[str, Any] | None, *, ordered: bool, return_exceptions: bool
+    ) -> AsyncGenerator[Any, None]:
+        if self._generator:
+            self._is_no("map", "it is a generator: call .remote_gen(...) for each input")
+        client, handle = await self._ready()
+        named, count = dict(kwargs or {}), iter(range(2**62))
+        running = RunningMap(
+            client,
+            lambda first: self._submit("map", handle, first, more=True),
+            lambda args: self._input(client, next(count), tuple(args), named),
+        )
+        running.start(inputs)
+        async for value in running.outputs(ordered=ordered, return_exceptions=return_exceptions):
+            yield value
+
+    async def _ready(self) -> tuple[Client, FunctionHandle]:
+        reference = self._reference
+        handle = reference.known() or await blocking(reference.find)
+        return await ready_client(), handle
+
+    def _input(self, client: Client, index: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Input:
+        return Input(index, dump_arguments(args, kwargs, sink=client.sink, main=self._reference.main), self._method)
+
+    def _submit(self, kind: Kind, handle: FunctionHandle, first: Input, *, more: bool = False) -> Submit:
+        return Submit(
+            call=new_id("fc"), function=handle.id, kind=kind, inputs=[first], more=more,
+            parameters=self._parameters, parent=current_function_call_id() or "",
+        )  # fmt: skip
+
+    def _is_no(self, verb: str, why: str) -> None:
+        msg = f".{verb} of {self.name!r}: {why}"
+        raise InvalidError(msg)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (self._reference, self._method, self._parameters, self._generator)
+
+
+def _restore(reference: Reference, method: str, parameters: bytes, generator: bool | None) -> Function[..., Any]:  # noqa: FBT001 (pickle calls it)
+    return Function(reference, method=method, parameters=parameters, generator=generator)
+
+
+def _abandon(client: Client, exchange: Exchange) -> None:
+    """Nobody waits any longer: stop the work."""
+    if not client.dead:
+        client.post(Cancel(exchange.call))

@@ -1,0 +1,332 @@
+"""Image: a recipe for an environment, built step by step. Each method returns a new image."""
+
+import base64
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from types import CodeType, FunctionType
+from typing import Any, Literal, TypedDict, Unpack
+
+from freehold.core.errors import InvalidError
+from freehold.core.specs import ImageSpec, ImageStep
+from freehold.sdk.context import is_local
+from freehold.sdk.secret import Secret
+from freehold.sdk.source import Bundles, Files, Ignore, local_module
+from freehold.sdk.volume import Volume
+
+Step = ImageStep | Callable[[Bundles], ImageStep]
+Packages = str | Sequence[str]
+Local = str | os.PathLike[str]
+Shell = Literal["entrypoint", "cmd", "shell"]
+
+
+class PipOptions(TypedDict, total=False):
+    """Options of `pip_install` and `uv_pip_install`; the last five change nothing here and are taken as Modal's."""
+
+    find_links: str | None
+    index_url: str | None
+    extra_index_url: str | None
+    pre: bool
+    extra_options: str
+    env: Mapping[str, str]
+    secrets: Sequence[Secret]
+    gpu: object
+    force_build: bool
+    uv_version: str | None
+
+
+class BuildOptions(TypedDict, total=False):
+    """Options of `run_function`; resources are those of the machine that builds."""
+
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    secrets: Sequence[Secret]
+    volumes: Mapping[str, Volume]
+    timeout: float
+    gpu: object
+    cpu: object
+    memory: object
+    cloud: object
+    region: object
+    force_build: bool
+    include_source: bool
+    network_file_systems: object
+
+
+class Image:
+    """Begin with `Image.debian_slim()`; nothing is built before an app that uses it runs."""
+
+    def __init__(self, steps: tuple[Step, ...] = (), files: tuple[Files, ...] = ()) -> None:
+        self._steps = steps
+        self.files = files  # laid out when an instance starts; they do not rebuild the environment
+
+    def spec(self, bundles: Bundles) -> ImageSpec:
+        """The recipe, with the tars of copied files added to `bundles`."""
+        return ImageSpec(steps=tuple(s if isinstance(s, ImageStep) else s(bundles) for s in self._steps))
+
+    # ---- where it begins
+
+    @staticmethod
+    def debian_slim(python_version: str | None = None, *, force_build: bool = False) -> "Image":
+        """Debian with Python; `python_version` such as "3.12", by default the one that runs here."""
+        del force_build  # recipes are content-addressed; `freehold` rebuilds with its own flag
+        return Image((ImageStep(kind="debian_slim", args={"python_version": _python(python_version)}),))
+
+    @staticmethod
+    def from_registry(tag: str, *, add_python: str | None = None, setup_dockerfile_commands: Sequence[str] = (), **_: object) -> "Image":
+        """A container image; needs the container launcher."""
+        args = {"tag": tag, "add_python": add_python, "setup_dockerfile_commands": list(setup_dockerfile_commands)}
+        return Image((ImageStep(kind="from_registry", args=args),))
+
+    @staticmethod
+    def from_dockerfile(path: Local, *, add_python: str | None = None, **_: object) -> "Image":
+        """What a Dockerfile builds; needs the container launcher."""
+        args = {"dockerfile": _read(path), "add_python": add_python}
+        return Image((ImageStep(kind="from_dockerfile", args=args),))
+
+    @staticmethod
+    def micromamba(python_version: str | None = None, **_: object) -> "Image":
+        """Needs the container launcher."""
+        return Image((ImageStep(kind="micromamba", args={"python_version": _python(python_version)}),))
+
+    # ---- packages
+
+    def pip_install(self, *packages: Packages, **options: Unpack[PipOptions]) -> "Image":
+        """Install packages, as `pip install` would."""
+        return self._pip("pip_install", packages, (), options)
+
+    def uv_pip_install(self, *packages: Packages, requirements: Sequence[Local] = (), **options: Unpack[PipOptions]) -> "Image":
+        """Install packages with uv; `requirements` are local files of them."""
+        return self._pip("uv_pip_install", packages, requirements, options)
+
+    def pip_install_from_requirements(self, requirements_txt: Local, **options: Unpack[PipOptions]) -> "Image":
+        return self._pip("pip_install", (), (requirements_txt,), options)
+
+    def pip_install_from_pyproject(
+        self, pyproject_toml: Local, optional_dependencies: Sequence[str] = (), **options: Unpack[PipOptions]
+    ) -> "Image":
+        """Install the dependencies that a pyproject.toml lists."""
+        import tomllib  # noqa: PLC0415 (rarely needed)
+
+        project = tomllib.loads(_read(pyproject_toml)).get("project", {})
+        packages: list[str] = list(project.get("dependencies", ()))
+        for group in optional_dependencies:
+            packages += project.get("optional-dependencies", {}).get(group, ())
+        return self._pip("pip_install", tuple(packages), (), options)
+
+    def uv_sync(self, uv_project_dir: Local = "./", *, groups: Sequence[str] = (), extras: Sequence[str] = (), frozen: bool = True, **_: object) -> "Image":
+        """Install what a uv project's lock file lists."""
+        folder = Path(uv_project_dir)
+        lock = folder / "uv.lock"
+        args = {
+            "pyproject": _read(folder / "pyproject.toml"), "lock": _read(lock) if lock.exists() else None,
+            "groups": list(groups), "extras": list(extras), "frozen": frozen,
+        }  # fmt: skip
+        return self._then(ImageStep(kind="uv_sync", args=args))
+
+    def apt_install(self, *packages: Packages, **_: object) -> "Image":
+        """Debian packages; without the container launcher only those that the host has."""
+        return self._then(ImageStep(kind="apt_install", args={"packages": _flat(packages)}))
+
+    def micromamba_install(self, *packages: Packages, channels: Sequence[str] = (), **_: object) -> "Image":
+        args = {"packages": _flat(packages), "channels": list(channels)}
+        return self._then(ImageStep(kind="micromamba", args=args))
+
+    # ---- other steps
+
+    def run_commands(self, *commands: Packages, **_: object) -> "Image":
+        """Run shell commands in the environment."""
+        return self._then(ImageStep(kind="run_commands", args={"commands": _flat(commands)}))
+
+    def run_function(self, raw_f: Callable[..., Any], **options: Unpack[BuildOptions]) -> "Image":
+        """Run a function in the environment, such as one that downloads weights; again only when its code changes."""
+        if not isinstance(raw_f, FunctionType):
+            msg = f"run_function({raw_f!r}): give a plain function, without @app.function"
+            raise InvalidError(msg)
+        if not is_local():
+            return self
+        return self._then(lambda _: _run_function(raw_f, options))
+
+    def env(self, vars: Mapping[str, str]) -> "Image":  # noqa: A002 (Modal's name)
+        """Set environment variables, for later steps and in instances."""
+        wrong = [k for k, v in vars.items() if not isinstance(v, str)]  # pyright: ignore[reportUnnecessaryIsInstance]
+        if wrong:
+            msg = f"Image.env: the value of {wrong[0]!r} is of type {type(vars[wrong[0]]).__name__}; use str(...)"
+            raise InvalidError(msg)
+        return self._then(ImageStep(kind="env", args={"vars": dict(vars)}))
+
+    def workdir(self, path: str | PurePosixPath) -> "Image":
+        """Set the working directory."""
+        return self._then(ImageStep(kind="workdir", args={"path": str(path)}))
+
+    def dockerfile_commands(self, *commands: Packages, **_: object) -> "Image":
+        return self._then(ImageStep(kind="dockerfile_commands", args={"commands": _flat(commands)}))
+
+    def entrypoint(self, entrypoint_commands: Sequence[str]) -> "Image":
+        return self._words("entrypoint", entrypoint_commands)
+
+    def cmd(self, cmd: Sequence[str]) -> "Image":
+        return self._words("cmd", cmd)
+
+    def shell(self, shell_commands: Sequence[str]) -> "Image":
+        return self._words("shell", shell_commands)
+
+    # ---- local files
+
+    def add_local_file(self, local_path: Local, remote_path: str, *, copy: bool = False) -> "Image":
+        """Add a file; a `remote_path` that ends in `/` is a folder. `copy=True` makes it part of the image, for later steps."""
+        remote = remote_path + Path(local_path).name if remote_path.endswith("/") else remote_path
+        return self._add([_local(local_path, _absolute(remote))], copy=copy)
+
+    def add_local_dir(self, local_path: Local, remote_path: str, *, copy: bool = False, ignore: Ignore = ()) -> "Image":
+        """Add a folder; `ignore` is a list of patterns, or a function of the path relative to the folder."""
+        return self._add([_local(local_path, _absolute(remote_path), ignore)], copy=copy)
+
+    def add_local_python_source(self, *modules: str, copy: bool = False, ignore: Ignore = ()) -> "Image":
+        """Add local modules or packages, by name, so that they can be imported."""
+        del ignore  # Python files only, as they are
+        if not is_local():
+            return self
+        files = [f for name in modules for f in local_module(name)]
+        return self._add(files, copy=copy)
+
+    @contextmanager
+    def imports(self) -> Generator[None, None, None]:
+        """Hold imports that only this image can satisfy: they may fail here, and in instances of another image."""
+        try:
+            yield
+        except ImportError as error:
+            if not is_local():
+                warnings.warn(f"an import inside image.imports() failed: {error}", stacklevel=3)
+
+    # ---- how
+
+    def _then(self, step: Step) -> "Image":
+        if self.files and is_local():
+            msg = (
+                f"an image step follows add_local_…({str(self.files[-1].local)!r}), which is only there once an instance starts: "
+                "move the step before it, or pass copy=True to it"
+            )
+            raise InvalidError(msg)
+        return Image((*self._steps, step), self.files)
+
+    def _add(self, files: Sequence[Files], *, copy: bool) -> "Image":
+        if not copy:
+            return Image(self._steps, (*self.files, *files))
+        return Image((*self._steps, *(functools.partial(_copy, f) for f in files)), self.files)
+
+    def _pip(self, kind: Literal["pip_install", "uv_pip_install"], packages: tuple[Packages, ...], files: Sequence[Local], options: PipOptions) -> "Image":
+        lines = [line for f in files for line in _requirement_lines(f)] if is_local() else []
+        args: dict[str, Any] = {"packages": _flat(packages)}
+        if lines:
+            args["requirements"] = lines
+        for name in ("index_url", "extra_index_url", "find_links", "pre", "extra_options"):
+            if options.get(name):
+                args[name] = options[name]
+        step = ImageStep(kind=kind, args=args)
+        env = options.get("env")
+        return (self.env(env) if env else self)._then(step) if args["packages"] or lines else self
+
+    def _words(self, kind: Shell, words: Sequence[str]) -> "Image":
+        return self._then(ImageStep(kind=kind, args={"commands": list(words)}))
+
+
+def default_image() -> Image:
+    """The image of a function that names none."""
+    return Image.debian_slim()
+
+
+def _copy(files: Files, bundles: Bundles) -> ImageStep:
+    entries = dict(files.entries())
+    folder = str(PurePosixPath(files.remote).parent) if files.local.is_file() else files.remote
+    digest = bundles.add({name.removeprefix(folder).lstrip("/"): path for name, path in entries.items()})
+    return ImageStep(kind="add_local", args={"digest": digest, "remote_path": folder})
+
+
+def _run_function(raw: FunctionType, options: BuildOptions) -> ImageStep:
+    from freehold.sdk.serialization import dump_code  # noqa: PLC0415 (cloudpickle costs 40 ms that few programs pay)
+
+    code = _unplaced(raw)
+    args, kwargs = tuple(options.get("args", ())), dict(options.get("kwargs", {}))
+    return ImageStep(
+        kind="run_function",
+        args={
+            "module": raw.__module__,
+            "qualname": raw.__qualname__,
+            "serialized": base64.b64encode(dump_code(code, args, kwargs)).decode(),
+            "secrets": [_named_secret(s) for s in options.get("secrets", ())],
+            "volumes": {str(path): asdict(volume.mount(str(path))) for path, volume in options.get("volumes", {}).items()},
+            "timeout_s": float(options.get("timeout", 3600)),
+        },
+    )
+
+
+def _unplaced(raw: FunctionType) -> FunctionType:
+    """A copy that does not know on which lines it stands, so that an edit above it does not rebuild the image."""
+    copy = FunctionType(_first_line(raw.__code__), raw.__globals__, raw.__name__, raw.__defaults__, raw.__closure__)
+    copy.__kwdefaults__, copy.__qualname__, copy.__module__ = raw.__kwdefaults__, raw.__qualname__, raw.__module__
+    return copy
+
+
+def _first_line(code: CodeType) -> CodeType:
+    consts = tuple(_first_line(c) if isinstance(c, CodeType) else c for c in code.co_consts)
+    return code.replace(co_firstlineno=1, co_consts=consts)
+
+
+def _named_secret(secret: Secret) -> dict[str, Any]:
+    if secret.spec.name is None:
+        msg = "run_function takes secrets by name, since a recipe is kept in the clear: create it with `freehold secret create` and use Secret.from_name"
+        raise InvalidError(msg)
+    return {"name": secret.spec.name, "required_keys": list(secret.spec.required_keys)}
+
+
+def _python(version: str | None) -> str:
+    if version is None:
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not isinstance(version, str) or not all(p.isdigit() for p in version.split(".")) or version.count(".") not in (1, 2):  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f'python_version={version!r} is not of the form "3.12"'
+        raise InvalidError(msg)
+    return version
+
+
+def _local(path: Local, remote: str, ignore: Ignore = ()) -> Files:
+    local = Path(path).expanduser().absolute()
+    if is_local() and not local.exists():
+        msg = f"{str(path)!r} is not here: a relative path starts at the working directory, {str(Path.cwd())!r}"
+        raise InvalidError(msg)
+    return Files(local=local, remote=remote, ignore=ignore)
+
+
+def _absolute(remote: str) -> str:
+    path = PurePosixPath(remote)
+    if ".." in path.parts:
+        msg = f"remote_path={remote!r} may not contain '..'"
+        raise InvalidError(msg)
+    return str(PurePosixPath("/root") / path)
+
+
+def _flat(items: tuple[Packages, ...]) -> list[str]:
+    flat: list[str] = []
+    for item in items:
+        flat += [item] if isinstance(item, str) else list(item)
+    return flat
+
+
+def _requirement_lines(path: Local) -> list[str]:
+    stripped = (line.split(" #", 1)[0].strip() for line in _read(path).splitlines())
+    return [line for line in stripped if line and not line.startswith("#")]
+
+
+def _read(path: Local) -> str:
+    if not is_local():
+        return ""
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        msg = f"cannot read {str(path)!r}: {error.strerror}"
+        raise InvalidError(msg) from error

@@ -1,0 +1,142 @@
+"""Finds the app and what to run in `file.py`, `file.py::name` or `-m package.module::name`, for the CLI and the runner."""
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from freehold.core.errors import InvalidError, NotFoundError, StartError
+from freehold.sdk.app import App
+from freehold.sdk.cls import Cls
+from freehold.sdk.entrypoint import Entrypoint
+from freehold.sdk.function import Function
+from freehold.sdk.source import module_name_of
+from freehold.sdk.tracebacks import user_traceback
+
+Runnable = Entrypoint[..., Any] | Function[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A user's program. `target` is what the reference names, or the only thing that can be meant; None: nothing, or several."""
+
+    app: App
+    module: ModuleType
+    target: Runnable | None
+    choices: tuple[str, ...] = ()  # what could be named when `target` is None
+
+
+def load_ref(ref: str, *, module: bool = False) -> Loaded:
+    """Load a program. Raises StartError with the user's own traceback when its code fails, NotFoundError when a name is not there."""
+    where, _, name = ref.partition("::")
+    loaded = load_module(where) if module else load_file(where)
+    app = find_app(loaded, name)
+    if name and isinstance(getattr(loaded, name, None), App):
+        name = ""
+    entrypoints, functions = app.registered_entrypoints, runnable_functions(app)
+    if name:
+        target = entrypoints.get(name) or functions.get(name)
+        if target is None:
+            msg = f"{where} has no entrypoint or function {name!r}: it has {', '.join([*entrypoints, *functions]) or 'none'}"
+            raise NotFoundError(msg)
+        return Loaded(app=app, module=loaded, target=target)
+    only = entrypoints or functions
+    if len(only) == 1:
+        return Loaded(app=app, module=loaded, target=next(iter(only.values())))
+    return Loaded(app=app, module=loaded, target=None, choices=tuple([*entrypoints, *functions]))
+
+
+def load_file(path: str) -> ModuleType:
+    """Import a file under the name that its place in packages gives it."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        hint = f"; for a module write -m {path}" if not path.endswith(".py") else ""
+        msg = f"{path!r} is not a file here{hint}"
+        raise NotFoundError(msg)
+    file = file.resolve()
+    name = module_name_of(file)
+    root = str(list(file.parents)[name.count(".") + (1 if file.stem == "__init__" else 0)])
+    _front(root)
+    if "." in name or file.stem == "__init__":
+        return load_module(name)
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        msg = f"{path!r} is not a Python file"
+        raise InvalidError(msg)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        raise _failed(path, error) from error
+    return module
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module by name, from the working directory on."""
+    _front(str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except BaseException as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            msg = f"no module {name!r} from {str(Path.cwd())!r}: run from the folder that holds it"
+            raise NotFoundError(msg) from error
+        raise _failed(name, error) from error
+
+
+def find_app(module: ModuleType, name: str = "") -> App:
+    """The module's app: the one named, or that owns what is named; else `app`, else the only one."""
+    apps = {k: v for k, v in vars(module).items() if isinstance(v, App)}
+    named = apps.get(name) or getattr(getattr(module, name.partition(".")[0], None), "app", None) if name else None
+    if isinstance(named, App):
+        return named
+    distinct = list({id(a): a for a in apps.values()}.values())
+    owners = [a for a in distinct if name in a.registered_entrypoints or name in runnable_functions(a)] if name else []
+    if owners:
+        return owners[0]
+    if "app" in apps:
+        return apps["app"]
+    if len(distinct) == 1:
+        return distinct[0]
+    if not distinct:
+        msg = f"{module.__name__} has no App: write `app = freehold.App('NAME')` at its top level"
+        raise NotFoundError(msg)
+    msg = f"{module.__name__} has several Apps ({', '.join(apps)}): name one, as FILE::{next(iter(apps))}"
+    raise InvalidError(msg)
+
+
+def runnable_functions(app: App) -> dict[str, Function[..., Any]]:
+    """Functions, and methods of classes whose parameters all have defaults, by the name the command line knows."""
+    found = dict(app.registered_functions)
+    for name, cls in app.registered_classes.items():
+        found |= {f"{name}.{m}": f for m, f in _methods(cls).items()}
+    return found
+
+
+def _methods(cls: Cls) -> dict[str, Function[..., Any]]:
+    try:
+        return cls.functions()
+    except InvalidError:  # a parameter is required
+        return {}
+
+
+def _front(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def _failed(where: str, error: BaseException) -> BaseException:
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return error
+    text = user_traceback(error)
+    hint = ""
+    if isinstance(error, ModuleNotFoundError):
+        hint = (
+            f"\n{error.name!r} is not installed here. If only instances need it, import it inside `with image.imports():` or in the "
+            "function; else install it here too."
+        )
+    return StartError(f"{where} cannot be loaded:\n{text}{hint}".rstrip())

@@ -1,0 +1,185 @@
+"""Map: one call with many inputs. Inputs are read lazily, at most a window of them ahead of what the user has taken."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from typing import Any
+
+from freehold.protocol.frames import Cancel, Consumed, Input, Output, Status, Submit
+from freehold.sdk.client import Client
+from freehold.sdk.exchange import Exchange, Fed
+from freehold.sdk.faces import Gate, drive, drive_async
+from freehold.sdk.outcome import value_of
+
+WINDOW = 1000
+_CONSUMED_EVERY = 64
+Arguments = tuple[Any, ...]
+Inputs = Iterable[Arguments] | AsyncIterable[Arguments]
+
+
+class Mapping:
+    """One running map: a feeder sends inputs while the user takes outputs."""
+
+    def __init__(self, client: Client, make: Callable[[Input], Submit], encode: Callable[[Arguments], Input]) -> None:
+        self._client, self._make, self._encode = client, make, encode
+        self._exchange: Exchange | None = None
+        self._room, self._begun = Gate(), Gate()
+        self._sent = self._taken = 0
+        self._total: int | None = None
+        self._closed = False
+        self._error: BaseException | None = None
+        self._unreported = 0
+        self._task: asyncio.Task[None] | None = None
+
+    # ---- feeding
+
+    def start(self, inputs: Inputs) -> None:
+        """Feed small known inputs at once, others from a thread, async ones from a task of the running loop."""
+        if isinstance(inputs, AsyncIterable):
+            self._task = asyncio.get_running_loop().create_task(self._feed_async(inputs))
+        elif isinstance(inputs, (list, tuple)) and len(inputs) < WINDOW:
+            self._feed(inputs)
+        else:
+            context = contextvars.copy_context()
+            threading.Thread(target=context.run, args=(self._feed, inputs), name="freehold-map", daemon=True).start()
+
+    def _feed(self, inputs: Iterable[Arguments]) -> None:
+        try:
+            for arguments in inputs:
+                if not drive(self._admit(arguments)):
+                    return
+            self._finish()
+        except BaseException as error:  # noqa: BLE001 (the consumer raises it)
+            self._fail(error)
+
+    async def _feed_async(self, inputs: AsyncIterable[Arguments]) -> None:
+        try:
+            async for arguments in inputs:
+                if not await drive_async(self._admit(arguments)):
+                    return
+            self._finish()
+        except BaseException as error:  # noqa: BLE001 (as above)
+            self._fail(error)
+
+    async def _admit(self, arguments: Arguments) -> bool:
+        """A core: send one input as soon as the window has room; False when the user has gone."""
+        while self._sent - self._taken >= WINDOW and not self._closed:
+            await self._room
+        if self._closed:
+            return False
+        one = self._encode(arguments)
+        exchange = self._exchange
+        if exchange is None:
+            submit = self._make(one)
+            self._exchange = exchange = Exchange(submit=submit)
+            self._client.submit(exchange)
+            self._begun.open()
+        else:
+            self._client.post(exchange.extend(one, more=True))
+        self._sent += 1
+        return True
+
+    def _finish(self) -> None:
+        exchange = self._exchange
+        self._total = self._sent
+        if exchange is not None:
+            exchange.done = True
+            self._client.post(exchange.extend_none())
+            exchange.put(Fed(self._sent))
+        self._begun.open()
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = error
+        if self._exchange is not None:
+            self._exchange.put(error)
+        self._begun.open()
+
+    # ---- taking
+
+    async def outputs(self, *, ordered: bool, return_exceptions: bool) -> AsyncGenerator[Any, None]:
+        """A core: the results."""
+        early: dict[int, Output] = {}
+        try:
+            while self._exchange is None and self._total is None and self._error is None:
+                await self._begun
+            if self._error is not None:
+                raise self._error
+            while self._total is None or self._taken < self._total:
+                output = early.pop(self._taken, None) if ordered else None
+                if output is None:
+                    output = await self._next()
+                    if output is None:
+                        continue
+                    if ordered and output.index != self._taken:
+                        early[output.index] = output
+                        continue
+                self._took()
+                yield self._value(output, return_exceptions=return_exceptions)
+        finally:
+            self._close()
+
+    async def _next(self) -> Output | None:
+        assert self._exchange is not None  # noqa: S101 (it is begun)
+        if self._unreported and not self._exchange.ready:
+            self._report()
+        answer = await self._exchange.take()
+        return answer if isinstance(answer, Output) else None
+
+    def _value(self, output: Output, *, return_exceptions: bool) -> Any:
+        if not return_exceptions or output.status == Status.OK:
+            return value_of(output, self._client)
+        try:
+            return value_of(output, self._client)
+        except Exception as error:  # noqa: BLE001 (it was asked for)
+            return error
+
+    def _took(self) -> None:
+        self._taken += 1
+        self._unreported += 1
+        self._room.open()
+        if self._unreported >= _CONSUMED_EVERY:
+            self._report()
+
+    def _report(self) -> None:
+        assert self._exchange is not None  # noqa: S101 (something was taken from it)
+        self._client.post(Consumed(self._exchange.call, self._unreported))
+        self._unreported = 0
+
+    def _close(self) -> None:
+        self._closed = True
+        self._room.open()
+        if self._task is not None:
+            self._task.cancel()
+        if self._exchange is not None:
+            self._client.forget(self._exchange)
+            if self._total is None or self._taken < self._total:
+                self._client.post(Cancel(self._exchange.call))
+
+
+def arguments_of(iterators: tuple[Any, ...]) -> Inputs:
+    """Arguments of a `map` over one or several iterables, async ones included."""
+    if any(isinstance(i, AsyncIterable) for i in iterators):
+        return _zip_async(iterators)
+    if len(iterators) == 1:
+        only = iterators[0]
+        return [(x,) for x in only] if isinstance(only, (list, tuple, range)) and len(only) < WINDOW else ((x,) for x in only)
+    if all(isinstance(i, (list, tuple, range)) and len(i) < WINDOW for i in iterators):
+        return list(zip(*iterators, strict=False))
+    return zip(*iterators, strict=False)
+
+
+async def _zip_async(iterators: tuple[Any, ...]) -> AsyncGenerator[Arguments, None]:
+    sources = [aiter(i) if isinstance(i, AsyncIterable) else _async(i) for i in iterators]
+    while True:
+        try:
+            yield tuple([await anext(s) for s in sources])
+        except StopAsyncIteration:
+            return
+
+
+async def _async(items: Iterable[Any]) -> AsyncGenerator[Any, None]:
+    for item in items:
+        yield item
+
+

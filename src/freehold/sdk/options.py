@@ -1,0 +1,213 @@
+"""The options of `@app.function` and `@app.cls`: their names, once for both, and their checks."""
+
+import difflib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict, cast
+
+from freehold.core.devices import parse_gpu
+from freehold.core.errors import InvalidError, UnimplementedError
+from freehold.core.specs import Resources, Scaling
+from freehold.sdk.image import Image
+from freehold.sdk.retries import Retries
+from freehold.sdk.secret import Secret
+from freehold.sdk.volume import Volume
+
+
+class Options(TypedDict, total=False):
+    """Keyword arguments of `@app.function` and `@app.cls`. Times are seconds, memory is MiB, cpu is cores."""
+
+    image: Image | None  # default: the app's, else Image.debian_slim()
+    secrets: Sequence[Secret]
+    env: Mapping[str, str | None]
+    volumes: Mapping[str, Volume]
+    gpu: str | Sequence[str] | None  # "A10G", "A100-80GB:2", or alternatives, best first
+    cpu: float | tuple[float, float] | None  # reserved, or (reserved, limit)
+    memory: int | tuple[int, int] | None  # reserved, or (reserved, limit)
+    ephemeral_disk: int | None
+    timeout: float  # of one input; 300
+    startup_timeout: float | None  # default: timeout
+    retries: int | Retries | None
+    min_containers: int | None
+    max_containers: int | None
+    buffer_containers: int | None
+    scaledown_window: float | None  # 2 to 3600
+    single_use_containers: bool
+    enable_memory_snapshot: bool
+    include_source: bool
+    max_inputs: int | None  # inputs after which an instance is replaced; only 1 is supported
+    schedule: object
+    # taken for Modal's sake, without effect on a platform of one's own
+    cloud: object
+    region: object
+    nonpreemptible: object
+    experimental_options: object
+    restrict_modal_access: object
+    block_network: object
+    proxy: object
+    network_file_systems: object
+    i6pn: object
+    # names that Modal has given up
+    keep_warm: int | None
+    concurrency_limit: int | None
+    container_idle_timeout: float | None
+    allow_concurrent_inputs: int | None
+
+
+class FunctionOptions(Options, total=False):
+    """Those of `@app.function` alone."""
+
+    name: str | None
+    serialized: bool
+    is_generator: bool | None
+
+
+class ClsOptions(Options, total=False):
+    """Those of `@app.cls` alone."""
+
+    name: str | None
+    serialized: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What `@app.function` or `@app.cls` was told."""
+
+    raw: Any  # the user's function or class
+    name: str
+    kind: Literal["function", "cls"]
+    options: FunctionOptions = field(default_factory=lambda: FunctionOptions())
+
+
+_RENAMED = {
+    "keep_warm": "min_containers",
+    "concurrency_limit": "max_containers",
+    "container_idle_timeout": "scaledown_window",
+}
+_WITHOUT_EFFECT = ("cloud", "region", "nonpreemptible", "experimental_options", "restrict_modal_access", "i6pn")
+_NOT_YET = ("block_network", "proxy", "network_file_systems", "schedule")
+_TIMEOUT_S = (1.0, 7 * 24 * 3600.0)
+_WINDOW_S = (2.0, 3600.0)
+
+
+def checked(options: Mapping[str, Any], where: str, known: type = FunctionOptions) -> FunctionOptions:
+    """Options with current names only; InvalidError names what cannot be, before anything is sent."""
+    given = {k: v for k, v in options.items() if v is not None}
+    names = set(known.__annotations__)
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(names))}"
+            msg = f"{where} has no option {name!r}: {hint}"
+            raise InvalidError(msg)
+    given = _renamed(given, where)
+    for name in _NOT_YET:
+        if given.get(name):
+            msg = f"{where}: {name}={given[name]!r} is not supported yet; leave it out"
+            raise UnimplementedError(msg)
+    for name in _WITHOUT_EFFECT:
+        if given.pop(name, None):
+            warnings.warn(f"{where}: {name}= has no effect on a platform of your own", stacklevel=4)
+    _check(cast(FunctionOptions, given), where)
+    return cast(FunctionOptions, given)
+
+
+def resources(options: FunctionOptions, where: str) -> Resources:
+    cpu, cpu_limit = _pair(options.get("cpu"), f"{where}: cpu")
+    memory, memory_limit = _pair(options.get("memory"), f"{where}: memory")
+    gpu = options.get("gpu")
+    wanted = (gpu,) if isinstance(gpu, str) else tuple(gpu or ())
+    for text in wanted:
+        _gpu(text, where)
+    return Resources(
+        cpu=cpu, cpu_limit=cpu_limit, gpu=wanted, ephemeral_disk_mib=options.get("ephemeral_disk"),
+        memory_mib=None if memory is None else int(memory), memory_limit_mib=None if memory_limit is None else int(memory_limit),
+    )  # fmt: skip
+
+
+def scaling(options: FunctionOptions, where: str) -> Scaling:
+    low, high = options.get("min_containers") or 0, options.get("max_containers")
+    buffer, window = options.get("buffer_containers") or 0, options.get("scaledown_window")
+    for name, value, least in (("min_containers", low, 0), ("max_containers", high, 1), ("buffer_containers", buffer, 0)):
+        if value is not None and (not _is_whole(value) or value < least):
+            msg = f"{where}: {name}={value!r} is not a whole number of at least {least}"
+            raise InvalidError(msg)
+    if high is not None and low > high:
+        msg = f"{where}: min_containers={low} is more than max_containers={high}"
+        raise InvalidError(msg)
+    _within(f"{where}: scaledown_window", window, *_WINDOW_S)
+    defaults = Scaling()
+    return Scaling(
+        min_instances=low, max_instances=high, buffer_instances=buffer,
+        scaledown_window_s=defaults.scaledown_window_s if window is None else float(window),
+    )  # fmt: skip
+
+
+def _check(options: FunctionOptions, where: str) -> None:
+    resources(options, where)
+    scaling(options, where)
+    _within(f"{where}: timeout", options.get("timeout"), *_TIMEOUT_S)
+    _within(f"{where}: startup_timeout", options.get("startup_timeout"), *_TIMEOUT_S)
+    if options.get("max_inputs") not in (None, 1):
+        msg = f"{where}: max_inputs={options.get('max_inputs')!r} is not supported; only 1 is, as single_use_containers=True"
+        raise InvalidError(msg)
+    kinds: tuple[tuple[str, type], ...] = (("image", Image), ("secrets", Secret), ("volumes", Volume))
+    for name, kind in kinds:
+        _instances(name, cast("dict[str, Any]", options).get(name), kind, where)
+    for path in options.get("volumes", {}):
+        if not str(path).startswith("/") or str(path) in ("/", "/root", "/tmp"):  # noqa: S108 (a path inside an instance)
+            msg = f"{where}: a volume cannot be mounted at {str(path)!r}: give an absolute path such as '/data'"
+            raise InvalidError(msg)
+
+
+def _instances(name: str, given: Any, kind: type, where: str) -> None:
+    items: Any = given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else [given]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    for item in items:
+        if item is not None and not isinstance(item, kind):
+            shape = {"secrets": "[freehold.Secret.from_name(...)]", "volumes": '{"/path": freehold.Volume.from_name(...)}'}
+            msg = f"{where}: {name}={item!r} is not a freehold.{kind.__name__}: give {shape.get(name, 'freehold.Image.debian_slim()')}"
+            raise InvalidError(msg)
+
+
+def _renamed(given: dict[str, Any], where: str) -> dict[str, Any]:
+    for old, new in _RENAMED.items():
+        if old in given:
+            warnings.warn(f"{where}: {old}= is now {new}=", DeprecationWarning, stacklevel=5)
+            given.setdefault(new, given.pop(old))
+    return given
+
+
+def _gpu(text: object, where: str) -> None:
+    if not isinstance(text, str):
+        msg = f'{where}: gpu={text!r} is of type {type(text).__name__}: give a name such as gpu="A10G"'
+        raise InvalidError(msg)
+    try:
+        parse_gpu(text)
+    except InvalidError as error:
+        msg = f"{where}: {error}"
+        raise InvalidError(msg) from None
+
+
+def _pair(value: Any, name: str) -> tuple[float | None, float | None]:
+    low, high = value if isinstance(value, tuple) and len(cast("tuple[Any, ...]", value)) == 2 else (value, None)  # noqa: PLR2004 # pyright: ignore[reportUnknownVariableType]
+    for one in (low, high):  # pyright: ignore[reportUnknownVariableType]
+        if one is not None and (isinstance(one, bool) or not isinstance(one, (int, float)) or one <= 0):
+            msg = f"{name}={value!r} is neither a number above 0 nor a pair (reserved, limit) of them"
+            raise InvalidError(msg)
+    if low is not None and high is not None and high < low:
+        msg = f"{name}={value!r}: the limit is below what is reserved"
+        raise InvalidError(msg)
+    return low, high  # pyright: ignore[reportUnknownVariableType]
+
+
+def _within(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high):  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"{name}={value!r} is not a number of seconds between {low:g} and {high:g}"
+        raise InvalidError(msg)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+

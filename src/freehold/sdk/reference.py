@@ -1,0 +1,80 @@
+"""Where a function is found: in the app that runs, in the instance's own app, or by name on the server."""
+
+import functools
+import os
+from typing import Protocol
+
+import msgspec
+
+from freehold.core.errors import ExecutionError
+from freehold.protocol.schemas import FunctionHandle
+from freehold.sdk import client
+from freehold.sdk.context import is_local
+from freehold.sdk.http import segment
+
+
+class Running(Protocol):
+    """What a reference needs of an App."""
+
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def handles(self) -> dict[str, FunctionHandle]: ...
+    @property
+    def main(self) -> str | None: ...
+
+
+class Reference:
+    """One function of an app, by name; `known` is cheap, `find` may ask the server."""
+
+    def __init__(
+        self, name: str, *, app: Running | None = None, app_name: str | None = None, handle: FunctionHandle | None = None
+    ) -> None:
+        self.name = name
+        self._app, self._app_name, self._handle = app, app_name, handle
+
+    @property
+    def app_name(self) -> str | None:
+        return self._app.name if self._app is not None else self._app_name
+
+    @property
+    def main(self) -> str | None:
+        """The module name under which the function's side knows our `__main__`; None: it does not know it."""
+        return self._app.main if self._app is not None else None
+
+    def known(self) -> FunctionHandle | None:
+        if self._app is not None:
+            return self._app.handles.get(self.name)
+        return self._handle
+
+    def find(self) -> FunctionHandle:
+        """Raise ExecutionError when its app does not run, NotFoundError when the server does not know it."""
+        handle = self.known() or (None if is_local() else _siblings().get(self.name))
+        if handle is not None and self._app is not None:
+            self._app.handles[self.name] = handle
+        if handle is None:
+            handle = self._handle = self._ask()
+        return handle
+
+    def _ask(self) -> FunctionHandle:
+        if self._app is not None and (is_local() or self.app_name is None):
+            msg = (
+                f"function {self.name!r} cannot be called: its app does not run. Use `freehold run FILE`, or call it inside "
+                f'`with app.run():`; a deployed one is `Function.from_name("{self.app_name or "APP"}", "{self.name}")`'
+            )
+            raise ExecutionError(msg)
+        path = f"/v1/functions/{segment(self.app_name or '')}/{segment(self.name)}"
+        return client.current().api.get(path, FunctionHandle)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (self.name, self.app_name, self.known())
+
+
+def _restore(name: str, app_name: str | None, handle: FunctionHandle | None) -> Reference:
+    return Reference(name, app_name=app_name, handle=handle)
+
+
+@functools.cache
+def _siblings() -> dict[str, FunctionHandle]:
+    """Inside an instance: the functions of its own app."""
+    return msgspec.json.decode(os.environ.get("FREEHOLD_FUNCTIONS", "{}"), type=dict[str, FunctionHandle])

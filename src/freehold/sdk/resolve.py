@@ -1,0 +1,201 @@
+"""Declarations to specs: what the server is sent when an app runs or is deployed."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from freehold.core.errors import InvalidError
+from freehold.core.specs import FunctionSpec, ImageSpec, Method, SecretRef, Web
+from freehold.sdk.cls import hooks, parameters
+from freehold.sdk.image import Image, default_image
+from freehold.sdk.marks import Marks, marks, yields
+from freehold.sdk.options import Declaration, FunctionOptions, resources, scaling
+from freehold.sdk.retries import retries_spec
+from freehold.sdk.secret import Secret
+from freehold.sdk.source import REMOTE_ROOT, Bundles, Files, Source, locate
+from freehold.sdk.volume import Volume
+
+_SERIALIZED_MAX = 16 * 1024 * 1024
+_DEFAULT_TIMEOUT_S = 300.0
+
+
+def check_function(raw: Callable[..., Any], options: FunctionOptions, where: str) -> None:
+    """What can be wrong with a function, said where it is declared."""
+    if not inspect.isfunction(raw):
+        msg = f"{where}: @app.function stands on a function, and {raw!r} is none; for a class use @app.cls"
+        raise InvalidError(msg)
+    said, generator = marks(raw), options.get("is_generator")
+    if said.method or said.hook:
+        msg = f"{where}: @method, @enter and @exit belong in a class under @app.cls"
+        raise InvalidError(msg)
+    if not options.get("serialized"):
+        _importable(raw, where)
+    _check_marks(raw, said, options, where, generator=yields(raw) if generator is None else generator)
+
+
+def check_class(raw: type, options: FunctionOptions, where: str) -> None:
+    """What can be wrong with a class, said where it is declared."""
+    if not inspect.isclass(raw):
+        msg = f"{where}: @app.cls stands on a class, and {raw!r} is none; for a function use @app.function"
+        raise InvalidError(msg)
+    if raw.__init__ is not object.__init__ and not hasattr(raw, "__dataclass_fields__"):
+        msg = (
+            f"{where}: a custom __init__ is not run in instances: declare parameters as `x: int = freehold.parameter()`, "
+            "and move the work to a method under @freehold.enter()"
+        )
+        raise InvalidError(msg)
+    if not options.get("serialized"):
+        _importable(raw, where)
+    parameters(raw)
+    methods = hooks(raw).methods
+    batched = [n for n, f in methods.items() if marks(f).batching]
+    if batched and len(methods) > 1:
+        msg = f"{where}: @batched method {batched[0]!r} must be the only method of its class, and there is {', '.join(m for m in methods if m != batched[0])} too"
+        raise InvalidError(msg)
+    for name, function in methods.items():
+        _check_marks(function, marks(function), options, f"{where}.{name}", generator=yields(function))
+
+
+def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> FunctionSpec:
+    """The spec of one function or class; tars of what it needs are added to `bundles`."""
+    raw, options = one.raw, one.options
+    said, where = marks(raw), one.name
+    serialized = _serialize(raw, where) if options.get("serialized") else None
+    source = locate(raw.__module__)
+    image = options.get("image") or defaults.image or default_image()
+    batching = said.batching
+    volumes = {**defaults.volumes, **options.get("volumes", {})}
+    startup = options.get("startup_timeout")
+    return FunctionSpec(
+        name=one.name,
+        module=source.module if source else raw.__module__,
+        qualname=raw.__qualname__,
+        kind=one.kind,
+        serialized=serialized,
+        image=defaults.image_spec(image, bundles),
+        mounts=bundles.mounts([*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]),
+        resources=resources(options, where),
+        timeout_s=float(options.get("timeout", _DEFAULT_TIMEOUT_S)),
+        startup_timeout_s=None if startup is None else float(startup),
+        retries=retries_spec(options.get("retries")),
+        scaling=scaling(options, where),
+        **({} if said.concurrency is None else {"concurrency": said.concurrency}),
+        batching=batching,
+        web=said.web,
+        is_generator=one.kind == "function" and _generates(raw, options),
+        methods=_methods(raw) if one.kind == "cls" else (),
+        parameters=parameters(raw) if one.kind == "cls" else (),
+        env={k: v for k, v in (options.get("env") or {}).items() if v is not None},
+        secrets=_secrets([*defaults.secrets, *options.get("secrets", ())]),
+        volumes=tuple(volume.mount(str(PurePosixPath(path))) for path, volume in sorted(volumes.items())),
+        single_use=bool(options.get("single_use_containers")) or options.get("max_inputs") == 1,
+        snapshot=one.kind == "cls" and bool(hooks(raw).snap),
+        doc=_first_line(raw),
+        json_schema=_schema(one),
+    )
+
+
+class Defaults:
+    """What an app gives to all of its functions."""
+
+    def __init__(
+        self,
+        *,
+        image: Image | None,
+        secrets: Iterable[Secret],
+        volumes: Mapping[str, Volume],
+        include_source: bool,
+        sources: Iterable[Source],
+    ) -> None:
+        self.image, self.secrets, self.volumes, self.include_source = image, tuple(secrets), dict(volumes), include_source
+        self.files: list[Files] = list({s.files.remote: s.files for s in sources}.values())
+        self._images: dict[int, ImageSpec] = {}
+
+    def image_spec(self, image: Image, bundles: Bundles) -> ImageSpec:
+        """Each image once, since copied files are read for it."""
+        if id(image) not in self._images:
+            self._images[id(image)] = image.spec(bundles)
+        return self._images[id(image)]
+
+
+def _methods(raw: type) -> tuple[Method, ...]:
+    return tuple(
+        Method(name=name, is_generator=yields(f), web=marks(f).web, batching=marks(f).batching)
+        for name, f in hooks(raw).methods.items()
+    )
+
+
+def _generates(raw: Callable[..., Any], options: FunctionOptions) -> bool:
+    said = options.get("is_generator")
+    return (yields(raw) if said is None else said) and marks(raw).web is None
+
+
+def _importable(raw: Any, where: str) -> None:
+    if "<locals>" in raw.__qualname__:
+        msg = (
+            f"{where}: {raw.__qualname__!r} is defined inside a function, where an instance cannot import it: "
+            "move it to the top of its file, or pass serialized=True"
+        )
+        raise InvalidError(msg)
+
+
+def _check_marks(raw: Callable[..., Any], said: Marks, options: FunctionOptions, where: str, *, generator: bool) -> None:
+    retries = options.get("retries")
+    if said.web and retries:
+        msg = f"{where}: retries={retries!r} on a web endpoint: a caller over HTTP tries again itself; leave retries out"
+        raise InvalidError(msg)
+    if generator and retries:
+        msg = f"{where}: retries={retries!r} on a generator: what it has yielded cannot be taken back; leave retries out"
+        raise InvalidError(msg)
+    if said.batching and generator:
+        msg = f"{where}: @batched on a generator: a batch returns one list"
+        raise InvalidError(msg)
+    if said.batching and said.web:
+        msg = f"{where}: @batched cannot stand on a web endpoint: let the endpoint call a batched method with .remote"
+        raise InvalidError(msg)
+    if said.web and said.web.kind != "fastapi_endpoint":
+        _nullary(raw, said.web, where)
+
+
+def _nullary(raw: Callable[..., Any], web: Web, where: str) -> None:
+    wanted = [
+        p.name for p in inspect.signature(raw).parameters.values()
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
+    ]  # fmt: skip
+    if wanted:
+        msg = f"{where}: a function under @{web.kind} is called without arguments, and it wants {', '.join(wanted)}"
+        raise InvalidError(msg)
+
+
+def _serialize(raw: Any, where: str) -> bytes:
+    from freehold.sdk.serialization import dump_code  # noqa: PLC0415 (few functions are serialized)
+
+    data = dump_code(raw)
+    if len(data) > _SERIALIZED_MAX:
+        msg = f"{where}: serialized=True makes {len(data) >> 20} MiB, and 16 MiB is the limit: load large objects inside the function"
+        raise InvalidError(msg)
+    return data
+
+
+def _secrets(secrets: Iterable[Secret]) -> tuple[SecretRef, ...]:
+    return tuple(s.spec for s in secrets)
+
+
+def _first_line(raw: Any) -> str | None:
+    doc = inspect.getdoc(raw) if raw.__doc__ else None
+    return doc.splitlines()[0] if doc else None
+
+
+def _schema(one: Declaration) -> dict[str, Any]:
+    from freehold.sdk.schema import arguments_schema  # noqa: PLC0415 (needed at deploy only)
+
+    if one.kind == "function":
+        return arguments_schema(one.raw)
+    return {name: arguments_schema(f) for name, f in hooks(one.raw).methods.items()}
+
+
+def sources_of(modules: Iterable[str]) -> list[Source]:
+    """The files of these modules, each package once."""
+    found = [s for s in (locate(m) for m in dict.fromkeys(modules)) if s is not None]
+    return [s for s in found if s.files.remote.startswith(REMOTE_ROOT)]

@@ -1,0 +1,105 @@
+"""Bringing an app up: upload its files, build its images, create it on the server, and take it down again."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from freehold.core.digests import image_digest
+from freehold.core.errors import ImageBuildError
+from freehold.core.specs import AppSpec, ImageSpec
+from freehold.protocol.errors import from_wire
+from freehold.protocol.schemas import AppHandle, AppRequest, ImageRequest, ImageView
+from freehold.sdk.client import Client
+from freehold.sdk.http import Api, segment
+from freehold.sdk.source import Bundles
+
+Mode = Literal["ephemeral", "detached", "deploy"]
+_LAST_LINES = 20
+
+
+class Progress(Protocol):
+    """What wants to be told while an app comes up; the CLI has one."""
+
+    def uploading(self, files: int, size_bytes: int) -> None: ...
+    def image_log(self, digest: str, line: str) -> None: ...
+    def image_ready(self, image: ImageView) -> None: ...
+    def created(self, app: AppHandle) -> None: ...
+
+
+class Silent:
+    """A Progress that says nothing."""
+
+    def uploading(self, files: int, size_bytes: int) -> None: ...
+    def image_log(self, digest: str, line: str) -> None: ...
+    def image_ready(self, image: ImageView) -> None: ...
+    def created(self, app: AppHandle) -> None: ...
+
+
+def create(client: Client, spec: AppSpec, bundles: Bundles, *, mode: Mode, progress: Progress, **more: Any) -> AppHandle:
+    """Upload, build, create. `more`: other fields of AppRequest. Blocks."""
+    client.start()  # before the app is there, so that the server sees who holds it
+    api = client.api
+    upload(api, bundles, progress)
+    build_images(api, (f.image for f in spec.functions), progress)
+    request = AppRequest(spec=spec, mode=mode, client=client.name, **more)
+    handle = api.send("POST", "/v1/apps", request, AppHandle)
+    progress.created(handle)
+    return handle
+
+
+def stop(api: Api, app_id: str) -> None:
+    api.act("POST", f"/v1/apps/{segment(app_id)}/stop")
+
+
+def upload(api: Api, bundles: Bundles, progress: Progress) -> None:
+    """Send the tars that the server does not have."""
+    if not bundles.tars:
+        return
+    missing = api.send("POST", "/v1/blobs/missing", list(bundles.tars), list[str])
+    if missing:
+        progress.uploading(len(missing), sum(bundles.sizes[d] for d in missing))
+    for digest in missing:
+        tar = bundles.tars[digest]
+        tar.seek(0)
+        api.upload(f"/v1/blobs/{digest}", tar, bundles.sizes[digest])
+
+
+def build_images(api: Api, images: Iterable[ImageSpec], progress: Progress) -> None:
+    """Build each distinct image, several at once; the server answers at once for those it has."""
+    distinct = {image_digest(spec): spec for spec in images}
+    failures: list[BaseException] = []
+
+    def build(digest: str, spec: ImageSpec) -> None:
+        try:
+            progress.image_ready(_build(api, digest, spec, progress))
+        except BaseException as error:  # noqa: BLE001 (raised below, in the caller's thread)
+            failures.append(error)
+
+    threads = [threading.Thread(target=build, args=pair, daemon=True) for pair in distinct.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _build(api: Api, digest: str, spec: ImageSpec, progress: Progress) -> ImageView:
+    last: list[str] = []
+    for line in api.lines("POST", "/v1/images", ImageRequest(spec=spec)):
+        event: dict[str, Any] = msgspec.json.decode(line)
+        if "log" in event:
+            last = [*last, str(event["log"])][-_LAST_LINES:]
+            progress.image_log(digest, str(event["log"]))
+        elif "error" in event:
+            error = event["error"]
+            raise from_wire(error.get("code", "failed_precondition"), error.get("message", ""), error.get("type", "ImageBuildError"))
+        elif "image" in event:
+            return msgspec.convert(event["image"], ImageView)
+    text = "\n".join(last)
+    msg = f"the server ended the build of image {digest[:12]} without a result; its last lines:\n{text}"
+    raise ImageBuildError(msg)
+
+

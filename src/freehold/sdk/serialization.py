@@ -1,0 +1,307 @@
+"""Values and exceptions to payloads and back, on the user's side of the wire.
+
+Pickle protocol 5: large buffers leave the pickle and travel beside it, inline, in the arena or as blobs. `Sink` and
+`Source` are where they are put and opened; without them, everything is inline.
+"""
+
+import builtins
+import functools
+import importlib
+import io
+import json
+import pickle
+import sys
+from types import FunctionType
+from typing import Any, Protocol
+
+import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
+import msgspec
+
+from freehold.core import errors
+from freehold.core.errors import DeserializationError, Error, RemoteError, SerializationError
+from freehold.protocol.errors import from_wire
+from freehold.protocol.frames import Buffer, Format, Payload, RemoteFailure
+from freehold.protocol.payload import decode_failure, encode_failure
+from freehold.sdk.tracebacks import REMOTE_NOTE, user_traceback
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+_OUT_OF_BAND_BYTES = 32 * 1024  # smaller buffers cost less inside the pickle
+_PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
+_PLAIN_ITEMS = 64
+
+
+class Sink(Protocol):
+    """Where large pieces of a payload go."""
+
+    def put(self, view: memoryview) -> Buffer | None:
+        """Take `view` elsewhere and say where; None: send it inline."""
+        ...
+
+    def put_data(self, data: bytes) -> str:
+        """Take a whole pickle to the blob store and return its sha256; "": send it inline."""
+        ...
+
+
+class Source(Protocol):
+    """Where large pieces of a payload are found again."""
+
+    def open(self, buffer: Buffer) -> Any:
+        """Return a writable bytes-like object with the piece's bytes."""
+        ...
+
+    def open_data(self, digest: str) -> bytes: ...
+
+
+# ---- values
+
+
+def dumps(value: Any, *, sink: Sink | None = None, main: str | None = None) -> Payload:
+    """Pickle `value`. `main`: the name under which the other side knows our `__main__`; None: it does not, send by value."""
+    try:
+        if _plain(value):
+            return _finish(pickle.dumps(value, protocol=5), [], sink)
+        buffers: list[pickle.PickleBuffer] = []
+        file = io.BytesIO()
+        _Pickler(file, buffers, main).dump(value)
+    except Exception as error:
+        raise _unpicklable(value, error) from error
+    return _finish(file.getvalue(), buffers, sink)
+
+
+def loads(payload: Payload, *, source: Source | None = None) -> Any:
+    """The value of a payload, of either format."""
+    data = _data(payload, source)
+    if payload.format == Format.JSON:
+        return json.loads(data) if data else None
+    try:
+        if not payload.buffers:
+            return pickle.loads(data)  # noqa: S301 (the user's own side: this is where pickles are opened)
+        return pickle.loads(data, buffers=[_open(b, source) for b in payload.buffers])  # noqa: S301 (as above)
+    except Exception as error:
+        raise _unreadable(error) from error
+
+
+def dumps_json(value: Any) -> Payload:
+    """Write a result for a caller that speaks JSON."""
+    try:
+        return Payload(data=msgspec.json.encode(value), format=Format.JSON)
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = f"the result of type {type(value).__qualname__!r} cannot be written as JSON ({error}): return plain data to callers over HTTP"
+        raise SerializationError(msg) from error
+
+
+def dump_arguments(
+    args: tuple[Any, ...], kwargs: dict[str, Any], *, sink: Sink | None = None, main: str | None = None
+) -> Payload:
+    return dumps((args, kwargs), sink=sink, main=main)
+
+
+def load_arguments(payload: Payload, *, source: Source | None = None) -> Arguments:
+    """The arguments of an input, of either format."""
+    value = loads(payload, source=source)
+    if payload.format != Format.JSON:
+        return value
+    try:
+        return tuple(value.get("args", ())), dict(value.get("kwargs", {}))
+    except (AttributeError, TypeError, ValueError) as error:
+        msg = 'a JSON input must be an object such as {"args": [1, 2], "kwargs": {"x": 3}}'
+        raise DeserializationError(msg) from error
+
+
+def dump_code(value: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> bytes:
+    """Pickle a function or class by value, with what it needs of its module; with arguments, as a `functools.partial`."""
+    module = sys.modules.get(value.__module__)
+    whole = functools.partial(value, *args, **(kwargs or {})) if args or kwargs else value
+    by_value = module is not None and module.__name__ != "__main__"
+    if by_value:
+        cloudpickle.register_pickle_by_value(module)  # pyright: ignore[reportUnknownMemberType]
+    try:
+        return cloudpickle.dumps(whole, protocol=5)  # pyright: ignore[reportUnknownMemberType]
+    except Exception as error:
+        raise _unpicklable(value, error) from error
+    finally:
+        if by_value:
+            cloudpickle.unregister_pickle_by_value(module)  # pyright: ignore[reportUnknownMemberType]
+
+
+# ---- exceptions
+
+
+def failure(error: BaseException) -> RemoteFailure:
+    """`error` as it crosses: its type, message and the user's frames, and itself where it can be pickled."""
+    text = user_traceback(error)
+    notes: list[str] = list(getattr(error, "__notes__", ()))
+    own = [n for n in notes if not n.startswith(REMOTE_NOTE)]
+    if len(own) != len(notes):
+        error.__notes__ = own
+    try:
+        pickled = _pickle_error(error)
+    finally:
+        if len(own) != len(notes):
+            error.__notes__ = notes
+    return RemoteFailure(
+        type=_type_name(type(error)), message=_message(error), traceback=text,
+        code=error.code if isinstance(error, Error) else "aborted", pickled=pickled,
+    )  # fmt: skip
+
+
+def dump_failure(error: BaseException) -> Payload:
+    """The payload of a Result whose status is ERROR."""
+    return Payload(data=encode_failure(failure(error)))
+
+
+def load_failure(payload: Payload) -> BaseException:
+    """The exception in an Output whose status is not OK."""
+    return rebuild(decode_failure(payload))
+
+
+def rebuild(remote: RemoteFailure) -> BaseException:
+    """The exception that crossed, with the remote traceback as a note; a stand-in when its class is not here."""
+    error = _unpickle_error(remote) or _stand_in(remote)
+    if remote.traceback:
+        error.add_note(REMOTE_NOTE + _without_header(remote.traceback))
+    return error
+
+
+# ---- how
+
+
+class _Pickler(cloudpickle.Pickler):
+    """cloudpickle with large buffers out of band, and our `__main__` by the name that the other side knows."""
+
+    def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer], main: str | None) -> None:
+        super().__init__(file, protocol=5, buffer_callback=self._buffer)  # pyright: ignore[reportUnknownMemberType]
+        self._buffers, self._main = buffers, main
+
+    def _buffer(self, buffer: pickle.PickleBuffer) -> bool:
+        try:
+            large = buffer.raw().nbytes >= _OUT_OF_BAND_BYTES
+        except BufferError:  # not contiguous
+            return True
+        if large:
+            self._buffers.append(buffer)
+        return not large
+
+    def reducer_override(self, obj: Any) -> Any:
+        if self._main is not None and isinstance(obj, (type, FunctionType)) and obj.__module__ == "__main__":
+            found = _find(sys.modules["__main__"], obj.__qualname__)
+            if found is obj:
+                return _named, (self._main, obj.__qualname__)
+        return super().reducer_override(obj)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def _named(module: str, qualname: str) -> Any:
+    return _find(importlib.import_module(module), qualname)
+
+
+def _find(module: Any, qualname: str) -> Any:
+    value = module
+    for part in qualname.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
+def _plain(value: Any, depth: int = 3) -> bool:
+    """Nothing in it needs more than the C pickler: no classes, functions or buffers."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
+    if depth == 0:
+        return False
+    if kind is tuple or kind is list:
+        return len(value) <= _PLAIN_ITEMS and all(_plain(v, depth - 1) for v in value)
+    if kind is dict:
+        return len(value) <= _PLAIN_ITEMS and all(
+            type(k) in _PLAIN and _plain(v, depth - 1) for k, v in value.items()
+        )
+    return False
+
+
+def _finish(data: bytes, buffers: list[pickle.PickleBuffer], sink: Sink | None) -> Payload:
+    placed = tuple(_place(b.raw(), sink) for b in buffers) if buffers else ()
+    digest = sink.put_data(data) if sink is not None else ""
+    return Payload(data=b"", buffers=placed, blob=digest) if digest else Payload(data=data, buffers=placed)
+
+
+def _place(view: memoryview, sink: Sink | None) -> Buffer:
+    placed = sink.put(view) if sink is not None else None
+    return placed or Buffer(kind="inline", data=view.tobytes(), size=view.nbytes)
+
+
+def _data(payload: Payload, source: Source | None) -> bytes:
+    if not payload.blob:
+        return payload.data
+    if source is None:
+        msg = f"the value lies in the blob store as {payload.blob}, which cannot be reached from here"
+        raise DeserializationError(msg)
+    return source.open_data(payload.blob)
+
+
+def _open(buffer: Buffer, source: Source | None) -> Any:
+    if buffer.kind == "inline":
+        return bytearray(buffer.data)  # writable, as the array was
+    if source is None:
+        msg = f"a buffer lies in the {buffer.kind} {buffer.segment!r}, which cannot be reached from here"
+        raise DeserializationError(msg)
+    return source.open(buffer)
+
+
+def _unpicklable(value: Any, error: Exception) -> SerializationError:
+    return SerializationError(f"a value of type {type(value).__qualname__!r} cannot be pickled: {type(error).__name__}: {error}")
+
+
+def _unreadable(error: Exception) -> DeserializationError:
+    fix = ""
+    if isinstance(error, ImportError):
+        fix = f": install {error.name!r} on both sides, or return plain data such as lists and dicts"
+    return DeserializationError(f"a value cannot be read here, {type(error).__name__}: {error}{fix}")
+
+
+def _type_name(kind: type[BaseException]) -> str:
+    if vars(errors).get(kind.__name__) is kind:
+        return f"freehold.exception.{kind.__name__}"
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (a user's __str__ may do anything)
+        return f"<{type(error).__qualname__} whose message cannot be read>"
+
+
+def _pickle_error(error: BaseException) -> bytes:
+    """Empty when it cannot be pickled, or would not come back."""
+    try:
+        data: bytes = cloudpickle.dumps(error, protocol=5)  # pyright: ignore[reportUnknownMemberType]
+        pickle.loads(data)  # noqa: S301 (our own bytes: an __init__ with other arguments fails only here)
+    except Exception:  # noqa: BLE001 (any failure means: cross as text)
+        return b""
+    return data
+
+
+def _unpickle_error(remote: RemoteFailure) -> BaseException | None:
+    if not remote.pickled:
+        return None
+    try:
+        error = pickle.loads(remote.pickled)  # noqa: S301 (the user's own side)
+    except Exception:  # noqa: BLE001 (its class is not importable here: a stand-in tells the rest)
+        return None
+    return error if isinstance(error, Exception) else None  # a remote SystemExit must not end this process
+
+
+def _stand_in(remote: RemoteFailure) -> BaseException:
+    module, _, name = remote.type.rpartition(".")
+    if module in ("", "freehold.exception", "freehold.core.errors"):
+        return from_wire(remote.code, remote.message, name)
+    kind = getattr(builtins, name, None) if module == "builtins" else None
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        try:
+            return kind(remote.message)
+        except Exception:  # noqa: BLE001 (UnicodeError and its like want more arguments)
+            return RemoteError(f"{name}: {remote.message}")
+    return RemoteError(f"{remote.type}: {remote.message}")
+
+
+def _without_header(text: str) -> str:
+    return text.removeprefix("Traceback (most recent call last):\n").rstrip("\n")

@@ -1,0 +1,121 @@
+"""Draws pages: the template environment, the headers of every page, and the route class that turns errors into pages."""
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, is_dataclass
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi import HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from freehold.core.errors import Error
+from freehold.protocol.errors import http_status
+from freehold.server.web import charts, csrf, display
+from freehold.server.web.files import static_url
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+NOTES = {
+    "app-stopped": "The app is stopping: its instances finish what they run.",
+    "rolled-back": "Rolled back. New instances run the chosen version.",
+    "instance-stopped": "The instance is stopping.",
+    "call-cancelled": "The call is being cancelled.",
+}
+
+
+@cache
+def environment() -> Environment:
+    """Templates are read and compiled when they are first drawn, so that the server starts without them."""
+    env = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True, auto_reload=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    env.filters |= {
+        "duration": display.duration, "size": display.size, "mib": display.mib, "ago": display.ago, "iso": display.iso,
+        "absolute": display.absolute, "short_id": display.short_id, "clock_time": display.clock_time,
+        "log_text": display.log_text, "web_url": display.web_url, "segment": _segment,
+        "path_segments": _path_segments, "json_text": _json_text, "shell": shlex.quote,
+    }  # fmt: skip
+    env.globals |= {
+        "static": static_url, "plural": display.plural, "waterfall": charts.waterfall, "share": charts.share,
+        "with_query": _with_query,
+    }  # fmt: skip
+    return env
+
+
+def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+    """Draw a page. `note` in the query names one of NOTES; free text is never shown from an address."""
+    text = environment().get_template(template).render(
+        now=time.time(), path=request.url.path, query=dict(request.query_params),
+        base_url=str(request.base_url).rstrip("/"), csrf=csrf.token(request), note=NOTES.get(request.query_params.get("note", "")), **context,
+    )  # fmt: skip
+    return HTMLResponse(text, status_code=status, headers=HEADERS)
+
+
+def render_login(request: Request, *, error: str | None = None, next_path: str = "/") -> HTMLResponse:
+    """The sign-in page; its form posts `token` and `next` to /login. `next_path` stays on this server."""
+    safe = next_path if next_path.startswith("/") and not next_path.startswith(("//", "/\\")) else "/"
+    return render(request, "login.html", status=401 if error else 200, error=error, next_path=safe)
+
+
+def seen(path: str, note: str) -> RedirectResponse:
+    """Back to a page after a form was taken, so that a reload does not send it again."""
+    return RedirectResponse(f"{path}?{urlencode({'note': note})}", status_code=HTTPStatus.SEE_OTHER, headers=HEADERS)
+
+
+class PageRoute(APIRoute):
+    """Answers errors with a page instead of JSON."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def draw(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Error as error:
+                return _error_page(request, http_status(error), str(error))
+            except HTTPException as error:
+                return _error_page(request, error.status_code, str(error.detail))
+
+        return draw
+
+
+def _error_page(request: Request, status: int, message: str) -> HTMLResponse:
+    title = {s.value: s.phrase for s in HTTPStatus}.get(status, "Error")
+    return render(request, "error.html", status=status, title=title, message=message)
+
+
+def _segment(value: str) -> str:
+    """One segment of a path, whatever characters it holds."""
+    return quote(value, safe="")
+
+
+def _path_segments(value: str) -> str:
+    return quote(value.strip("/"), safe="/")
+
+
+def _with_query(path: str, query: dict[str, str], **changes: str | None) -> str:
+    """The same page with some of its query changed; `None` leaves a key out."""
+    merged = {k: v for k, v in (query | changes).items() if v and k != "note"}
+    return f"{path}?{urlencode(merged)}" if merged else path
+
+
+def _json_text(value: Any) -> str:
+    """JSON for a data attribute; autoescape quotes it."""
+    return json.dumps(value, default=lambda v: asdict(v) if is_dataclass(v) and not isinstance(v, type) else str(v))

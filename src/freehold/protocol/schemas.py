@@ -124,6 +124,16 @@ class ImageView:
     error: str | None = None
 
 
+# ---- blobs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digests:
+    """Sha256 hex: those asked about, or of these those that are not there."""
+
+    digests: list[str] = field(default_factory=list[str])
+
+
 # ---- calls
 
 

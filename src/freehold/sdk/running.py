@@ -10,7 +10,7 @@ from freehold.core.digests import image_digest
 from freehold.core.errors import ImageBuildError
 from freehold.core.specs import AppSpec, ImageSpec
 from freehold.protocol.errors import from_wire
-from freehold.protocol.schemas import AppHandle, AppRequest, ImageRequest, ImageView
+from freehold.protocol.schemas import AppHandle, AppRequest, Digests, ImageRequest, ImageView
 from freehold.sdk.client import Client
 from freehold.sdk.http import Api, segment
 from freehold.sdk.source import Bundles
@@ -57,7 +57,7 @@ def upload(api: Api, bundles: Bundles, progress: Progress) -> None:
     """Send the tars that the server does not have."""
     if not bundles.tars:
         return
-    missing = api.send("POST", "/v1/blobs/missing", list(bundles.tars), list[str])
+    missing = api.send("POST", "/v1/blobs/missing", Digests(digests=list(bundles.tars)), Digests).digests
     if missing:
         progress.uploading(len(missing), sum(bundles.sizes[d] for d in missing))
     for digest in missing:

@@ -98,6 +98,10 @@ class Server:
         self.launcher = launcher = ProcessLauncher(home)
         self._undo.push_async_callback(launcher.close)
         self._wire(token)
+        self.blobs.open()
+        self.volumes.open()
+        self.logs.start()
+        self._undo.push_async_callback(self.logs.close)
         await self.links.listen(home)
         self._undo.push_async_callback(self.links.close)
         await self._listen(token)
@@ -106,7 +110,7 @@ class Server:
             store=store, registry=self.registry, fleet=self.fleet, dispatcher=self.dispatcher, clock=clock
         )
         self.apps.warm_minimums()
-        self._undo.push_async_callback(self.fleet.close)
+        self._undo.push_async_callback(self.fleet.close, grace_s=settings.drain_s)
         self._keep(self._tick())
         self._keep(self._recall())
         self._keep(self._hourly())
@@ -131,10 +135,10 @@ class Server:
             dispatcher=self.dispatcher, fleet=self.fleet, record=self.record, clock=clock, token=token, welcome=welcome
         )
         self.links.client_seen = self._client_seen
-        self.logs = Logs(home, max_bytes=settings.log_max_bytes, files_kept=settings.log_files_kept)
+        self.logs = Logs(home.logs, home.instances, max_bytes=settings.log_max_bytes, keep=settings.log_files_kept)
         self.fleet.logs = InstanceLogs(self.logs, home)
         self.images = Images(launcher=launcher, store=store, clock=clock)
-        self.blobs, self.volumes = Blobs(home), Volumes(home, store)
+        self.blobs, self.volumes = Blobs(home.blobs), Volumes(home.volumes)
         self.secrets = Secrets(home, store)
         self.doors = Doors(
             registry=self.registry, fleet=self.fleet, record=self.record, clock=clock, host=settings.host, token=token

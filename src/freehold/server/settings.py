@@ -42,6 +42,7 @@ class Settings(BaseSettings):
         None, description='declared, simulated accelerators, such as "A10G:2,T4:1"; unset: ask NVML'
     )
     lease_s: float = Field(15.0, gt=0.2, description="an instance that sends no heartbeat for so long is replaced")
+    drain_s: float = Field(10.0, ge=0, description="how long running inputs may go on when the server stops")
     call_retention_days: float = Field(30.0, gt=0, description="finished calls and their results are kept so long")
     log_max_bytes: int = Field(64 * 2**20, ge=2**16, description="size at which a log file is rotated")
     log_files_kept: int = Field(10, ge=1, description="rotated files kept for each log")

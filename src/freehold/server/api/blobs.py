@@ -1,10 +1,9 @@
 """Blobs by the sha256 of their bytes."""
 
-from dataclasses import dataclass, field
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from freehold.protocol.schemas import Digests
 from freehold.server.api.exchange import answer, read, services, upload
 from freehold.server.api.files import file_response
 from freehold.server.api.openapi import describe
@@ -12,19 +11,12 @@ from freehold.server.api.openapi import describe
 router = APIRouter(prefix="/v1/blobs", tags=["blobs"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Missing:
-    """Digests: asked about, or not there."""
-
-    digests: list[str] = field(default_factory=list[str])
-
-
 @router.post("/missing")
-@describe(body=Missing, answer=Missing)
+@describe(body=Digests, answer=Digests)
 async def missing(request: Request) -> Response:
     """Which of these are not there yet."""
-    body = await read(request, Missing)
-    return answer(Missing(digests=services(request).blobs.missing(body.digests)))
+    body = await read(request, Digests)
+    return answer(Digests(digests=services(request).blobs.missing(body.digests)))
 
 
 @router.put("/{sha256}")

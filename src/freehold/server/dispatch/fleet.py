@@ -1,6 +1,7 @@
 """Starts, watches and ends instances, for all pools of one machine: placement, leases, start-up phases, causes of death."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -358,11 +359,15 @@ class Fleet:
 
     # ---- the whole
 
-    async def close(self) -> None:
-        """End everything; returns when it is gone."""
+    async def close(self, *, grace_s: float) -> None:
+        """Let what runs finish for `grace_s`, end the rest; returns when all is gone. Durable inputs go on after a restart."""
         self._closing = True
         for instance in list(self.instances.values()):
-            instance.reason = instance.reason or "the server stops"
+            self.stop(instance, grace_s=grace_s, reason="the server stops")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                while self.instances:
+                    await self.wait_ended(next(iter(self.instances)))
         await self._launcher.close()
         for task in list(self._tasks):
             task.cancel()

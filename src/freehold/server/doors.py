@@ -29,9 +29,9 @@ _PORT_TRIES = 2000
 class Listener(Protocol):
     """The part of the ingress that opens and closes ports."""
 
-    async def open_endpoint(self, port: int) -> int: ...
+    async def listen(self, port: int) -> int: ...
 
-    async def close_endpoint(self, port: int) -> None: ...
+    async def unlisten(self, port: int) -> None: ...
 
 
 @dataclass(eq=False, kw_only=True)
@@ -77,7 +77,7 @@ class Doors:
         known = self._by_label.pop(label, None)
         if known is not None:
             self._by_port.pop(known[1], None)
-            await self.listener.close_endpoint(known[1])
+            await self.listener.unlisten(known[1])
 
     async def _listen(self, port: int | None) -> int:
         candidates = [port] if port else []
@@ -86,7 +86,7 @@ class Doors:
         ]
         for candidate in candidates:
             if _free(self._host, candidate):
-                return await self.listener.open_endpoint(candidate)
+                return await self.listener.listen(candidate)
         raise ResourceExhaustedError(f"no free port for a web endpoint above {self.first_port}")
 
     # ---- for the ingress

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +23,11 @@ from freehold.runner.codec import Codec
 from freehold.runner.load import Target, UserCode
 from freehold.runner.outbox import Outbox
 from freehold.sdk import context
+
+try:
+    import uvloop
+except ImportError:  # a user's image may have removed it
+    uvloop = None
 
 Key = tuple[str, int, int]
 CANCEL_SIGNAL = signal.SIGRTMIN + 5  # one that user code hardly takes
@@ -363,8 +369,6 @@ class Concurrent(_Inputs):
         self._current: Run | None = None
         self._main = threading.get_ident()
         if self._threads:
-            from concurrent.futures import ThreadPoolExecutor
-
             self._pool = ThreadPoolExecutor(slots, "input")
 
     # ---- from the IO thread
@@ -518,12 +522,7 @@ class Concurrent(_Inputs):
 
 def new_loop() -> asyncio.AbstractEventLoop:
     """A loop for this thread: uvloop's where it is installed."""
-    try:
-        import uvloop
-    except ImportError:  # a user's image may lack it
-        loop = asyncio.new_event_loop()
-    else:
-        loop = uvloop.new_event_loop()
+    loop = asyncio.new_event_loop() if uvloop is None else uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop
 

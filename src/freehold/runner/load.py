@@ -1,6 +1,7 @@
 """Finds the user's function or class and makes it ready to be called: import, parameters, `@enter(snap=True)` hooks."""
 
 import asyncio
+import contextlib
 import importlib
 import inspect
 import os
@@ -14,11 +15,18 @@ from typing import Any, Literal
 import msgspec
 
 from freehold.core.errors import InvalidError, NotFoundError
-from freehold.core.specs import Batching, FunctionSpec, Web
+from freehold.core.specs import Batching, FunctionSpec, Web, WebKind
 from freehold.protocol.control import Boot
 from freehold.sdk.marks import Marks, marks
 
 Hook = Literal["snap", "enter", "exit"]
+_UVICORN = ("uvicorn", "uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto", "uvicorn.lifespan.on")
+_SERVES: dict[WebKind, tuple[str, ...]] = {
+    "asgi_app": _UVICORN,
+    "wsgi_app": (*_UVICORN, "a2wsgi"),
+    "fastapi_endpoint": (*_UVICORN, "fastapi", "fastapi.middleware.cors"),
+    "web_server": (),
+}
 
 
 class LoadError(Exception):
@@ -61,6 +69,7 @@ def load(boot: Boot) -> UserCode:
     began = time.perf_counter()
     try:
         prepare(boot.root)
+        _warm_web(boot.spec)
         raw = find(boot.spec)
         imported = time.perf_counter()
         user = _user_code(boot.spec, raw, boot.parameters)
@@ -101,6 +110,14 @@ def find(spec: FunctionSpec) -> Any:
             msg = f"module {spec.module!r} has no {spec.qualname!r}: define it at the module's top level, or use serialized=True"
             raise NotFoundError(msg)
     return found
+
+
+def _warm_web(spec: FunctionSpec) -> None:
+    """Import what serves its web endpoints, so that no instance has to."""
+    kinds = {web.kind for web in spec.endpoints().values()}
+    for name in {n for kind in kinds for n in _SERVES[kind]}:
+        with contextlib.suppress(ImportError):  # a user's image may have removed it
+            importlib.import_module(name)
 
 
 def _user_code(spec: FunctionSpec, raw: Any, parameters: bytes) -> UserCode:

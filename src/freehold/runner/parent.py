@@ -19,6 +19,7 @@ from typing import NoReturn
 from freehold.protocol import control
 from freehold.protocol.control import Boot, Exited, Fork, Forked, Gone, Kill, Loaded, LoadFailed
 from freehold.runner import instance, output, process
+from freehold.runner import threads as numeric
 from freehold.runner.load import LoadError, UserCode, load
 from freehold.sdk.serialization import failure
 
@@ -115,11 +116,8 @@ def run_as_instance(request: Fork, fds: list[int], user: UserCode, out: output.O
     """Take the instance's own output, cgroups and environment, and live its life; never returns."""
     code = 1
     try:
-        raw, *procs = fds
-        for fd in procs:
-            with contextlib.suppress(OSError):
-                os.write(fd, b"0")
-            os.close(fd)
+        raw, *groups = fds
+        join(groups)
         os.dup2(raw, 1)
         os.dup2(raw, 2)
         os.close(raw)
@@ -132,6 +130,14 @@ def run_as_instance(request: Fork, fds: list[int], user: UserCode, out: output.O
         os._exit(code)
 
 
+def join(groups: list[int]) -> None:
+    """Move this process into cgroups, given as their open cgroup.procs."""
+    for fd in groups:
+        with contextlib.suppress(OSError):
+            os.write(fd, b"0")
+        os.close(fd)
+
+
 def main() -> int:
     """Load, then serve. Exit code 0 when the launcher hung up, 1 when the user's code could not be loaded."""
     sock = socket.socket(fileno=int(sys.argv[1]))
@@ -142,7 +148,8 @@ def main() -> int:
     packet = control.receive_to_parent(sock)
     if packet is None or not isinstance(packet[0], Boot):
         return 1
-    boot = packet[0]
+    boot, groups = packet[0], packet[1]
+    join(groups)
     process.set_name(f"fh:{boot.spec.name}")
     out = output.Output()
     output.install(out)
@@ -156,6 +163,7 @@ def main() -> int:
     output.flush()
     if threads or not boot.forks:
         return _be_the_instance(sock, user, out, threads or ["(known from before)"])
+    numeric.prepare()
     gc.collect()
     gc.freeze()
     _silence()

@@ -4,11 +4,20 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _BLAS = re.compile(r"\S*openblas\S*\.so\S*")
 _SETTERS = ("openblas_set_num_threads", "scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "scipy_openblas_set_num_threads")
+
+
+_setters: list[Callable[[int], object]] = []  # found in the warm parent: a look at the memory map is slow
+
+
+def prepare() -> None:
+    """In the warm parent, once the user's code is loaded: find what `widen` will set."""
+    if "numpy" in sys.modules:
+        _setters.extend(s for s in map(_setter, _loaded_blas()) if s is not None)
 
 
 def widen(count: int) -> None:
@@ -18,23 +27,18 @@ def widen(count: int) -> None:
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "set_num_threads"):
         torch.set_num_threads(count)
-    if count > 1 and "numpy" in sys.modules:
-        for path in _loaded_blas():
-            _set(path, count)
+    for setter in _setters:
+        setter(count)
 
 
-def _loaded_blas() -> Iterator[str]:
+def _loaded_blas() -> set[str]:
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-        return iter(set(_BLAS.findall(file.read())))
+        return set(_BLAS.findall(file.read()))
 
 
-def _set(path: str, count: int) -> None:
+def _setter(path: str) -> Callable[[int], object] | None:
     try:
         library = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
     except OSError:
-        return
-    for name in _SETTERS:
-        setter = getattr(library, name, None)
-        if setter is not None:
-            setter(count)
-            return
+        return None
+    return next((getattr(library, name) for name in _SETTERS if hasattr(library, name)), None)

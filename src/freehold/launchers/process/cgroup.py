@@ -1,4 +1,8 @@
-"""One cgroup an instance, where one can be made: memory and cpu limits (v2, or v1 where only that has them) and the tree kill of v2."""
+"""Cgroups where they can be made: limits an instance (v2, or v1 where only that has them), and the tree kill of v2 a warm parent.
+
+Moving a process between groups costs some 10 ms (the kernel waits for an RCU period), so an instance is moved only for a limit;
+the tree kill needs no move, since an instance is born in its parent's group.
+"""
 
 import contextlib
 import os
@@ -32,11 +36,11 @@ class Cgroup:
 
     def kill(self) -> bool:
         """Kill everything in it at once; tell whether that could be done."""
-        if self._hierarchies.kill is None:
-            return False
-        with contextlib.suppress(OSError):
-            (self._hierarchies.kill / self._name / "cgroup.kill").write_text("1")
-            return True
+        for folder in self._folders:
+            if folder.parent == self._hierarchies.kill:
+                with contextlib.suppress(OSError):
+                    (folder / "cgroup.kill").write_text("1")
+                    return True
         return False
 
     def pids(self) -> list[int]:
@@ -48,7 +52,7 @@ class Cgroup:
 
     def oom(self) -> bool:
         """Whether the memory limit killed something in it."""
-        if self._hierarchies.memory is None:
+        if self._hierarchies.memory is None or not self._folders:
             return False
         folder = self._hierarchies.memory / self._name
         name = "memory.events" if self._hierarchies.memory_v2 else "memory.oom_control"
@@ -82,20 +86,28 @@ class Cgroups:
             "cgroup_cpu": "ok" if h.cpu else f"cpu limits are not enforced: {fix}",
         }
 
-    def make(self, instance: str, *, memory_mib: int | None, cpu: float | None) -> Cgroup:
-        """Make the groups of one instance, with its limits."""
-        h, folders = self.hierarchies, list[Path]()
-        for parent in dict.fromkeys([h.kill, h.memory if memory_mib else None, h.cpu if cpu else None]):
-            if parent is not None:
-                folder = parent / instance
-                with contextlib.suppress(OSError):
-                    folder.mkdir(exist_ok=True)
-                    folders.append(folder)
+    def tree(self, name: str) -> Cgroup:
+        """Make a group for the tree kill."""
+        return self._make(name, [self.hierarchies.kill])
+
+    def limits(self, instance: str, *, memory_mib: int | None, cpu: float | None) -> Cgroup:
+        """Make the groups that hold one instance to its limits; none when it has none."""
+        h = self.hierarchies
+        made = self._make(instance, [h.memory if memory_mib else None, h.cpu if cpu else None])
         if memory_mib and h.memory:
             _limit_memory(h.memory / instance, memory_mib * 1024 * 1024, v2=h.memory_v2)
         if cpu and h.cpu:
             _limit_cpu(h.cpu / instance, cpu, v2=h.cpu_v2)
-        return Cgroup(folders, h, instance)
+        return made
+
+    def _make(self, name: str, parents: list[Path | None]) -> Cgroup:
+        folders: list[Path] = []
+        for parent in dict.fromkeys(parents):
+            if parent is not None:
+                with contextlib.suppress(OSError):
+                    (parent / name).mkdir(exist_ok=True)
+                    folders.append(parent / name)
+        return Cgroup(folders, self.hierarchies, name)
 
     def close(self) -> None:
         """Remove our own groups; those that still hold something stay."""

@@ -173,7 +173,7 @@ class ProcessLauncher:
             raise StartError("stopped while it started")
 
     async def _fork(self, parent: Parent, request: StartRequest, output: int) -> Live:
-        cgroup = self._cgroups.make(request.instance, memory_mib=request.memory_limit_mib, cpu=request.cpu_limit)
+        cgroup = self._cgroups.limits(request.instance, memory_mib=request.memory_limit_mib, cpu=request.cpu_limit)
         live = Live(request.instance, cgroup)
         self._by_instance[request.instance] = parent
         fork = Fork(
@@ -202,7 +202,7 @@ class ProcessLauncher:
         argv, root, cwd = self._argv(view)
         env = self._env(request, image, view, forks=forks)
         boot = Boot(request.spec, request.parameters, root, env, forks)
-        command = Command(argv=argv, env=env, output=output, cwd=cwd, kept=self._level != "pids")
+        command = Command(argv=argv, env=env, output=output, cwd=cwd, kept=self._level != "pids", tree=self._cgroups.tree(scratch.name))
         parent = Parent(command, boot, exited=self._tell, ended=lambda p: self._over(p, scratch))
         self._all.add(parent)
         return parent

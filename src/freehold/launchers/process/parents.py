@@ -61,6 +61,7 @@ class Command:
     output: int  # descriptor: what the user's module prints while it loads
     cwd: Path
     kept: bool  # run under the keeper
+    tree: Cgroup  # it and all that is below it
 
 
 class Parent:
@@ -83,7 +84,11 @@ class Parent:
         self._pidfd = os.pidfd_open(self._process.pid)
         self._loop.add_reader(self._pidfd, self._over)
         self._loop.add_reader(self._socket.fileno(), self._receive)
-        control.send(self._socket, boot)
+        self._tree = command.tree
+        groups = self._tree.open()
+        control.send(self._socket, boot, tuple(groups))
+        for group in groups:
+            os.close(group)
 
     @property
     def pid(self) -> int:
@@ -132,9 +137,9 @@ class Parent:
     def kill_now(self) -> None:
         if self._process.returncode is not None:
             return
+        self._tree.kill()
         for live in self.instances.values():
             live.signal(signal.SIGKILL)
-            live.cgroup.kill()
         if self._lifeline >= 0:  # the keeper kills the tree and follows it
             os.close(self._lifeline)
             self._lifeline = -1
@@ -244,6 +249,7 @@ class Parent:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+        self._remove(self._tree)
         self.gone.set()
         self._ended(self)
 

@@ -34,6 +34,7 @@ from freehold.server.doors import Doors
 from freehold.server.events import Events
 from freehold.server.ingress.contract import IngressConfig
 from freehold.server.ingress.listeners import Ingress
+from freehold.server.large import LargeResults
 from freehold.server.link import Links
 from freehold.server.logs import LogQuery, Logs, LogSource
 from freehold.server.machine import survey
@@ -139,6 +140,7 @@ class Server:
         self.fleet.logs = InstanceLogs(self.logs, home)
         self.images = Images(launcher=launcher, store=store, clock=clock)
         self.blobs, self.volumes = Blobs(home.blobs), Volumes(home.volumes)
+        self.dispatcher.keep_large = LargeResults(home.arena, self.blobs).keep
         self.secrets = Secrets(home, store)
         self.doors = Doors(
             registry=self.registry, fleet=self.fleet, record=self.record, clock=clock, host=settings.host, token=token

@@ -1,7 +1,9 @@
 """What this machine has: cores, memory, accelerators (real by NVML, or declared)."""
 
+import importlib
 import logging
 import os
+from typing import Any
 
 import psutil
 
@@ -29,13 +31,13 @@ def _nvml() -> tuple[Device, ...]:
     except Exception:  # noqa: BLE001 (no driver, no library: a machine without a GPU)
         return ()
     found: list[Device] = []
-    for index in range(pynvml.nvmlDeviceGetCount()):
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        name = str(pynvml.nvmlDeviceGetName(handle))
-        memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+    for index in range(nvml.nvmlDeviceGetCount()):
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        name = str(nvml.nvmlDeviceGetName(handle))
+        memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
         found.append(
             Device(
-                id=str(pynvml.nvmlDeviceGetUUID(handle)), type=gpu_type(name, memory), index=index, vram_bytes=memory
+                id=str(nvml.nvmlDeviceGetUUID(handle)), type=gpu_type(name, memory), index=index, vram_bytes=memory
             )
         )
     return tuple(found)

@@ -4,7 +4,7 @@ It decides nothing about instances (`fleet`) and keeps nothing durable itself (`
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from freehold.core.clock import Clock
@@ -20,6 +20,7 @@ from freehold.protocol.frames import (
     Output,
     Payload,
     Refused,
+    Release,
     RemoteFailure,
     Result,
     Returned,
@@ -34,6 +35,7 @@ from freehold.server.dispatch.registry import LiveFunction, Registry
 from freehold.server.dispatch.task import LiveCall, Subscriber, Task
 
 CANCEL_GRACE_S = 2.0
+MAX_BACKLOG = 200_000  # inputs that wait for one pool; a client that sends more is told to wait
 _STATUS = {
     CallState.SUCCEEDED: Status.OK,
     CallState.FAILED: Status.ERROR,
@@ -58,6 +60,8 @@ class Dispatcher:
     def __init__(self, *, registry: Registry, record: Record, fleet: Fleet, clock: Clock) -> None:
         self.calls: dict[str, LiveCall] = {}
         self.stale_results = 0
+        self.keep_large: Callable[[Payload], Awaitable[Payload]]  # arena buffers of a payload to blobs
+        self._keeping: set[asyncio.Task[None]] = set()
         self._registry, self._record, self._fleet, self._clock = registry, record, fleet, clock
 
     # ---- from clients
@@ -78,6 +82,10 @@ class Dispatcher:
                     f"no function {message.function!r} runs now; its app may have stopped",
                 )
             )
+            return None
+        if self._fleet.pool(function, message.parameters).backlog >= MAX_BACKLOG:
+            text = f"{MAX_BACKLOG} inputs wait for {function.name!r} already; send more when some are done"
+            subscriber.send(Refused(message.call, "resource_exhausted", text))
             return None
         call = self._admit(function, message, workspace)
         call.subscribers.append(subscriber)
@@ -191,9 +199,7 @@ class Dispatcher:
             )
             self._fleet.retire_if_littered(instance)
         elif status in (Status.OK, Status.GENERATOR_DONE):
-            self._finish(
-                task, CallState.SUCCEEDED, message.payload, status=status, keep=message.keep, ended=message.ended
-            )
+            self._succeeded(instance, task, message)
         elif status == Status.TIMEOUT:
             self._attempt_failed(task, CallState.TIMED_OUT, message.payload, message.ended)
             if instance.pool.spec.concurrency.max_inputs == 1 or not instance.tasks:
@@ -207,6 +213,26 @@ class Dispatcher:
         else:
             self._attempt_failed(task, CallState.FAILED, message.payload, message.ended)
         instance.pool.ended(instance, message.ended - message.started)
+
+    def _succeeded(self, instance: Instance, task: Task, message: Result) -> None:
+        """Finish; what nobody may be there to take from shared memory is brought to disk first."""
+        shared = [b.segment for b in message.payload.buffers if b.kind == "arena"]
+
+        def finish(payload: Payload) -> None:
+            self._finish(task, CallState.SUCCEEDED, payload, status=message.status, keep=message.keep, ended=message.ended)
+
+        async def keep_large() -> None:
+            payload = await self.keep_large(message.payload)
+            if instance.link is not None:
+                instance.link.send(Release(shared))
+            finish(payload)
+
+        if shared and task.call.kind == "spawn":
+            work = asyncio.get_running_loop().create_task(keep_large())
+            self._keeping.add(work)
+            work.add_done_callback(self._keeping.discard)
+        else:
+            finish(message.payload)
 
     def item(self, instance: Instance, message: Item) -> None:
         """Pass on what a generator yielded."""

@@ -44,7 +44,9 @@ class Pool:
         self.heir: Any = None  # the function of the version that took over
         self.last_used = clock.monotonic()
         self.closed = False
-        self.batched = bool(spec.batching or any(m.batching for m in spec.methods))
+        batchings = [b for b in (spec.batching, *(m.batching for m in spec.methods)) if b is not None]
+        self.batched = bool(batchings)
+        self._batch_size = max((b.max_batch_size for b in batchings), default=1)
         self._fleet, self._clock = fleet, clock
         self._pump_planned = False
 
@@ -202,9 +204,7 @@ class Pool:
     def _snapshot(self) -> PoolSnapshot:
         live = [i for i in self.live if not i.spent]
         concurrency = self.spec.concurrency
-        per_instance = concurrency.target_inputs or concurrency.max_inputs
-        if self.batched:
-            per_instance = max((i.slots for i in live), default=per_instance)
+        per_instance = max(self._batch_size, concurrency.target_inputs or concurrency.max_inputs)
         inside = sum(i.load for i in live)
         running = sum(min(i.load, i.slots) for i in live)
         return PoolSnapshot(

@@ -1,0 +1,124 @@
+"""`freehold run`: run a local entrypoint, or one function, of a program while its app is up."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from freehold.cli import entrypoint
+from freehold.cli.errors import ExitCode
+from freehold.cli.output import note, stderr
+from freehold.cli.running import report_user_error, running, value_shown
+from freehold.core.errors import InvalidError
+from freehold.sdk.app import App
+from freehold.sdk.entrypoint import Entrypoint
+from freehold.sdk.function import Function
+from freehold.sdk.loader import Runnable, load_ref
+
+app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+
+
+@app.command("run", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False})
+def run(
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.py[::NAME]",
+            help="A program, and what to run in it: an entrypoint, a function, Cls.method.",
+            show_default=False,
+        ),
+    ],
+    args: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[OPTIONS OF THE PROGRAM]", help="Its own options; see FILE.py --help.", show_default=False
+        ),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Leave it running: a function is started and not waited for.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only what the program writes.")] = False,
+    module: Annotated[bool, typer.Option("--module", "-m", help="REF is a module: package.module[::NAME].")] = False,
+    timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="Put the time before each line.")] = False,
+) -> None:
+    """Run a program's function or local entrypoint; its instances' output comes here as they write it.
+
+    Ends with 1 when the program fails. Ctrl-C cancels what runs and stops the app.
+
+    Example: [bold]freehold run hello.py[/bold], [bold]freehold run hello.py::square --x 3[/bold];
+    [bold]freehold run hello.py --help[/bold] shows the program's own options.
+    """  # fmt: skip
+    loaded = load_ref(ref, module=module)
+    target = loaded.target
+    if target is None:
+        raise InvalidError(
+            f"{ref} has several things to run: name one, as {ref}::{loaded.choices[0]} ({', '.join(loaded.choices)})"
+            if loaded.choices
+            else f"{ref} has nothing to run: write a function under @app.function() or @app.local_entrypoint()"
+        )
+    program = f"freehold run {'-m ' if module else ''}{ref}"
+    failure: list[BaseException] = []
+    call = _caller(loaded.app, target, failure, detach=detach, quiet=quiet, timestamps=timestamps)
+    try:
+        entrypoint.invoke(_plain(target), call, args or [], program=program)
+    except KeyboardInterrupt:
+        stderr().print("interrupted: the app is stopped", style="yellow")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if failure:
+        raise typer.Exit(report_user_error(failure[0]))
+
+
+def _caller(
+    app_: App, target: Runnable, failure: list[BaseException], *, detach: bool, quiet: bool, timestamps: bool
+) -> Callable[..., Any]:
+    """Return what runs the target with its parsed arguments, the app being up meanwhile; its failure is put aside."""
+
+    def call(*args: Any, **kwargs: Any) -> None:
+        with running(app_, detach=detach, quiet=quiet, timestamps=timestamps):
+            try:
+                _run_target(target, args, kwargs, detach=detach)
+            except Exception as error:  # noqa: BLE001 (the user's: shown when the app is down and its output is here)
+                failure.append(error)
+
+    return call
+
+
+def _run_target(target: Runnable, args: tuple[Any, ...], kwargs: dict[str, Any], *, detach: bool) -> None:
+    if isinstance(target, Entrypoint):
+        target.run(*args, **kwargs)
+    elif detach:
+        _spawn(target, args, kwargs)
+    else:
+        _show_results(target, args, kwargs)
+
+
+def _spawn(function: Function[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    call = function.spawn(*args, **kwargs)
+    print(call.object_id)
+    note(f"it goes on without this terminal; see: freehold call show {call.object_id}")
+
+
+def _show_results(function: Function[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if function.is_generator:
+        for item in function.remote_gen(*args, **kwargs):
+            print(value_shown(item), flush=True)
+        return
+    value = function.remote(*args, **kwargs)
+    if value is not None:
+        print(value_shown(value), flush=True)
+
+
+def _plain(target: Runnable) -> Callable[..., Any]:
+    """Return the user's function, a method without its `self`."""
+    raw: Callable[..., Any] = target.raw
+    parameters = list(inspect.signature(raw).parameters.values())
+    if "." not in raw.__qualname__.rpartition("<locals>.")[2] or not parameters or parameters[0].name != "self":
+        return raw
+
+    def method(**_: Any) -> None: ...
+
+    method.__name__, method.__doc__ = raw.__name__, raw.__doc__
+    method.__signature__ = inspect.Signature(parameters[1:])  # type: ignore[attr-defined]
+    method.__annotations__ = {k: v for k, v in raw.__annotations__.items() if k != "return"}
+    return method

@@ -1,0 +1,96 @@
+"""A program while it runs here: its app up, its instances' output on our stdout and stderr, its errors as its author reads them."""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from typing import Any
+
+from freehold.cli import control
+from freehold.cli.errors import ExitCode, exit_code_of
+from freehold.cli.logs import as_text
+from freehold.cli.output import stderr
+from freehold.cli.progress import Shown
+from freehold.core.errors import Error
+from freehold.protocol.schemas import LogLine
+from freehold.sdk.app import App
+from freehold.sdk.running import Progress, Silent
+from freehold.sdk.tracebacks import user_frames, user_traceback
+
+_EVERYTHING = 1_000_000
+
+
+class Tail:
+    """Prints what an app's instances write, each line once, until it is closed."""
+
+    def __init__(self, app_id: str, *, timestamps: bool = False) -> None:
+        self._app_id, self._timestamps = app_id, timestamps
+        self._seen: dict[str, int] = {}  # by instance: the last line printed
+        self._printing = threading.Lock()
+        self._closed = False
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def close(self) -> None:
+        """Print the rest; the server has collected all when an app is stopped."""
+        self._closed = True
+        with contextlib.suppress(Error):
+            for line in control.logs(control.connect(), {"app_id": self._app_id}):
+                self._print(line)
+
+    def _follow(self) -> None:
+        with contextlib.suppress(Error, OSError, ValueError):
+            for line in control.logs(control.connect(), {"app_id": self._app_id, "follow": True, "tail": _EVERYTHING}):
+                if self._closed:
+                    return
+                self._print(line)
+
+    def _print(self, line: LogLine) -> None:
+        if line.type == "api":
+            return
+        with self._printing:
+            if line.seq <= self._seen.get(line.instance, -1) and line.instance:
+                return
+            self._seen[line.instance] = line.seq
+            out = sys.stdout if line.stream == "stdout" else sys.stderr
+            if self._timestamps or not line.stream:
+                stderr().print(as_text(line, timestamps=self._timestamps), soft_wrap=True)
+            else:
+                print(line.message, file=out, flush=True)
+
+
+@contextlib.contextmanager
+def running(
+    app: App, *, detach: bool = False, quiet: bool = False, timestamps: bool = False
+) -> Generator[Tail | None, None, None]:
+    """Have the app up, and its output here, while the block lasts. SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    shown = Shown()
+    progress: Progress = Silent() if quiet else shown
+    tail: Tail | None = None
+    try:
+        with app.run(detach=detach, progress=progress):
+            assert app.app_id is not None
+            tail = Tail(app.app_id, timestamps=timestamps)
+            yield tail
+    finally:
+        shown.end()
+        if tail is not None:
+            tail.close()
+
+
+def report_user_error(error: BaseException) -> ExitCode:
+    """Show an error of the user's program with the user's frames; return the code to end with."""
+    out = stderr()
+    trace = user_traceback(error).rstrip()
+    head, _, last = trace.rpartition("\n")
+    if head and user_frames(error.__traceback__):
+        out.print(head, markup=False, style="dim" if out.is_terminal else "", soft_wrap=True)
+        out.print(last, markup=False, style="bold red", soft_wrap=True)
+    else:
+        out.print(trace, markup=False, soft_wrap=True)
+    return exit_code_of(error) if isinstance(error, Error) else ExitCode.PROGRAM
+
+
+def value_shown(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)

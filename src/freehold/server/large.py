@@ -46,7 +46,7 @@ def _digest(path: Path, size: int) -> str:
 
 
 async def _chunks(path: Path, size: int) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:  # noqa: ASYNC230 (shared memory: a read is a copy)
+    with path.open("rb") as file:
         left = size
         while left and (chunk := file.read(min(_CHUNK, left))):
             left -= len(chunk)

@@ -25,9 +25,8 @@ def survey(declared: str | None) -> Machine:
 
 def _nvml() -> tuple[Device, ...]:
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
+        nvml: Any = importlib.import_module("pynvml")  # optional: only GPU machines have it
+        nvml.nvmlInit()
     except Exception:  # noqa: BLE001 (no driver, no library: a machine without a GPU)
         return ()
     found: list[Device] = []

@@ -201,9 +201,11 @@ class App:
         from freehold.sdk import client, running  # noqa: PLC0415 (declaring an app needs no client)
 
         _alias_main()
-        bundles = Bundles()
-        spec = self.spec(bundles)
-        self.handle = running.create(client.current(), spec, bundles, mode=mode, progress=progress or running.Silent(), **more)
+        with Bundles() as bundles:
+            spec = self.spec(bundles)
+            self.handle = running.create(
+                client.current(), spec, bundles, mode=mode, progress=progress or running.Silent(), **more
+            )
         for app in (self, *self._included):
             app.handles = dict(self.handle.functions)
 

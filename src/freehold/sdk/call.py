@@ -60,8 +60,8 @@ class FunctionCall(Generic[R]):
     @both
     async def cancel(self, terminate_containers: bool = False) -> None:  # noqa: FBT001, FBT002 (Modal's signature)
         """Stop it; `get` then raises CancelledError. `terminate_containers` kills the instance that runs it."""
-        body = {"terminate": terminate_containers}
-        await blocking(clients.current().api.act, "POST", f"/v1/calls/{segment(self.object_id)}/cancel", body)
+        path = f"/v1/calls/{segment(self.object_id)}/cancel"
+        await blocking(clients.current().api.act, "POST", f"{path}?terminate=true" if terminate_containers else path)
 
     @both
     async def num_inputs(self) -> int:

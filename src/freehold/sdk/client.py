@@ -20,13 +20,14 @@ import msgspec
 
 from freehold.core.errors import AuthError, ConnectionError, Error
 from freehold.core.ids import new_id
+from freehold.protocol.arena import Arena
 from freehold.protocol.errors import from_wire
 from freehold.protocol.frames import (
-    Accepted, Extend, Frame, Hello, Item, Output, Refused, Submit, ToClient, Welcome,
+    Accepted, Extend, Frame, Hello, Item, Output, Refused, Release, Submit, ToClient, Welcome,
 )  # fmt: skip
 from freehold.protocol.link import Link, open_link
 from freehold.protocol.version import PROTOCOL_VERSION
-from freehold.sdk.carrier import Blobs
+from freehold.sdk.carrier import Blobs, Shared
 from freehold.sdk.config import Target, discover, no_server
 from freehold.sdk.exchange import Exchange
 from freehold.sdk.http import Api, auth_error, version_error
@@ -53,7 +54,7 @@ class Client:
         self.name = f"{os.path.basename(sys.argv[0] or 'python')} {new_id('cl')}"  # noqa: PTH119 (argv is no path on every platform)
         self.ready = False  # welcomed at least once, and not given up
         self.dead = False
-        self.arena = ""  # the arena's folder, when both are on one machine
+        self._shared: Shared | None = None  # when both are on one machine
         self._give_up_s = give_up_s
         self._exchanges: dict[str, Exchange] = {}
         self._watchers: dict[str, list[Exchange]] = {}
@@ -72,14 +73,19 @@ class Client:
         return Blobs(self.api)
 
     @property
-    def sink(self) -> Sink | None:
-        """Where large pieces of what we send go; None: inline, as on one machine without an arena."""
-        return None if self.target.link.startswith("unix:") else self._blobs
+    def sink(self) -> Sink:
+        """Where large pieces go that need last no longer than this process."""
+        return self._shared or self._blobs
+
+    @property
+    def durable_sink(self) -> Sink:
+        """Where large pieces go that must outlast this process."""
+        return self._blobs
 
     @property
     def source(self) -> Source:
         """Where large pieces of what we get are opened."""
-        return self._blobs
+        return self._shared or self._blobs
 
     # ---- the user's threads
 
@@ -100,7 +106,8 @@ class Client:
 
     def submit(self, exchange: Exchange) -> None:
         """Send a call; its answers come to `exchange` until it is forgotten."""
-        assert exchange.submit is not None  # noqa: S101 (only watches have none)
+        assert exchange.submit is not None  # only watches have none
+        exchange.shared = self._shared
         self._exchanges[exchange.call] = exchange
         self.post(exchange.submit)
 
@@ -111,6 +118,7 @@ class Client:
             self.post(message)
 
     def forget(self, exchange: Exchange) -> None:
+        exchange.leave()
         if self._exchanges.get(exchange.call) is exchange:
             del self._exchanges[exchange.call]
             return
@@ -137,6 +145,8 @@ class Client:
             self._closing = True
             self._loop.call_soon_threadsafe(self._hang_up)
             self._thread.join(timeout=2)
+        if self._shared is not None:
+            self._shared.close()
 
     # ---- the link's thread
 
@@ -178,7 +188,10 @@ class Client:
         except TimeoutError as error:
             channel.close()
             raise no_server(self.target, f"no welcome within {_WELCOME_S:g} s") from error
-        self.arena, self._channel = welcome.arena, channel
+        if welcome.arena and self._shared is None and self.target.link.startswith("unix:"):
+            arena = Arena(welcome.arena, self.name.rpartition(" ")[2])
+            self._shared = Shared(arena, self.api, lambda names: self.post(Release(names)))
+        self._channel = channel
 
     async def _dial(self) -> Channel:
         address = self.target.link

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from freehold.core.errors import TimeoutError
 from freehold.protocol.frames import Accepted, Extend, Frame, Input, Item, Output, Submit, Subscribe
+from freehold.sdk.carrier import Shared
 from freehold.sdk.faces import Gate, pause
 
 Kind = Literal["remote", "spawn", "map", "generator"]
@@ -23,12 +24,13 @@ Answer = Output | Item | Accepted | Fed
 class Exchange:
     """The link's thread puts answers in; one user thread or task takes them out."""
 
-    __slots__ = ("_gate", "_inbox", "_next_item", "accepted", "call", "done", "submit", "unanswered")
+    __slots__ = ("_gate", "_inbox", "_next_item", "accepted", "call", "done", "shared", "submit", "unanswered")
 
     def __init__(self, call: str = "", submit: Submit | None = None) -> None:
         self.call = submit.call if submit else call
         self.submit = submit  # None: somebody else's call, which we watch
         self.unanswered: dict[int, Input] = {i.index: i for i in submit.inputs} if submit else {}
+        self.shared: Shared | None = None
         self.accepted = False
         self.done = False  # a map whose inputs have all been sent
         self._inbox: deque[Answer | BaseException] = deque()
@@ -39,7 +41,9 @@ class Exchange:
 
     def put(self, answer: Answer | BaseException) -> None:
         if type(answer) is Output:
-            self.unanswered.pop(answer.index, None)
+            answered = self.unanswered.pop(answer.index, None)
+            if answered is not None and answered.payload.buffers and self.shared is not None:
+                self.shared.answered((answered,), answer.keep)
         elif type(answer) is Item:
             if answer.sequence < self._next_item:
                 return  # a later attempt repeats what an earlier one gave
@@ -90,6 +94,16 @@ class Exchange:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    def leave(self) -> None:
+        """Nobody looks any longer: give up the shared memory of inputs that may still run, and of results not taken."""
+        if self.shared is None:
+            return
+        for one in self.unanswered.values():
+            self.shared.answered((one,), [b.segment for b in one.payload.buffers])
+        for answer in self._inbox:
+            if isinstance(answer, (Output, Item)):
+                self.shared.unseen(answer.payload)
 
     async def _wait(self, timeout_s: float) -> None:
 

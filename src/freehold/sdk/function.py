@@ -164,7 +164,8 @@ class Function(Generic[P, R]):
     async def spawn(self, *args: P.args, **kwargs: P.kwargs) -> FunctionCall[R]:
         """Start it and return at once, when the server has written the call down; it outlives this process in a deployed app."""
         client, handle = await self._ready()
-        exchange = Exchange(submit=self._submit("spawn", handle, self._input(client, 0, args, kwargs)))
+        payload = dump_arguments(args, kwargs, sink=client.durable_sink, main=self._reference.main)
+        exchange = Exchange(submit=self._submit("spawn", handle, Input(0, payload, self._method)))
         client.submit(exchange)
         try:
             while not isinstance(await exchange.take(), Accepted):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import IO, cast
+from typing import IO, Self, cast
 
 from freehold.core.errors import InvalidError
 from freehold.core.specs import Mount
@@ -57,9 +57,24 @@ class Bundles:
     def __init__(self) -> None:
         self.tars: dict[str, IO[bytes]] = {}
         self.sizes: dict[str, int] = {}
+        self._mounts: dict[tuple[tuple[Path, str, str], ...], tuple[Mount, ...]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tar in self.tars.values():
+            tar.close()
 
     def mounts(self, files: Iterable[Files]) -> tuple[Mount, ...]:
         """One mount a remote folder; what lies beneath another's folder joins its tar, so that no mount covers another."""
+        files = tuple(files)
+        key = tuple((f.local, f.remote, str(f.ignore)) for f in files)
+        if key not in self._mounts:  # the functions of an app mostly share theirs
+            self._mounts[key] = self._bundle(files)
+        return self._mounts[key]
+
+    def _bundle(self, files: tuple[Files, ...]) -> tuple[Mount, ...]:
         placed = {remote: local for f in files for remote, local in f.entries()}
         folders = _roots({_folder(f) for f in files})
         grouped: dict[str, dict[str, Path]] = {folder: {} for folder in folders}
@@ -72,6 +87,9 @@ class Bundles:
         """Write a tar of `entries` (name in the tar: local file) and return its digest."""
         spool = cast(IO[bytes], tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))  # noqa: SIM115 (kept until uploaded)
         digest = write_tar(entries, spool)
+        if digest in self.tars:
+            spool.close()
+            return digest
         self.sizes[digest] = spool.tell()
         spool.seek(0)
         self.tars[digest] = spool

@@ -3,13 +3,13 @@
 import io
 import os
 from collections.abc import AsyncGenerator, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from freehold.core.errors import InvalidError
+from freehold.core.errors import AlreadyExistsError, InvalidError
 from freehold.core.ids import new_id
 from freehold.core.specs import VolumeMount
 from freehold.sdk.faces import blocking, both, both_items
@@ -119,7 +119,8 @@ class Volume:
 
         api = client.current().api
         if self._options.create_if_missing and not self._known:
-            api.act("PUT", f"/v1/volumes/{quote(self.name, safe='')}")
+            with suppress(AlreadyExistsError):
+                api.act("PUT", f"/v1/volumes/{quote(self.name, safe='')}")
         self._known = True
         return api
 

@@ -3,7 +3,7 @@
 import sys as _sys
 
 from freehold.core import errors as exception
-from freehold.protocol.version import VERSION as __version__
+from freehold.protocol.version import VERSION as __version__  # noqa: N811 (Python's name for it)
 from freehold.sdk.app import App
 from freehold.sdk.call import FunctionCall
 from freehold.sdk.cls import Cls, parameter
@@ -13,7 +13,7 @@ from freehold.sdk.decorators import (
     batched,
     concurrent,
     enter,
-    exit,  # noqa: A004 (Modal's name)
+    exit,
     fastapi_endpoint,
     method,
     web_server,

@@ -35,7 +35,9 @@ class FunctionDecorator(Protocol):
     @overload
     def __call__(self, raw: Callable[P, Coroutine[Any, Any, R]], /) -> Function[P, R]: ...
     @overload
-    def __call__(self, raw: Callable[P, Generator[R, Any, Any] | Iterator[R] | AsyncGenerator[R, Any] | AsyncIterator[R]], /) -> Function[P, R]: ...
+    def __call__(
+        self, raw: Callable[P, Generator[R, Any, Any] | Iterator[R] | AsyncGenerator[R, Any] | AsyncIterator[R]], /
+    ) -> Function[P, R]: ...
     @overload
     def __call__(self, raw: Callable[P, R], /) -> Function[P, R]: ...
 
@@ -57,7 +59,7 @@ class App:
         self.tags = dict(tags or {})
         self._image, self._secrets, self._volumes = image, tuple(secrets), dict(volumes or {})
         self._include_source = include_source
-        self._module: str = sys._getframe(1).f_globals.get("__name__", "__main__")  # noqa: SLF001 (the file that makes the app goes along with it)
+        self._module: str = sys._getframe(1).f_globals.get("__name__", "__main__")
         self.registered_functions: dict[str, Function[..., Any]] = {}
         self.registered_classes: dict[str, Cls] = {}
         self.registered_entrypoints: dict[str, Entrypoint[..., Any]] = {}
@@ -104,7 +106,10 @@ class App:
             declaration = Declaration(raw=raw, name=name, kind="function", options=given)
             said = given.get("is_generator")
             made: Function[..., Any] = Function(
-                Reference(name, app=self), raw=raw, generator=yields(raw) if said is None else said, declaration=declaration
+                Reference(name, app=self),
+                raw=raw,
+                generator=yields(raw) if said is None else said,
+                declaration=declaration,
             )
             self._unique(name, raw)
             self.registered_functions[name] = made
@@ -130,7 +135,9 @@ class App:
 
         return decorate
 
-    def local_entrypoint(self, *misplaced: object, name: str | None = None) -> Callable[[Callable[P, R]], Entrypoint[P, R]]:
+    def local_entrypoint(
+        self, *misplaced: object, name: str | None = None
+    ) -> Callable[[Callable[P, R]], Entrypoint[P, R]]:
         """Make a function of the program one that `freehold run` starts here; its arguments become options."""
         _called("local_entrypoint", misplaced)
 
@@ -156,7 +163,12 @@ class App:
     # ---- running
 
     def run(
-        self, *, detach: bool = False, progress: "Progress | None" = None, environment_name: str | None = None, **_: object
+        self,
+        *,
+        detach: bool = False,
+        progress: "Progress | None" = None,
+        environment_name: str | None = None,
+        **_: object,
     ) -> "Run":
         """`with app.run():` (or `async with`): its functions can be called until the block ends; with `detach` they outlive it."""
         del environment_name  # one environment a server
@@ -192,13 +204,15 @@ class App:
             include_source=self._include_source, sources=sources_of(self._modules()),
         )  # fmt: skip
         declared = [*self.registered_functions.values(), *self.registered_classes.values()]
-        functions = tuple(function_spec(d.declaration, defaults, bundles) for d in declared if d.declaration is not None)
+        functions = tuple(
+            function_spec(d.declaration, defaults, bundles) for d in declared if d.declaration is not None
+        )
         return AppSpec(name=self._name, functions=functions, tags=self.tags, description=self.description)
 
     # ---- how
 
     def _create(self, mode: "Mode", progress: "Progress | None", **more: Any) -> None:
-        from freehold.sdk import client, running  # noqa: PLC0415 (declaring an app needs no client)
+        from freehold.sdk import client, running
 
         _alias_main()
         with Bundles() as bundles:
@@ -216,7 +230,9 @@ class App:
 
     def _modules(self) -> list[str]:
         declared = [*self.registered_functions.values(), *self.registered_classes.values()]
-        return list(dict.fromkeys([self._module, *(d.raw.__module__ for d in declared), *(a._module for a in self._included)]))
+        return list(
+            dict.fromkeys([self._module, *(d.raw.__module__ for d in declared), *(a._module for a in self._included)])
+        )
 
     def _unique(self, name: str, raw: Any) -> None:
         taken = self.registered_functions.get(name) or self.registered_classes.get(name)
@@ -252,14 +268,14 @@ class Run:
         if self._app.handle is not None:
             msg = f"{self._app!r} runs already: leave its `with app.run():` block first"
             raise InvalidError(msg)
-        await blocking(self._app._create, "detached" if self._detach else "ephemeral", self._progress)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        await blocking(self._app._create, "detached" if self._detach else "ephemeral", self._progress)  # pyright: ignore[reportPrivateUsage]
         return self._app
 
     async def _stop(self) -> None:
-        from freehold.sdk import client, running  # noqa: PLC0415 (declaring an app needs no client)
+        from freehold.sdk import client, running
 
         handle = self._app.handle
-        self._app._ended()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        self._app._ended()  # pyright: ignore[reportPrivateUsage]
         if handle is None or self._detach:
             return
         try:
@@ -277,7 +293,11 @@ def _called(name: str, misplaced: tuple[object, ...]) -> None:
 def _app_name(name: str | None) -> str | None:
     if name is None:
         return None
-    if not isinstance(name, str) or not 0 < len(name) <= 64 or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name):  # noqa: PLR2004 # pyright: ignore[reportUnnecessaryIsInstance]
+    if (
+        not isinstance(name, str)
+        or not 0 < len(name) <= 64
+        or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name)
+    ):  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f"App({name!r}): a name has 1 to 64 letters, digits, '-', '_' and '.'"
         raise InvalidError(msg)
     return name
@@ -287,7 +307,6 @@ def _concurrency(raw: Any, given: FunctionOptions) -> None:
     """The old spelling of @concurrent."""
     most = given.pop("allow_concurrent_inputs", None)
     if most is not None:
-
         mark(raw, concurrency=Concurrency(max_inputs=most))
 
 
@@ -296,5 +315,3 @@ def _alias_main() -> None:
     source = locate("__main__")
     if source is not None and source.module not in sys.modules:
         sys.modules[source.module] = sys.modules["__main__"]
-
-

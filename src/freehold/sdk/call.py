@@ -58,7 +58,7 @@ class FunctionCall(Generic[R]):
             client.forget(exchange)
 
     @both
-    async def cancel(self, terminate_containers: bool = False) -> None:  # noqa: FBT001, FBT002 (Modal's signature)
+    async def cancel(self, terminate_containers: bool = False) -> None:
         """Stop it; `get` then raises CancelledError. `terminate_containers` kills the instance that runs it."""
         path = f"/v1/calls/{segment(self.object_id)}/cancel"
         await blocking(clients.current().api.act, "POST", f"{path}?terminate=true" if terminate_containers else path)
@@ -104,7 +104,7 @@ class FunctionCall(Generic[R]):
 
 async def _result(call: FunctionCall[R]) -> R:
     client = await ready_client()
-    return value_of(await call._wait(client, None, 0), client)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    return value_of(await call._wait(client, None, 0), client)  # pyright: ignore[reportPrivateUsage]
 
 
 async def _values(exchange: Exchange, client: Client, start: int, end: int | None) -> AsyncGenerator[Any, None]:

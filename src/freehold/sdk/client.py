@@ -23,7 +23,17 @@ from freehold.core.ids import new_id
 from freehold.protocol.arena import Arena
 from freehold.protocol.errors import from_wire
 from freehold.protocol.frames import (
-    Accepted, Extend, Frame, Hello, Item, Output, Refused, Release, Submit, ToClient, Welcome,
+    Accepted,
+    Extend,
+    Frame,
+    Hello,
+    Item,
+    Output,
+    Refused,
+    Release,
+    Submit,
+    ToClient,
+    Welcome,
 )  # fmt: skip
 from freehold.protocol.link import Link, open_link
 from freehold.protocol.version import PROTOCOL_VERSION
@@ -198,7 +208,7 @@ class Client:
         try:
             if address.startswith("unix:"):
                 return await open_link(address.removeprefix("unix:"), _DECODER, self._receive, self._closed)
-            from freehold.sdk.websocket import open_websocket  # noqa: PLC0415 (websockets is needed by far clients only)
+            from freehold.sdk.websocket import open_websocket
 
             return await open_websocket(address, self.target.token, self._receive_frame, self._closed_frame)
         except OSError as error:
@@ -319,7 +329,7 @@ def use(client: Client | None) -> None:
 
 def _new_loop() -> asyncio.AbstractEventLoop:
     try:
-        import uvloop  # noqa: PLC0415 (80 ms of import that a program without calls need not pay)
+        import uvloop
     except ImportError:
         return asyncio.new_event_loop()
     make: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop

@@ -89,7 +89,7 @@ def encode_parameters(cls_name: str, given: dict[str, Any], known: tuple[specs.P
         given = _checked(cls_name, given, {p.name: p for p in known})
     if not given:
         return b""
-    import msgspec  # noqa: PLC0415 (declaring a class needs none)
+    import msgspec
 
     return msgspec.msgpack.encode([[name, given[name]] for name in sorted(given)])
 
@@ -98,7 +98,7 @@ def decode_parameters(data: bytes) -> dict[str, Any]:
     """What `encode_parameters` wrote."""
     if not data:
         return {}
-    import msgspec  # noqa: PLC0415 (as above)
+    import msgspec
 
     return dict(msgspec.msgpack.decode(data, type=list[tuple[str, Any]]))
 
@@ -108,7 +108,9 @@ class Cls:
 
     freehold_decorated = True
 
-    def __init__(self, reference: Reference, *, raw: type | None = None, declaration: Declaration | None = None) -> None:
+    def __init__(
+        self, reference: Reference, *, raw: type | None = None, declaration: Declaration | None = None
+    ) -> None:
         self._reference, self._raw, self.declaration = reference, raw, declaration
         self._parameters = parameters(raw) if raw is not None else None
         self._methods = hooks(raw).methods if raw is not None else None
@@ -148,7 +150,7 @@ class Cls:
 
     def function(self, method: str, values: dict[str, Any]) -> "Function[..., Any]":
         """One method of the object with these parameters."""
-        from freehold.sdk.function import Function  # noqa: PLC0415 (a Function is made by what it makes)
+        from freehold.sdk.function import Function
 
         encoded = encode_parameters(self.name, values, self._parameters)
         raw = (self._methods or {}).get(method)
@@ -302,7 +304,9 @@ def _checked(cls_name: str, given: dict[str, Any], known: dict[str, specs.Parame
             msg = f"{cls_name}({name}=…): no such parameter; it has {', '.join(known) or 'none'}"
             raise InvalidError(msg)
         if type(value) is not _PYTHON[known[name].type]:
-            msg = f"{cls_name}({name}={value!r}): the parameter is of type {known[name].type}, not {type(value).__name__}"
+            msg = (
+                f"{cls_name}({name}={value!r}): the parameter is of type {known[name].type}, not {type(value).__name__}"
+            )
             raise InvalidError(msg)
     missing = [p.name for p in known.values() if p.required and p.name not in given]
     if missing:
@@ -314,6 +318,6 @@ def _checked(cls_name: str, given: dict[str, Any], known: dict[str, specs.Parame
 def _run_here(hook: Callable[[Any], Any], made: Any) -> None:
     result = hook(made)
     if inspect.iscoroutine(result):
-        import asyncio  # noqa: PLC0415 (for async hooks of local objects only)
+        import asyncio
 
         asyncio.run(result)

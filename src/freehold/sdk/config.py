@@ -8,6 +8,7 @@ from pathlib import Path
 from freehold.core.errors import AuthError, ConnectionError
 from freehold.core.home import Home
 
+_VARIABLE = "FREEHOLD_TOKEN"
 START_HINT = "start one with `freehold up --detach`, or set FREEHOLD_SERVER and FREEHOLD_TOKEN to reach one elsewhere"
 
 
@@ -26,7 +27,10 @@ def discover(environ: "os._Environ[str] | dict[str, str] | None" = None) -> Targ
     env = os.environ if environ is None else environ
     if env.get("FREEHOLD_LINK") and env.get("FREEHOLD_API"):
         return Target(
-            api=env["FREEHOLD_API"], link=env["FREEHOLD_LINK"], token=env.get("FREEHOLD_TOKEN", ""), token_source="FREEHOLD_TOKEN"
+            api=env["FREEHOLD_API"],
+            link=env["FREEHOLD_LINK"],
+            token=env.get("FREEHOLD_TOKEN", ""),
+            token_source=_VARIABLE,
         )
     url = env.get("FREEHOLD_SERVER", "").rstrip("/")
     if url:
@@ -46,7 +50,7 @@ def _remote(url: str, token: str) -> Target:
         msg = f"FREEHOLD_SERVER={url!r} is not a URL: give http://HOST:PORT or https://HOST"
         raise ConnectionError(msg)
     link = f"{'wss' if scheme == 'https' else 'ws'}://{rest}/v1/link"
-    return Target(api=url, link=link, token=token, token_source="FREEHOLD_TOKEN")
+    return Target(api=url, link=link, token=token, token_source=_VARIABLE)
 
 
 def _local(home: Home, token: str) -> Target:
@@ -55,7 +59,7 @@ def _local(home: Home, token: str) -> Target:
     except (OSError, ValueError) as error:
         msg = f"no Freehold server runs in {home.root}: {START_HINT}"
         raise ConnectionError(msg) from error
-    source = "FREEHOLD_TOKEN"
+    source = _VARIABLE
     if not token:
         token, source = _read_token(home.token), str(home.token)
     return Target(api=f"unix:{home.api_socket}", link=f"unix:{home.link_socket}", token=token, token_source=source)

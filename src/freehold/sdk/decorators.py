@@ -25,7 +25,11 @@ class MethodDecorator(Protocol):
     def __call__(self, raw: Callable[Concatenate[S, P], Coroutine[Any, Any, R]], /) -> "Function[P, R]": ...
     @overload
     def __call__(
-        self, raw: Callable[Concatenate[S, P], Generator[R, Any, Any] | Iterator[R] | AsyncGenerator[R, Any] | AsyncIterator[R]], /
+        self,
+        raw: Callable[
+            Concatenate[S, P], Generator[R, Any, Any] | Iterator[R] | AsyncGenerator[R, Any] | AsyncIterator[R]
+        ],
+        /,
     ) -> "Function[P, R]": ...
     @overload
     def __call__(self, raw: Callable[Concatenate[S, P], R], /) -> "Function[P, R]": ...
@@ -116,15 +120,24 @@ def wsgi_app(
 
 
 def web_server(
-    port: int, *, startup_timeout: float = 5.0, label: str | None = None, custom_domains: object = None, requires_proxy_auth: bool = False
+    port: int,
+    *,
+    startup_timeout: float = 5.0,
+    label: str | None = None,
+    custom_domains: object = None,
+    requires_proxy_auth: bool = False,
 ) -> Callable[[F], F]:
     """Serve what listens on `port` of the instance once the function has returned."""
-    if not isinstance(port, int) or not 1 <= port <= 65535:  # noqa: PLR2004 # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(port, int) or not 1 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f"web_server(port={port!r}): give a port between 1 and 65535, such as @freehold.web_server(8000)"
         raise InvalidError(msg)
     _no_domains(custom_domains)
     web = Web(
-        kind="web_server", label=label, port=port, startup_timeout_s=startup_timeout, requires_proxy_auth=requires_proxy_auth
+        kind="web_server",
+        label=label,
+        port=port,
+        startup_timeout_s=startup_timeout,
+        requires_proxy_auth=requires_proxy_auth,
     )
     return _web("web_server", web)
 

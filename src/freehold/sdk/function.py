@@ -104,7 +104,7 @@ class Function(Generic[P, R]):
 
     # ---- calling it
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ARG002 (it takes what the function takes)
         """Raise InvalidError, which says how to call it."""
         msg = f"{self.name!r} cannot be called directly: use .remote(...) to run it in an instance, or .local(...) to run it here"
         raise InvalidError(msg)
@@ -197,11 +197,15 @@ class Function(Generic[P, R]):
         return_exceptions: bool = False,
     ) -> AsyncGenerator[R, None]:
         """As `map`, but each item is a tuple of arguments."""
-        async for value in self._mapped(input_iterator, kwargs, ordered=order_outputs, return_exceptions=return_exceptions):
+        async for value in self._mapped(
+            input_iterator, kwargs, ordered=order_outputs, return_exceptions=return_exceptions
+        ):
             yield value
 
     @both
-    async def for_each(self, *input_iterators: Many, kwargs: Mapping[str, Any] | None = None, ignore_exceptions: bool = False) -> None:
+    async def for_each(
+        self, *input_iterators: Many, kwargs: Mapping[str, Any] | None = None, ignore_exceptions: bool = False
+    ) -> None:
         """Run it on each item and wait for all; results are dropped."""
         inputs = arguments_of(input_iterators)
         async for _ in self._mapped(inputs, kwargs, ordered=False, return_exceptions=ignore_exceptions):
@@ -247,7 +251,7 @@ class Function(Generic[P, R]):
         return _restore, (self._reference, self._method, self._parameters, self._generator)
 
 
-def _restore(reference: Reference, method: str, parameters: bytes, generator: bool | None) -> Function[..., Any]:  # noqa: FBT001 (pickle calls it)
+def _restore(reference: Reference, method: str, parameters: bytes, generator: bool | None) -> Function[..., Any]:
     return Function(reference, method=method, parameters=parameters, generator=generator)
 
 

@@ -39,7 +39,9 @@ class Api:
         with self._exchange(method, path, None if body is None else msgspec.json.encode(body)) as answer:
             answer.read()
 
-    def lines(self, method: str, path: str, body: object = None, query: Query | None = None) -> Generator[bytes, None, None]:
+    def lines(
+        self, method: str, path: str, body: object = None, query: Query | None = None
+    ) -> Generator[bytes, None, None]:
         """Lines of a streamed answer, as they come; without a time limit."""
         data = None if body is None else msgspec.json.encode(body)
         with self._exchange(method, _with_query(path, query), data, timeout_s=None) as answer:
@@ -98,7 +100,7 @@ class Api:
         theirs = answer.headers.get(VERSION_HEADER)
         if theirs is not None and theirs != str(PROTOCOL_VERSION):
             raise version_error(theirs)
-        if answer.status < 400:  # noqa: PLR2004
+        if answer.status < 400:
             return
         error = _read_error(answer)
         if answer.status == http.HTTPStatus.UNAUTHORIZED:

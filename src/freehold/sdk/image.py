@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from types import CodeType, FunctionType
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 from freehold.core.errors import InvalidError
 from freehold.core.specs import ImageSpec, ImageStep
@@ -78,7 +78,9 @@ class Image:
         return Image((ImageStep(kind="debian_slim", args={"python_version": _python(python_version)}),))
 
     @staticmethod
-    def from_registry(tag: str, *, add_python: str | None = None, setup_dockerfile_commands: Sequence[str] = (), **_: object) -> "Image":
+    def from_registry(
+        tag: str, *, add_python: str | None = None, setup_dockerfile_commands: Sequence[str] = (), **_: object
+    ) -> "Image":
         """A container image; needs the container launcher."""
         args = {"tag": tag, "add_python": add_python, "setup_dockerfile_commands": list(setup_dockerfile_commands)}
         return Image((ImageStep(kind="from_registry", args=args),))
@@ -100,7 +102,9 @@ class Image:
         """Install packages, as `pip install` would."""
         return self._pip("pip_install", packages, (), options)
 
-    def uv_pip_install(self, *packages: Packages, requirements: Sequence[Local] = (), **options: Unpack[PipOptions]) -> "Image":
+    def uv_pip_install(
+        self, *packages: Packages, requirements: Sequence[Local] = (), **options: Unpack[PipOptions]
+    ) -> "Image":
         """Install packages with uv; `requirements` are local files of them."""
         return self._pip("uv_pip_install", packages, requirements, options)
 
@@ -111,7 +115,7 @@ class Image:
         self, pyproject_toml: Local, optional_dependencies: Sequence[str] = (), **options: Unpack[PipOptions]
     ) -> "Image":
         """Install the dependencies that a pyproject.toml lists."""
-        import tomllib  # noqa: PLC0415 (rarely needed)
+        import tomllib
 
         project = tomllib.loads(_read(pyproject_toml)).get("project", {})
         packages: list[str] = list(project.get("dependencies", ()))
@@ -119,7 +123,15 @@ class Image:
             packages += project.get("optional-dependencies", {}).get(group, ())
         return self._pip("pip_install", tuple(packages), (), options)
 
-    def uv_sync(self, uv_project_dir: Local = "./", *, groups: Sequence[str] = (), extras: Sequence[str] = (), frozen: bool = True, **_: object) -> "Image":
+    def uv_sync(
+        self,
+        uv_project_dir: Local = "./",
+        *,
+        groups: Sequence[str] = (),
+        extras: Sequence[str] = (),
+        frozen: bool = True,
+        **_: object,
+    ) -> "Image":
         """Install what a uv project's lock file lists."""
         folder = Path(uv_project_dir)
         lock = folder / "uv.lock"
@@ -220,14 +232,20 @@ class Image:
             return Image(self._steps, (*self.files, *files))
         return Image((*self._steps, *(functools.partial(_copy, f) for f in files)), self.files)
 
-    def _pip(self, kind: Literal["pip_install", "uv_pip_install"], packages: tuple[Packages, ...], files: Sequence[Local], options: PipOptions) -> "Image":
+    def _pip(
+        self,
+        kind: Literal["pip_install", "uv_pip_install"],
+        packages: tuple[Packages, ...],
+        files: Sequence[Local],
+        options: PipOptions,
+    ) -> "Image":
         lines = [line for f in files for line in _requirement_lines(f)] if is_local() else []
         args: dict[str, Any] = {"packages": _flat(packages)}
         if lines:
             args["requirements"] = lines
         for name in ("index_url", "extra_index_url", "find_links", "pre", "extra_options"):
-            if options.get(name):
-                args[name] = options[name]
+            if cast("dict[str, Any]", options).get(name):
+                args[name] = cast("dict[str, Any]", options)[name]
         step = ImageStep(kind=kind, args=args)
         env = options.get("env")
         return (self.env(env) if env else self)._then(step) if args["packages"] or lines else self
@@ -249,7 +267,7 @@ def _copy(files: Files, bundles: Bundles) -> ImageStep:
 
 
 def _run_function(raw: FunctionType, options: BuildOptions) -> ImageStep:
-    from freehold.sdk.serialization import dump_code  # noqa: PLC0415 (cloudpickle costs 40 ms that few programs pay)
+    from freehold.sdk.serialization import dump_code
 
     code = _unplaced(raw)
     args, kwargs = tuple(options.get("args", ())), dict(options.get("kwargs", {}))
@@ -260,7 +278,9 @@ def _run_function(raw: FunctionType, options: BuildOptions) -> ImageStep:
             "qualname": raw.__qualname__,
             "serialized": base64.b64encode(dump_code(code, args, kwargs)).decode(),
             "secrets": [_named_secret(s) for s in options.get("secrets", ())],
-            "volumes": {str(path): asdict(volume.mount(str(path))) for path, volume in options.get("volumes", {}).items()},
+            "volumes": {
+                str(path): asdict(volume.mount(str(path))) for path, volume in options.get("volumes", {}).items()
+            },
             "timeout_s": float(options.get("timeout", 3600)),
         },
     )
@@ -288,7 +308,11 @@ def _named_secret(secret: Secret) -> dict[str, Any]:
 def _python(version: str | None) -> str:
     if version is None:
         return f"{sys.version_info.major}.{sys.version_info.minor}"
-    if not isinstance(version, str) or not all(p.isdigit() for p in version.split(".")) or version.count(".") not in (1, 2):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if (
+        not isinstance(version, str)
+        or not all(p.isdigit() for p in version.split("."))
+        or version.count(".") not in (1, 2)
+    ):  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f'python_version={version!r} is not of the form "3.12"'
         raise InvalidError(msg)
     return version

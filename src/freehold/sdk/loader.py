@@ -46,7 +46,7 @@ def load_ref(ref: str, *, module: bool = False) -> Loaded:
     only = entrypoints or functions
     if len(only) == 1:
         return Loaded(app=app, module=loaded, target=next(iter(only.values())))
-    return Loaded(app=app, module=loaded, target=None, choices=tuple([*entrypoints, *functions]))
+    return Loaded(app=app, module=loaded, target=None, choices=(*entrypoints, *functions))
 
 
 def load_file(path: str) -> ModuleType:
@@ -82,7 +82,11 @@ def load_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except BaseException as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and (name == error.name or name.startswith(f"{error.name}.")):
+        if (
+            isinstance(error, ModuleNotFoundError)
+            and error.name
+            and (name == error.name or name.startswith(f"{error.name}."))
+        ):
             msg = f"no module {name!r} from {str(Path.cwd())!r}: run from the folder that holds it"
             raise NotFoundError(msg) from error
         raise _failed(name, error) from error

@@ -3,8 +3,8 @@
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from typing import Any, cast
 
 from freehold.protocol.frames import Cancel, Consumed, Input, Output, Status, Submit
 from freehold.sdk.client import Client
@@ -120,7 +120,7 @@ class Mapping:
             self._close()
 
     async def _next(self) -> Output | None:
-        assert self._exchange is not None  # noqa: S101 (it is begun)
+        assert self._exchange is not None
         if self._unreported and not self._exchange.ready:
             self._report()
         answer = await self._exchange.take()
@@ -142,7 +142,7 @@ class Mapping:
             self._report()
 
     def _report(self) -> None:
-        assert self._exchange is not None  # noqa: S101 (something was taken from it)
+        assert self._exchange is not None
         self._client.post(Consumed(self._exchange.call, self._unreported))
         self._unreported = 0
 
@@ -162,15 +162,19 @@ def arguments_of(iterators: tuple[Any, ...]) -> Inputs:
     if any(isinstance(i, AsyncIterable) for i in iterators):
         return _zip_async(iterators)
     if len(iterators) == 1:
-        only = iterators[0]
-        return [(x,) for x in only] if isinstance(only, (list, tuple, range)) and len(only) < WINDOW else ((x,) for x in only)
-    if all(isinstance(i, (list, tuple, range)) and len(i) < WINDOW for i in iterators):
-        return list(zip(*iterators, strict=False))
-    return zip(*iterators, strict=False)
+        single = ((x,) for x in iterators[0])
+        return list(single) if _small(iterators[0]) else single
+    together = zip(*iterators, strict=False)
+    return list(together) if all(_small(i) for i in iterators) else together
+
+
+def _small(items: object) -> bool:
+    """Known whole, and within the window, so that feeding it waits for nobody."""
+    return isinstance(items, (list, tuple, range)) and len(cast("Sequence[Any]", items)) < WINDOW
 
 
 async def _zip_async(iterators: tuple[Any, ...]) -> AsyncGenerator[Arguments, None]:
-    sources = [aiter(i) if isinstance(i, AsyncIterable) else _async(i) for i in iterators]
+    sources = [aiter(cast("AsyncIterable[Any]", i)) if isinstance(i, AsyncIterable) else _async(i) for i in iterators]
     while True:
         try:
             yield tuple([await anext(s) for s in sources])
@@ -181,5 +185,3 @@ async def _zip_async(iterators: tuple[Any, ...]) -> AsyncGenerator[Arguments, No
 async def _async(items: Iterable[Any]) -> AsyncGenerator[Any, None]:
     for item in items:
         yield item
-
-

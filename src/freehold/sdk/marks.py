@@ -25,7 +25,8 @@ class Marks:
 
 def marks(target: Any) -> Marks:
     """The marks of a function or class; of a class only its own, not its bases'."""
-    found = vars(target).get(_ATTRIBUTE) if hasattr(target, "__dict__") else None
+    own: dict[str, Any] = getattr(target, "__dict__", {})
+    found = own.get(_ATTRIBUTE)
     return found if isinstance(found, Marks) else Marks()
 
 

@@ -77,7 +77,7 @@ class Declaration:
     raw: Any  # the user's function or class
     name: str
     kind: Literal["function", "cls"]
-    options: FunctionOptions = field(default_factory=lambda: FunctionOptions())
+    options: FunctionOptions = field(default_factory=FunctionOptions)
 
 
 _RENAMED = {
@@ -129,7 +129,11 @@ def resources(options: FunctionOptions, where: str) -> Resources:
 def scaling(options: FunctionOptions, where: str) -> Scaling:
     low, high = options.get("min_containers") or 0, options.get("max_containers")
     buffer, window = options.get("buffer_containers") or 0, options.get("scaledown_window")
-    for name, value, least in (("min_containers", low, 0), ("max_containers", high, 1), ("buffer_containers", buffer, 0)):
+    for name, value, least in (
+        ("min_containers", low, 0),
+        ("max_containers", high, 1),
+        ("buffer_containers", buffer, 0),
+    ):
         if value is not None and (not _is_whole(value) or value < least):
             msg = f"{where}: {name}={value!r} is not a whole number of at least {least}"
             raise InvalidError(msg)
@@ -162,10 +166,15 @@ def _check(options: FunctionOptions, where: str) -> None:
 
 
 def _instances(name: str, given: Any, kind: type, where: str) -> None:
-    items: Any = given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else [given]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    items: Any = (
+        given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else [given]
+    )  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     for item in items:
         if item is not None and not isinstance(item, kind):
-            shape = {"secrets": "[freehold.Secret.from_name(...)]", "volumes": '{"/path": freehold.Volume.from_name(...)}'}
+            shape = {
+                "secrets": "[freehold.Secret.from_name(...)]",
+                "volumes": '{"/path": freehold.Volume.from_name(...)}',
+            }
             msg = f"{where}: {name}={item!r} is not a freehold.{kind.__name__}: give {shape.get(name, 'freehold.Image.debian_slim()')}"
             raise InvalidError(msg)
 
@@ -190,24 +199,28 @@ def _gpu(text: object, where: str) -> None:
 
 
 def _pair(value: Any, name: str) -> tuple[float | None, float | None]:
-    low, high = value if isinstance(value, tuple) and len(cast("tuple[Any, ...]", value)) == 2 else (value, None)  # noqa: PLR2004 # pyright: ignore[reportUnknownVariableType]
-    for one in (low, high):  # pyright: ignore[reportUnknownVariableType]
-        if one is not None and (isinstance(one, bool) or not isinstance(one, (int, float)) or one <= 0):
-            msg = f"{name}={value!r} is neither a number above 0 nor a pair (reserved, limit) of them"
-            raise InvalidError(msg)
+    pair = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value, None)
+    if len(pair) != 2 or any(one is not None and not _positive(one) for one in pair):
+        msg = f"{name}={value!r} is neither a number above 0 nor a pair (reserved, limit) of them"
+        raise InvalidError(msg)
+    low, high = pair
     if low is not None and high is not None and high < low:
         msg = f"{name}={value!r}: the limit is below what is reserved"
         raise InvalidError(msg)
-    return low, high  # pyright: ignore[reportUnknownVariableType]
+    return low, high
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
 
 
 def _within(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high
+    ):  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f"{name}={value!r} is not a number of seconds between {low:g} and {high:g}"
         raise InvalidError(msg)
 
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-

@@ -18,8 +18,6 @@ async def ready_client() -> Client:
     return client
 
 
-
-
 def value_of(answer: Output | Item, client: Client) -> Any:
     """The value; raises what the user's code raised, FunctionTimeoutError or CancelledError."""
     if type(answer) is Output and answer.status != Status.OK:

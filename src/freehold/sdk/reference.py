@@ -28,7 +28,12 @@ class Reference:
     """One function of an app, by name; `known` is cheap, `find` may ask the server."""
 
     def __init__(
-        self, name: str, *, app: Running | None = None, app_name: str | None = None, handle: FunctionHandle | None = None
+        self,
+        name: str,
+        *,
+        app: Running | None = None,
+        app_name: str | None = None,
+        handle: FunctionHandle | None = None,
     ) -> None:
         self.name = name
         self._app, self._app_name, self._handle = app, app_name, handle

@@ -74,7 +74,9 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
         kind=one.kind,
         serialized=serialized,
         image=defaults.image_spec(image, bundles),
-        mounts=bundles.mounts([*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]),
+        mounts=bundles.mounts(
+            [*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]
+        ),
         resources=resources(options, where),
         timeout_s=float(options.get("timeout", _DEFAULT_TIMEOUT_S)),
         startup_timeout_s=None if startup is None else float(startup),
@@ -108,7 +110,12 @@ class Defaults:
         include_source: bool,
         sources: Iterable[Source],
     ) -> None:
-        self.image, self.secrets, self.volumes, self.include_source = image, tuple(secrets), dict(volumes), include_source
+        self.image, self.secrets, self.volumes, self.include_source = (
+            image,
+            tuple(secrets),
+            dict(volumes),
+            include_source,
+        )
         self.files: list[Files] = list({s.files.remote: s.files for s in sources}.values())
         self._images: dict[int, ImageSpec] = {}
 
@@ -140,13 +147,19 @@ def _importable(raw: Any, where: str) -> None:
         raise InvalidError(msg)
 
 
-def _check_marks(raw: Callable[..., Any], said: Marks, options: FunctionOptions, where: str, *, generator: bool) -> None:
+def _check_marks(
+    raw: Callable[..., Any], said: Marks, options: FunctionOptions, where: str, *, generator: bool
+) -> None:
     retries = options.get("retries")
     if said.web and retries:
-        msg = f"{where}: retries={retries!r} on a web endpoint: a caller over HTTP tries again itself; leave retries out"
+        msg = (
+            f"{where}: retries={retries!r} on a web endpoint: a caller over HTTP tries again itself; leave retries out"
+        )
         raise InvalidError(msg)
     if generator and retries:
-        msg = f"{where}: retries={retries!r} on a generator: what it has yielded cannot be taken back; leave retries out"
+        msg = (
+            f"{where}: retries={retries!r} on a generator: what it has yielded cannot be taken back; leave retries out"
+        )
         raise InvalidError(msg)
     if said.batching and generator:
         msg = f"{where}: @batched on a generator: a batch returns one list"
@@ -169,7 +182,7 @@ def _nullary(raw: Callable[..., Any], web: Web, where: str) -> None:
 
 
 def _serialize(raw: Any, where: str) -> bytes:
-    from freehold.sdk.serialization import dump_code  # noqa: PLC0415 (few functions are serialized)
+    from freehold.sdk.serialization import dump_code
 
     data = dump_code(raw)
     if len(data) > _SERIALIZED_MAX:
@@ -188,7 +201,7 @@ def _first_line(raw: Any) -> str | None:
 
 
 def _schema(one: Declaration) -> dict[str, Any]:
-    from freehold.sdk.schema import arguments_schema  # noqa: PLC0415 (needed at deploy only)
+    from freehold.sdk.schema import arguments_schema
 
     if one.kind == "function":
         return arguments_schema(one.raw)

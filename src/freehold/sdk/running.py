@@ -37,7 +37,9 @@ class Silent:
     def created(self, app: AppHandle) -> None: ...
 
 
-def create(client: Client, spec: AppSpec, bundles: Bundles, *, mode: Mode, progress: Progress, **more: Any) -> AppHandle:
+def create(
+    client: Client, spec: AppSpec, bundles: Bundles, *, mode: Mode, progress: Progress, **more: Any
+) -> AppHandle:
     """Upload, build, create. `more`: other fields of AppRequest. Blocks."""
     client.start()  # before the app is there, so that the server sees who holds it
     api = client.api
@@ -95,11 +97,11 @@ def _build(api: Api, digest: str, spec: ImageSpec, progress: Progress) -> ImageV
             progress.image_log(digest, str(event["log"]))
         elif "error" in event:
             error = event["error"]
-            raise from_wire(error.get("code", "failed_precondition"), error.get("message", ""), error.get("type", "ImageBuildError"))
+            raise from_wire(
+                error.get("code", "failed_precondition"), error.get("message", ""), error.get("type", "ImageBuildError")
+            )
         elif "image" in event:
             return msgspec.convert(event["image"], ImageView)
     text = "\n".join(last)
     msg = f"the server ended the build of image {digest[:12]} without a result; its last lines:\n{text}"
     raise ImageBuildError(msg)
-
-

@@ -40,8 +40,6 @@ class Secret:
     @staticmethod
     def from_local_environ(env_keys: Sequence[str]) -> "Secret":
         """Variables of this process's environment, as they are when the program is deployed."""
-
-
         if not is_local():
             return Secret.from_dict({})
         missing = [k for k in env_keys if k not in os.environ]
@@ -53,8 +51,6 @@ class Secret:
     @staticmethod
     def from_dotenv(path: str | os.PathLike[str] | None = None, *, filename: str = ".env") -> "Secret":
         """Variables of a `.env` file: the one beside or above `path`, else beside or above the working directory."""
-
-
         if not is_local():
             return Secret.from_dict({})
         start = Path(path or Path.cwd()).absolute()

@@ -62,7 +62,7 @@ def dumps(value: Any, *, sink: Sink | None = None, main: str | None = None) -> P
             return _finish(pickle.dumps(value, protocol=5), [], sink)
         buffers: list[pickle.PickleBuffer] = []
         file = io.BytesIO()
-        _Pickler(file, buffers, main).dump(value)
+        _Pickler(file, buffers, main).dump(value)  # pyright: ignore[reportUnknownMemberType]
     except Exception as error:
         raise _unpicklable(value, error) from error
     return _finish(file.getvalue(), buffers, sink)
@@ -203,7 +203,7 @@ def _find(module: Any, qualname: str) -> Any:
 
 def _plain(value: Any, depth: int = 3) -> bool:
     """Nothing in it needs more than the C pickler: no classes, functions or buffers."""
-    kind = type(value)
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind in _PLAIN:
         return True
     if depth == 0:
@@ -211,9 +211,7 @@ def _plain(value: Any, depth: int = 3) -> bool:
     if kind is tuple or kind is list:
         return len(value) <= _PLAIN_ITEMS and all(_plain(v, depth - 1) for v in value)
     if kind is dict:
-        return len(value) <= _PLAIN_ITEMS and all(
-            type(k) in _PLAIN and _plain(v, depth - 1) for k, v in value.items()
-        )
+        return len(value) <= _PLAIN_ITEMS and all(type(k) in _PLAIN and _plain(v, depth - 1) for k, v in value.items())
     return False
 
 
@@ -247,7 +245,9 @@ def _open(buffer: Buffer, source: Source | None) -> Any:
 
 
 def _unpicklable(value: Any, error: Exception) -> SerializationError:
-    return SerializationError(f"a value of type {type(value).__qualname__!r} cannot be pickled: {type(error).__name__}: {error}")
+    return SerializationError(
+        f"a value of type {type(value).__qualname__!r} cannot be pickled: {type(error).__name__}: {error}"
+    )
 
 
 def _unreadable(error: Exception) -> DeserializationError:

@@ -16,7 +16,9 @@ from freehold.core.specs import Mount
 
 Ignore = Sequence[str] | Callable[[Path], bool]
 REMOTE_ROOT = "/root"
-_SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".hg", ".svn", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", "node_modules"})
+_SKIPPED_FOLDERS = frozenset(
+    {"__pycache__", ".git", ".hg", ".svn", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", "node_modules"}
+)
 _SPOOL_BYTES = 16 * 1024 * 1024
 
 
@@ -98,7 +100,7 @@ class Bundles:
 
 def write_tar(entries: dict[str, Path], out: IO[bytes]) -> str:
     """Write a tar that depends on names, contents and the executable bit alone; return its sha256."""
-    import tarfile  # noqa: PLC0415 (needed at deploy only)
+    import tarfile
 
     hashing = _Hashing(out)
     with tarfile.open(fileobj=cast(IO[bytes], hashing), mode="w|", format=tarfile.PAX_FORMAT) as tar:
@@ -142,7 +144,7 @@ def module_name_of(path: Path) -> str:
 
 def local_module(name: str) -> list[Files]:
     """Files of a module or package given by name, for `add_local_python_source`."""
-    import importlib.util  # noqa: PLC0415 (needed at deploy only)
+    import importlib.util
 
     try:
         spec = importlib.util.find_spec(name)
@@ -192,7 +194,10 @@ def _ignored(relative: Path, ignore: Ignore) -> bool:
     if callable(ignore):
         return ignore(relative)
     text = relative.as_posix()
-    return any(fnmatch.fnmatch(text, p.removeprefix("**/")) or fnmatch.fnmatch(relative.name, p.removeprefix("**/")) for p in ignore)
+    return any(
+        fnmatch.fnmatch(text, p.removeprefix("**/")) or fnmatch.fnmatch(relative.name, p.removeprefix("**/"))
+        for p in ignore
+    )
 
 
 def _not_python(relative: Path) -> bool:
@@ -212,5 +217,3 @@ def _roots(folders: set[str]) -> list[str]:
 
 def _beneath(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-

@@ -33,4 +33,8 @@ def _strip(form: traceback.TracebackException, seen: set[int]) -> None:
 
 
 def _ours(filename: str) -> bool:
-    return filename.startswith(_MACHINERY) or filename.startswith(_PACKAGE) or f"{os.sep}freehold{os.sep}runner{os.sep}" in filename
+    return (
+        filename.startswith(_MACHINERY)
+        or filename.startswith(_PACKAGE)
+        or f"{os.sep}freehold{os.sep}runner{os.sep}" in filename
+    )

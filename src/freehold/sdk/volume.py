@@ -39,7 +39,9 @@ class Volume:
         return f"Volume({self.name!r})"
 
     @staticmethod
-    def from_name(name: str, *, create_if_missing: bool = False, environment_name: str | None = None, version: int | None = None) -> "Volume":
+    def from_name(
+        name: str, *, create_if_missing: bool = False, environment_name: str | None = None, version: int | None = None
+    ) -> "Volume":
         """The volume of this name; nothing is asked of the server until it is used."""
         del environment_name, version  # one environment a server, one kind of volume
         return Volume(name, _Options(create_if_missing=create_if_missing))
@@ -115,7 +117,7 @@ class Volume:
     # ---- how
 
     def _api(self) -> "Api":
-        from freehold.sdk import client  # noqa: PLC0415 (declaring a volume needs no client)
+        from freehold.sdk import client
 
         api = client.current().api
         if self._options.create_if_missing and not self._known:
@@ -124,8 +126,8 @@ class Volume:
         self._known = True
         return api
 
-    def _list(self, path: str, recursive: bool) -> "list[FileView]":  # noqa: FBT001 (called through a thread)
-        from freehold.protocol.schemas import FileView  # noqa: PLC0415 (as above)
+    def _list(self, path: str, recursive: bool) -> "list[FileView]":
+        from freehold.protocol.schemas import FileView
 
         query = {"path": path, "recursive": recursive}
         return self._api().get(f"/v1/volumes/{quote(self.name, safe='')}/list", list[FileView], query)
@@ -147,7 +149,9 @@ class Upload:
         self._api, self._volume, self._force = api, volume, force
         self._files: list[tuple[str, Path | bytes]] = []
 
-    def put_file(self, local_file: str | os.PathLike[str] | IO[bytes], remote_path: str, mode: int | None = None) -> None:
+    def put_file(
+        self, local_file: str | os.PathLike[str] | IO[bytes], remote_path: str, mode: int | None = None
+    ) -> None:
         """Put one file, given by path or as an open binary file."""
         del mode  # a volume's files belong to whoever runs the server
         if isinstance(local_file, (str, os.PathLike)):
@@ -155,7 +159,7 @@ class Upload:
         else:
             self._files.append((remote_path, local_file.read()))
 
-    def put_directory(self, local_path: str | os.PathLike[str], remote_path: str, recursive: bool = True) -> None:  # noqa: FBT001, FBT002 (Modal's signature)
+    def put_directory(self, local_path: str | os.PathLike[str], remote_path: str, recursive: bool = True) -> None:
         """Put the files of a folder, and of those beneath it."""
         root = Path(local_path)
         if not root.is_dir():
@@ -177,7 +181,7 @@ class Upload:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            import asyncio  # noqa: PLC0415 (the sync face needs none)
+            import asyncio
 
             await asyncio.to_thread(self._send)
 

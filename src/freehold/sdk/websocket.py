@@ -19,7 +19,9 @@ _encode = msgspec.msgpack.Encoder().encode
 class WebSocketLink:
     """Messages of one loop turn go in one frame, as on a Unix socket."""
 
-    def __init__(self, connection: ClientConnection, receive: Callable[[bytes], None], closed: Callable[[Exception | None], None]) -> None:
+    def __init__(
+        self, connection: ClientConnection, receive: Callable[[bytes], None], closed: Callable[[Exception | None], None]
+    ) -> None:
         self._connection, self._receive, self._closed = connection, receive, closed
         self._unsent: list[Frame] = []
         self._filled = asyncio.Event()

@@ -6,7 +6,7 @@ import inspect
 import socketserver
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -20,7 +20,21 @@ from freehold.core.digests import image_digest
 from freehold.core.ids import new_id
 from freehold.core.specs import FunctionSpec
 from freehold.protocol.frames import (
-    Accepted, Cancel, Consumed, Extend, FromPeer, Hello, Input, Item, Output, Payload, Refused, Status, Submit, Subscribe, Welcome,
+    Accepted,
+    Cancel,
+    Consumed,
+    Extend,
+    FromPeer,
+    Hello,
+    Input,
+    Item,
+    Output,
+    Payload,
+    Refused,
+    Status,
+    Submit,
+    Subscribe,
+    Welcome,
 )  # fmt: skip
 from freehold.protocol.link import Link
 from freehold.protocol.schemas import AppHandle, AppRequest, Digests, FileView, FunctionHandle, ImageRequest, ImageView
@@ -31,7 +45,7 @@ from freehold.sdk.cls import construct, decode_parameters, hooks
 from freehold.sdk.config import Target
 from freehold.sdk.serialization import dump_failure, dumps, load_arguments
 
-TOKEN = "fake-token"  # noqa: S105
+TOKEN = "fake-token"
 Answer = tuple[int, Any]
 
 
@@ -65,7 +79,7 @@ class FakeServer:
     # ---- life
 
     @contextmanager
-    def running(self) -> Iterator["FakeServer"]:
+    def running(self) -> "Generator[FakeServer]":
         started = threading.Event()
         thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
         thread.start()
@@ -98,7 +112,9 @@ class FakeServer:
         self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
         decoder = msgspec.msgpack.Decoder(list[FromPeer])
         server = await self.loop.create_unix_server(
-            lambda: Link(decoder, self._receive, lambda link, _: self.links.remove(link) if link in self.links else None),
+            lambda: Link(
+                decoder, self._receive, lambda link, _: self.links.remove(link) if link in self.links else None
+            ),
             str(self.link_path),
         )
         started.set()
@@ -251,7 +267,9 @@ class FakeServer:
                 endpoints={m: f"http://127.0.0.1:1/{spec.name}/{m}" for m in spec.endpoints()},
             )  # fmt: skip
             handles[spec.name], self.functions[handle.id] = handle, spec
-        app = AppHandle(id=new_id("ap"), name=request.spec.name or "anonymous", version=1, url="http://x", functions=handles)
+        app = AppHandle(
+            id=new_id("ap"), name=request.spec.name or "anonymous", version=1, url="http://x", functions=handles
+        )
         self.apps[app.name] = app
         return app
 
@@ -318,7 +336,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _do
+        do_GET = do_POST = do_PUT = do_DELETE = _do  # noqa: N815 (http.server's names)
 
         def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
 
@@ -329,7 +347,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[FakeServer]:
+def served(folder: Path) -> Generator[FakeServer]:
     """A server, and this process's client connected to it."""
     server = FakeServer(folder)
     with server.running():

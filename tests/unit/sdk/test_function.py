@@ -2,16 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from tests.unit.sdk.fake_server import FakeServer
 
 import freehold
 from freehold.core.errors import ConnectionError, ExecutionError, InvalidError, NotFoundError, RemoteError
 from freehold.core.ids import new_id
 from freehold.sdk import client as clients
 from freehold.sdk.client import Client
-from tests.unit.sdk.fake_server import FakeServer
 
 app = freehold.App("sums")
 released = threading.Event()
@@ -79,6 +79,12 @@ def running(server: FakeServer) -> Iterator[FakeServer]:
     with app.run():
         yield server
     released.set()
+
+
+async def until(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not done():  # noqa: ASYNC110 (what it watches lives in another thread)
+            await asyncio.sleep(0.005)
 
 
 def test_remote_returns_the_result(running: FakeServer) -> None:
@@ -205,13 +211,11 @@ def test_cancel(running: FakeServer) -> None:
 
 async def test_a_cancelled_task_cancels_its_call(running: FakeServer) -> None:
     task = asyncio.create_task(wait.remote.aio())
-    while not running.submits:
-        await asyncio.sleep(0.005)
+    await until(lambda: bool(running.submits))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    while not running.cancelled:
-        await asyncio.sleep(0.005)
+    await until(lambda: bool(running.cancelled))
     assert running.cancelled == [running.submits[0].call]
 
 

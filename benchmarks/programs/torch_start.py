@@ -1,0 +1,17 @@
+"""A function whose module imports torch: its warm parent has done so before an instance is asked for."""
+
+from typing import Any
+
+import freehold
+
+image = freehold.Image.debian_slim().pip_install("torch==2.13.0")
+app = freehold.App("bench-torch", image=image)
+
+with image.imports():
+    import torch
+
+
+@app.function(max_containers=1, scaledown_window=600)
+def ready() -> float:
+    ones: Any = torch.ones(4)  # pyright: ignore[reportUnknownMemberType]
+    return float(ones.sum())

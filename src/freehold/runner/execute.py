@@ -133,6 +133,8 @@ class _Inputs:
         return target
 
     def _end(self, run: Run, status: Status, payload: Payload, kept: list[str] | None = None) -> None:
+        output.flush()  # all that it printed is in the file before its result is known
+        self.output.end(run.execute.call)
         if self.running.pop(run.key, None) is not None:  # else it was told already: it timed out
             self._post(run, status, payload, kept)
 
@@ -223,10 +225,9 @@ class Sequential(_Inputs):
             del execute, run
 
     def _one(self, run: Run) -> None:
-        call = run.execute.call
-        tokens = context.enter_input(call, run.execute.index)
+        tokens = context.enter_input(run.execute.call, run.execute.index)
         if self.slots == 1:
-            self.output.only_call = call
+            self.output.only_call = run.execute.call
         try:
             self._call(run)
         except BaseException as error:  # noqa: BLE001 (whatever user code raises crosses; SystemExit too)
@@ -234,8 +235,6 @@ class Sequential(_Inputs):
         finally:
             run.in_user_code = False
             self._active = None
-            output.flush()
-            self.output.end(call)
             context.leave_input(tokens)
 
     def _call(self, run: Run) -> None:
@@ -317,9 +316,9 @@ class Batched(Sequential):
         return batch
 
     def _all(self, runs: list[Run]) -> None:
-        calls = list(dict.fromkeys(r.execute.call for r in runs))
-        tokens = context.enter_input(calls[0], runs[0].execute.index)
-        self.output.only_call = calls[0]
+        first = runs[0].execute
+        tokens = context.enter_input(first.call, first.index)
+        self.output.only_call = first.call
         try:
             self._call_batch(runs)
         except BaseException as error:  # noqa: BLE001 (as for one input)
@@ -327,8 +326,6 @@ class Batched(Sequential):
                 self._end_failed(run, error)
         finally:
             self._active = None
-            output.flush()
-            self.output.end(calls[0])
             context.leave_input(tokens)
 
     def _call_batch(self, runs: list[Run]) -> None:
@@ -467,9 +464,6 @@ class Concurrent(_Inputs):
                 self._end_returned(run, value)
         except BaseException as error:  # noqa: BLE001 (whatever user code raises crosses)
             self._end_failed(run, error)
-        finally:
-            output.flush()
-            self.output.end(execute.call)
 
     async def _stream_async(self, run: Run, items: Any) -> None:
         sequence = 0
@@ -504,8 +498,6 @@ class Concurrent(_Inputs):
             self._end_failed(run, error)
         finally:
             run.in_user_code = False
-            output.flush()
-            self.output.end(execute.call)
             context.leave_input(tokens)
 
     def _stream_sync(self, run: Run, items: Any) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import pickle
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,13 @@ from typing import Any
 
 import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
 import msgspec
-import pickle
+
 
 from freehold.core.home import Home
 from freehold.core.specs import FunctionSpec
 from freehold.launchers.contract import Exit, StartRequest
 from freehold.launchers.process.launcher import ProcessLauncher
+from freehold.launchers.process.sandbox import Level as Level
 from freehold.protocol.frames import (
     CancelInput, Drain, Execute, Format, FromInstance, Item, Join, Payload, Ready, RemoteFailure, Result, Returned, StartFailed, Welcome,
 )  # fmt: skip
@@ -161,6 +163,10 @@ async def serve(home: Home, image_of: "Callable[[ProcessLauncher], Awaitable[Pat
     finally:
         await launcher.close()
         listener.close()
+        for instance in server.instances.values():
+            if instance.link is not None:
+                instance.link.abort()
+        await asyncio.sleep(0.01)  # for the transports to close
 
 
 def value_of(payload: Payload) -> Any:

@@ -25,6 +25,7 @@ from freehold.protocol.frames import RemoteFailure
 
 _WORD_S = 0.25  # how long a parent may take to say how an instance ended
 _KILL_S = 5.0  # after that the parent itself is ended
+_SIGNALLED = 128
 DIED = "its warm parent died"
 
 
@@ -241,8 +242,10 @@ class Parent:
         self._loop.remove_reader(self._socket.fileno())
         self._fail(StartError(f"the process that loads the user's code {_ended(code)}; its output is in the instance's log"))
         for instance in list(self.instances):
-            number = signal.SIGKILL if not self.spent else None
-            self._tell(instance, None, number, DIED if not self.spent else "")
+            if self.spent:
+                self._tell(instance, *_how(code))
+            else:
+                self._tell(instance, None, signal.SIGKILL, DIED)
             self._lost(instance)
         self._socket.close()
         os.close(self._pidfd)
@@ -274,6 +277,12 @@ def pid_of(pidfd: int) -> int:
             if line.startswith("Pid:"):
                 return max(0, int(line.split()[1]))
     return 0
+
+
+def _how(code: int) -> tuple[int | None, int | None]:
+    """Exit code and signal of a process that another one ran for us: that one's own code is 128 and the signal."""
+    number = -code if code < 0 else code - _SIGNALLED if code > _SIGNALLED else None
+    return (None, number) if number else (code, None)
 
 
 def _ended(code: int) -> str:

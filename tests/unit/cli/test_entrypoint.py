@@ -1,0 +1,107 @@
+"""Signatures become options."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from freehold.cli.entrypoint import invoke
+from freehold.core.errors import InvalidError
+
+
+def everything(
+    n: int,
+    name: str = "x",
+    flag: bool = True,
+    rate: float | None = None,
+    when: datetime | None = None,
+    mode: Literal["a", "b"] = "a",
+    items: list[int] | None = None,
+    file: Path = Path("/tmp/x"),
+    some: Any = None,
+    plain=3,  # type: ignore[no-untyped-def]
+) -> dict[str, Any]:
+    """Take everything.
+
+    Args:
+        n: how many of them.
+        name (str): what they are called.
+    """
+    return dict(locals())
+
+
+def call(raw: Any, *args: str) -> Any:
+    return invoke(raw, raw, args, program="freehold run x.py")
+
+
+def test_each_type_is_parsed() -> None:
+    words = "--n 3 --name y --no-flag --rate 0.5 --when 2026-01-02 --mode b --items 1 --items 2 --file /etc --some z --plain 4".split()
+    assert call(everything, *words) == {
+        "n": 3, "name": "y", "flag": False, "rate": 0.5, "when": datetime(2026, 1, 2), "mode": "b", "items": [1, 2],  # noqa: DTZ001
+        "file": Path("/etc"), "some": "z", "plain": 4,
+    }  # fmt: skip
+
+
+def test_defaults_hold() -> None:
+    result = call(everything, "--n", "1")
+    assert (result["name"], result["flag"], result["rate"], result["mode"], result["plain"]) == (
+        "x",
+        True,
+        None,
+        "a",
+        3,
+    )
+
+
+def test_help_shows_the_docstring_and_what_it_says_of_each_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(everything, "--help") is None
+    shown = capsys.readouterr().out
+    assert "Take everything." in shown
+    assert "how many of them." in shown
+    assert "--no-flag" in shown
+    assert "Args:" not in shown
+
+
+def test_underscores_become_dashes() -> None:
+    def f(batch_size: int) -> int:
+        return batch_size
+
+    assert call(f, "--batch-size", "7") == 7
+
+
+def test_rest_arguments_pass_through_with_their_dashes() -> None:
+    def f(*args: str) -> tuple[str, ...]:
+        return args
+
+    assert call(f, "a", "--b", "c") == ("a", "--b", "c")
+
+
+def test_an_async_function_is_run_to_its_end() -> None:
+    async def f(x: int = 2) -> int:
+        return x * 2
+
+    assert call(f) == 4
+
+
+def test_positional_only_parameters_are_passed_by_place() -> None:
+    def f(x: int, /, y: int = 1) -> int:
+        return x - y
+
+    assert call(f, "--x", "5") == 4
+
+
+@pytest.mark.parametrize("hint", [bytes, dict, dict[str, int]])
+def test_a_type_that_no_option_can_hold_is_named(hint: Any) -> None:
+    def f(x: Any) -> None: ...
+
+    f.__annotations__["x"] = hint
+    with pytest.raises(InvalidError, match="'x' of f"):
+        call(f)
+
+
+def test_keyword_arguments_are_refused() -> None:
+    def f(**rest: Any) -> None: ...
+
+    with pytest.raises(InvalidError, match="name its parameters"):
+        call(f)

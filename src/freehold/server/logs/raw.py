@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -221,6 +221,7 @@ def _parse(text: bytes) -> list[Any] | None:
         record: Any = _decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
         record = _parse_leniently(text)
+    fits = False
     match record:
         case ["l", float() | int(), str(), str(), str(), str()]:
             fits = True
@@ -229,8 +230,8 @@ def _parse(text: bytes) -> list[Any] | None:
         case ["end", str()]:
             fits = True
         case _:
-            fits = False
-    return record if fits else None
+            pass
+    return cast("list[Any]", record) if fits else None
 
 
 def _parse_leniently(text: bytes) -> Any:

@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any, Literal
 
-import msgspec
-
-from freehold.core.errors import InvalidError, NotFoundError
+from freehold.core.errors import NotFoundError
 from freehold.core.specs import Batching, FunctionSpec, Web, WebKind
 from freehold.protocol.control import Boot
+from freehold.sdk.cls import construct, decode_parameters, hooks
 from freehold.sdk.marks import Marks, marks
 
 Hook = Literal["snap", "enter", "exit"]
@@ -123,16 +123,21 @@ def _warm_web(spec: FunctionSpec) -> None:
 def _user_code(spec: FunctionSpec, raw: Any, parameters: bytes) -> UserCode:
     if spec.kind == "function":
         return UserCode(spec=spec, targets={"": _target(raw, marks(raw), spec.batching, spec.web, spec.is_generator)})
-    service = _construct(raw, spec, parameters)
+    service = construct(raw, decode_parameters(parameters))
+    own = hooks(raw)
     targets: dict[str, Target] = {}
     for method in spec.methods:
-        function = inspect.getattr_static(raw, method.name, None)
+        function = own.methods.get(method.name)
         if function is None:
-            msg = f"class {spec.qualname!r} has no method {method.name!r}"
+            msg = f"class {spec.qualname!r} has no method {method.name!r}: is it decorated with @freehold.method()?"
             raise NotFoundError(msg)
-        bound = _bound(service, raw_of(function))
-        targets[method.name] = _target(bound, marks(raw_of(function)), method.batching, method.web, method.is_generator)
-    return UserCode(spec=spec, targets=targets, hooks=_hooks(raw, service))
+        targets[method.name] = _target(_bound(service, function), marks(function), method.batching, method.web, method.is_generator)
+    bound: dict[Hook, list[Callable[..., Any]]] = {
+        "snap": [_bound(service, f) for f in own.snap],
+        "enter": [_bound(service, f) for f in own.enter],
+        "exit": [_bound(service, f) for f in own.exit],
+    }
+    return UserCode(spec=spec, targets=targets, hooks=bound)
 
 
 def _target(call: Callable[..., Any], said: Marks, batching: Batching | None, web: Web | None, is_generator: bool) -> Target:  # noqa: FBT001
@@ -144,37 +149,9 @@ def _target(call: Callable[..., Any], said: Marks, batching: Batching | None, we
     )  # fmt: skip
 
 
-def _bound(service: Any, function: Any) -> Callable[..., Any]:
-    return function.__get__(service, type(service)) if hasattr(function, "__get__") else function
-
-
-def _construct(raw: type, spec: FunctionSpec, parameters: bytes) -> Any:
-    given: dict[str, Any] = dict(msgspec.msgpack.decode(parameters)) if parameters else {}
-    values = {p.name: p.default for p in spec.parameters if not p.required} | given
-    missing = [p.name for p in spec.parameters if p.name not in values]
-    if missing:
-        msg = f"{spec.qualname}() wants the parameter {missing[0]!r}: call {spec.qualname}({missing[0]}=...)"
-        raise InvalidError(msg)
-    if raw.__init__ is not object.__init__ and not spec.parameters:
-        return raw(**given)
-    service = raw.__new__(raw)
-    for name, value in values.items():
-        setattr(service, name, value)
-    return service
-
-
-def _hooks(raw: type, service: Any) -> dict[Hook, list[Callable[..., Any]]]:
-    """Hooks by kind, those of base classes first, in the order of their definition."""
-    names: dict[str, None] = {}
-    for cls in reversed(raw.__mro__):
-        names |= dict.fromkeys(vars(cls))
-    hooks: dict[Hook, list[Callable[..., Any]]] = {}
-    for name in names:
-        function = inspect.getattr_static(raw, name, None)
-        hook = marks(raw_of(function)).hook
-        if hook is not None:
-            hooks.setdefault(hook, []).append(_bound(service, raw_of(function)))
-    return hooks
+def _bound(service: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The user's own function as a method of `service`, without what the SDK put in its place in the class."""
+    return MethodType(function, service)
 
 
 def _run_snap_hooks(user: UserCode) -> None:

@@ -4,13 +4,15 @@ import asyncio
 import os
 import threading
 
+from freehold.sdk.cls import parameter
 from freehold.sdk.decorators import enter, exit, method
-
-SNAP_PIDS = []
 
 
 class Counter:
     """As `@app.cls` finds it, with marks only."""
+
+    name: str = parameter()
+    size: int = parameter(default=3)
 
     @enter(snap=True)
     def load(self):

@@ -48,6 +48,10 @@ class Server:
         until(ready, limit_s=_START_S, what="the server's start")
         return first
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def processes(self) -> list[psutil.Process]:
         """The server and all that it started."""
         return tree(self._process.pid)

@@ -76,13 +76,14 @@ def stop(instance: Id) -> None:
 
 def waterfall(view: InstanceView) -> Table:
     """Draw the phases of a start as bars on one time axis, each where the one before it ended."""
-    total = sum(view.phases.values()) or 1.0
+    phases = {name: seconds for name, seconds in view.phases.items() if name != "total"}
+    total = sum(phases.values()) or 1.0
     table = Table(box=None, pad_edge=False, title="start", title_justify="left", title_style="bold", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, width=_BAR)
     table.add_column(justify="right", no_wrap=True)
     begun = 0.0
-    for phase, seconds in view.phases.items():
+    for phase, seconds in phases.items():
         left = round(begun / total * _BAR)
         width = max(1, round((begun + seconds) / total * _BAR) - left)
         bar = Text(" " * min(left, _BAR - 1)).append("█" * width if seconds > 0 else "▏", style="cyan")

@@ -50,13 +50,9 @@ def run(
     [bold]freehold run hello.py --help[/bold] shows the program's own options.
     """  # fmt: skip
     loaded = load_ref(ref, module=module)
-    target = loaded.target
+    target = loaded.target or loaded.app.registered_entrypoints.get("main")
     if target is None:
-        raise InvalidError(
-            f"{ref} has several things to run: name one, as {ref}::{loaded.choices[0]} ({', '.join(loaded.choices)})"
-            if loaded.choices
-            else f"{ref} has nothing to run: write a function under @app.function() or @app.local_entrypoint()"
-        )
+        raise InvalidError(_nothing_named(ref, loaded.choices))
     program = f"freehold run {'-m ' if module else ''}{ref}"
     failure: list[BaseException] = []
     call = _caller(loaded.app, target, failure, detach=detach, quiet=quiet, timestamps=timestamps)
@@ -67,6 +63,12 @@ def run(
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if failure:
         raise typer.Exit(report_user_error(failure[0]))
+
+
+def _nothing_named(ref: str, choices: tuple[str, ...]) -> str:
+    if not choices:
+        return f"{ref} has nothing to run: write a function under @app.function() or @app.local_entrypoint()"
+    return f"{ref} has several things to run: name one, as {ref}::{choices[0]} ({', '.join(choices)})"
 
 
 def _caller(

@@ -36,6 +36,7 @@ class LogQuery:
     """Which log lines; the same fields as the log reader's own query."""
 
     app: str | None = None
+    app_id: str | None = None
     function: str | None = None
     instance: str | None = None
     call: str | None = None

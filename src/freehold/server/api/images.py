@@ -14,6 +14,7 @@ from freehold.server.api.contract import Images
 from freehold.server.api.exchange import answer, ndjson, read, services, workspace
 from freehold.server.api.openapi import describe
 
+_READY_S = 0.05
 router = APIRouter(prefix="/v1/images", tags=["images"])
 
 
@@ -34,9 +35,10 @@ async def show(request: Request, digest: str) -> Response:
 async def _build(images: Images, workspace: str, body: ImageRequest) -> AsyncIterator[dict[str, Any]]:
     build = asyncio.ensure_future(images.ensure(workspace, body.spec, force=body.force))
     try:
-        await asyncio.sleep(0)  # let it begin, so that there is a log to follow
-        async for line in images.log(image_digest(body.spec)):
-            yield {"log": line}
+        done, _ = await asyncio.wait({build}, timeout=_READY_S)  # an image that is there answers without its old log
+        if not done:
+            async for line in images.log(image_digest(body.spec)):
+                yield {"log": line}
         yield {"image": await build}
     finally:
         if not build.done():  # the caller left; the build itself is shared, and goes on

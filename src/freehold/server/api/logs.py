@@ -23,9 +23,10 @@ _BATCH = 500
 
 @router.get("")
 @describe(answer=LogLine)
-async def logs(
+async def logs(  # noqa: PLR0913, PLR0917 (the route's own filters)
     request: Request,
     app: str | None = None,
+    app_id: str | None = None,
     function: str | None = None,
     instance: str | None = None,
     call: str | None = None,
@@ -40,8 +41,8 @@ async def logs(
     """NDJSON, one line of log each, oldest first; with follow, live ones after those of the past."""
     now = time.time()
     query = services(request).log_query(
-        app=app, function=function, instance=instance, call=call, request_id=request_id, search=search, tail=tail,
-        since=parse_time("since", since, now), until=parse_time("until", until, now), types=_types(type or []),
+        app=app, app_id=app_id, function=function, instance=instance, call=call, request_id=request_id, search=search, tail=tail,
+        since=parse_time("since", since, now), until=parse_time("until", until, now), types=_types(type or list(_TYPES)),
     )  # fmt: skip
     reader = services(request).logs
     return ndjson(request, reader.follow(query) if follow else _past(reader.query(query)))

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -38,6 +39,7 @@ from freehold.server.large import LargeResults
 from freehold.server.link import Links
 from freehold.server.logs import LogQuery, Logs, LogSource
 from freehold.server.machine import survey
+from freehold.server.measure import Measure
 from freehold.server.services.apps import Apps, AppsParts
 from freehold.server.services.blobs import Blobs
 from freehold.server.services.calls import Calls, CallsParts
@@ -50,7 +52,8 @@ from freehold.server.services.volumes import Volumes
 from freehold.server.settings import Settings
 from freehold.server.store import writes
 from freehold.server.store.sqlite import SqliteStore
-from freehold.server.web import build_web, render_login, static_files
+from freehold.server.web import build_web, page_access, render_login, static_files
+from freehold.telemetry.logging import LoggingConfig, configure
 
 log = logging.getLogger("freehold.server")
 TICK_S = 0.2
@@ -90,6 +93,14 @@ class Server:
     async def _start(self) -> None:
         home, settings, clock = self.home, self.settings, self.clock
         self._undo.callback(claim.claim(home).close)
+        console = sys.stderr if sys.stderr.isatty() else None
+        self._undo.callback(
+            configure(
+                LoggingConfig(
+                    logs=home.logs, level=settings.log_level, console=console, max_bytes=settings.log_max_bytes
+                )
+            )
+        )
         sweep(home.arena)
         token = claim.token(home)
         self.store = store = SqliteStore(home.database)
@@ -129,6 +140,11 @@ class Server:
             lease_s=settings.lease_s,
         )  # fmt: skip
         self.fleet.changed = self.events.publish
+        self.measure = Measure(
+            home.logs, self.registry, version=VERSION, call_later=asyncio.get_running_loop().call_later
+        )
+        self._undo.callback(self.measure.close)
+        self.fleet.on_ready, self.record.observe = self.measure.ready, self.measure.input
         self.dispatcher = Dispatcher(registry=self.registry, record=self.record, fleet=self.fleet, clock=clock)
         self.fleet.dispatcher = self.dispatcher
         self.fleet.welcome = welcome = Welcome(new_id("cl"), VERSION, str(home.arena))
@@ -194,6 +210,7 @@ class Server:
                 api=f"unix:{home.api_socket}",
                 acquire_timeout_s=settings.acquire_timeout_s,
             ),
+            on_request=self.measure.request,
         )
         await self.ingress.open()
         self._undo.push_async_callback(self.ingress.close)
@@ -208,19 +225,18 @@ class Server:
     def _api(self, token: str) -> Any:
         services = Services(
             apps=self.apps, calls=self.calls, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"",
+            secrets=self.secrets, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,
         )  # fmt: skip
         authority = Authority(token=token, key=self.secrets.signing_key, instance=self._instance_principal)
-        pages = build_web(services).routes
-        access = {f"{method} {route.path}": Access.ADMIN for route in pages for method in getattr(route, "methods", ())}  # type: ignore[attr-defined]
+        web = build_web(services)
         api = build_api(
             services,
             authority,
-            ApiConfig(host=self.settings.host),
+            ApiConfig(host=self.settings.host, on_request=self.measure.request),
             login_page=render_login,
-            pages=pages,
-            page_access=access,
+            pages=web.routes,
+            page_access=page_access(web),
         )
         api.mount("/static", static_files())
         return api

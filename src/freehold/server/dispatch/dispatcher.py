@@ -219,7 +219,9 @@ class Dispatcher:
         shared = [b.segment for b in message.payload.buffers if b.kind == "arena"]
 
         def finish(payload: Payload) -> None:
-            self._finish(task, CallState.SUCCEEDED, payload, status=message.status, keep=message.keep, ended=message.ended)
+            self._finish(
+                task, CallState.SUCCEEDED, payload, status=message.status, keep=message.keep, ended=message.ended
+            )
 
         async def keep_large() -> None:
             payload = await self.keep_large(message.payload)

@@ -56,6 +56,7 @@ class Fleet:
         self.logs: LogSink
         self.welcome: Welcome
         self.changed: Callable[[str, str, str], None] = lambda _kind, _id, _name: None
+        self.on_ready: Callable[[Instance], None] = lambda _instance: None
         self.instances: dict[str, Instance] = {}
         self.by_token: dict[str, Instance] = {}
         self.machine = machine
@@ -167,6 +168,7 @@ class Fleet:
         instance.pool.failed_starts = 0
         instance.pool.start_after = 0.0
         instance.move(InstanceState.IDLE)
+        self.on_ready(instance)
         self._record.instance(instance)
         self._notify(instance)
         instance.pool.pump_soon()

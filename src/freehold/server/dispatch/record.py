@@ -31,7 +31,7 @@ class Record:
     """The durable side of dispatch."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        self.observe: Callable[[LiveCall, Task], None] = lambda _call, _task: None
+        self.observe: Callable[[LiveCall, Task, float], None] = lambda _call, _task, _ended: None
         self._store, self._clock = store, clock
         self._reads = Reads(store)
 
@@ -67,7 +67,7 @@ class Record:
         if call.done or not call.noted:
             call.noted = True
             ops.append(writes.put_calls([_call_row(call)]))
-        self.observe(call, task)
+        self.observe(call, task, ended)
         self._keep_trying(ops, then)
 
     def completed(self, call: LiveCall, then: Callable[[], None]) -> None:

@@ -1,1 +1,1 @@
-""""""
+"""Structured logs, metrics and request context: what the platform tells of itself."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from freehold.server.logs.files import LogFile, collected, log_path, mend, parts
+from freehold.server.logs.files import collected, log_path, mend
+from freehold.telemetry.files import LogFile, parts
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "..", ".", "", "a/b", "\0", "x" * 500, "한글", ".hidden"])

@@ -3,8 +3,8 @@
 import random
 from pathlib import Path
 
-from freehold.server.logs.files import LogFile, parts
 from freehold.server.logs.follow import Cursor
+from freehold.telemetry.files import LogFile, parts
 
 
 def test_reading_on_through_rotations(tmp_path: Path) -> None:

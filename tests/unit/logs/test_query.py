@@ -9,8 +9,8 @@ import pytest
 
 from freehold.protocol.schemas import LogLine
 from freehold.server.logs.query import query
-from freehold.server.logs.raw import timestamp
 from freehold.server.logs.words import LogQuery
+from freehold.telemetry.lines import timestamp
 
 BEGIN = 1_763_712_000.0
 

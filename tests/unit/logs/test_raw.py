@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.server.logs.query import parse
-from freehold.server.logs.raw import MAX_LINE_BYTES, MAX_RECORD_BYTES, Encoder, pieces, split, timestamp
+from freehold.server.logs.raw import MAX_LINE_BYTES, MAX_RECORD_BYTES, Encoder, pieces, split
 from freehold.server.logs.words import LogSource
+from freehold.telemetry.lines import timestamp
 
 AT = 1_763_712_000.25
 SOURCE = LogSource(app="shop", app_id="ap-1", function="price", type="training")

@@ -14,9 +14,10 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from freehold.server.logs.files import LogFile, collected, log_path, mend
+from freehold.server.logs.files import collected, log_path, mend
 from freehold.server.logs.tails import Tail
 from freehold.server.logs.words import LOG_TYPES, LogSource
+from freehold.telemetry.files import LogFile
 
 _log = logging.getLogger("freehold.logs")
 _FASTEST_S, _SLOWEST_S, _SLOWER = 0.02, 0.5, 1.3

@@ -1,13 +1,12 @@
-"""The JSON-lines files: append with rotation, list a log's files, and find out how far each instance was collected.
-
-A log is `<type>/<app>.jsonl`; its older parts are `.1` (newest) to `.N`.
-"""
+"""The JSON-lines files of the logs, `<type>/<app>.jsonl`: where they lie, and how far each instance was collected."""
 
 import contextlib
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from freehold.telemetry.files import parts
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _COLLECTED = re.compile(rb'"instance":"([^"\\]+)".*?"seq":(\d+)[,}]')
@@ -19,21 +18,6 @@ def log_path(root: Path, kind: str, app: str) -> Path:
     """Where lines of an app go; a name that is no plain file name is made one."""
     name = _UNSAFE.sub("_", app)[:200].lstrip(".") or "_"
     return root / kind / f"{name}.jsonl"
-
-
-def parts(path: Path) -> list[Path]:
-    """The files of the log at `path`, oldest first."""
-    try:
-        names = [p.name for p in path.parent.iterdir()]
-    except FileNotFoundError:
-        return []
-    numbered = {
-        int(n[len(path.name) + 1 :])
-        for n in names
-        if n.startswith(path.name + ".") and n[len(path.name) + 1 :].isdigit()
-    }
-    old = [path.with_name(f"{path.name}.{n}") for n in sorted(numbered, reverse=True)]
-    return [*old, path] if path.name in names else old
 
 
 def open_parts(path: Path) -> list[int]:
@@ -59,50 +43,6 @@ def _inodes(path: Path) -> list[int]:
         with contextlib.suppress(FileNotFoundError):
             found.append(part.stat().st_ino)
     return found
-
-
-class LogFile:
-    """Appends to one log. One process writes a log, so sizes are known without asking."""
-
-    def __init__(self, path: Path, *, max_bytes: int, keep: int) -> None:
-        self.path = path
-        self._max_bytes, self._keep = max_bytes, keep
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._fd, self.inode, self.size = self._open()
-
-    def append(self, data: bytes) -> None:
-        """Append whole lines; rotate before, when the file is full. OSError when the disk is; then nothing is appended."""
-        if self.size and self.size + len(data) > self._max_bytes:
-            self._rotate()
-        done = 0
-        try:
-            while done < len(data):
-                done += os.write(self._fd, data[done:] if done else data)
-        except OSError:
-            os.ftruncate(self._fd, self.size)
-            raise
-        self.size += done
-
-    def sync(self) -> None:
-        os.fdatasync(self._fd)
-
-    def close(self) -> None:
-        os.close(self._fd)
-
-    def _open(self) -> tuple[int, int, int]:
-        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        stat = os.fstat(fd)
-        return fd, stat.st_ino, stat.st_size
-
-    def _rotate(self) -> None:
-        os.close(self._fd)
-        for path in parts(self.path):
-            number = int(path.name[len(self.path.name) + 1 :] or 0)
-            if number >= self._keep:
-                path.unlink(missing_ok=True)
-            else:
-                path.rename(self.path.with_name(f"{self.path.name}.{number + 1}"))
-        self._fd, self.inode, self.size = self._open()
 
 
 def mend(path: Path) -> None:

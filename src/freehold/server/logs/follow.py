@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from freehold.server.logs.files import open_part, parts
+from freehold.server.logs.files import open_part
+from freehold.telemetry.files import parts
 
 _BLOCK = 1024 * 1024
 

@@ -12,8 +12,8 @@ import msgspec
 
 from freehold.protocol.schemas import LogLine
 from freehold.server.logs.files import log_path, open_parts
-from freehold.server.logs.raw import timestamp
-from freehold.server.logs.words import LogQuery
+from freehold.server.logs.words import LOG_TYPES, LogQuery
+from freehold.telemetry.lines import timestamp
 
 _BLOCK = 1024 * 1024
 _HEAD = len(b'{"timestamp":"')
@@ -43,8 +43,8 @@ def query(root: Path, which: LogQuery, limits: Limits | None = None) -> Iterator
 def logs_of(root: Path, which: LogQuery) -> list[Path]:
     """The logs that may hold such lines."""
     if which.app is not None:
-        return [log_path(root, kind, which.app) for kind in which.types]
-    names = [(kind, name) for kind in which.types for name in _names(root / kind)]
+        return [log_path(root, kind, which.app) for kind in which.types or LOG_TYPES]
+    names = [(kind, name) for kind in which.types or LOG_TYPES for name in _names(root / kind)]
     return [root / kind / name for kind, name in names]
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from freehold.server.logs.words import LogSource
+from freehold.telemetry.lines import YEAR_10000, second, timestamp
 
 MARK = b"\x1e"
 MAX_LINE_BYTES = 64 * 1024  # of raw output; longer lines are split
@@ -25,7 +26,6 @@ _FIELDS = frozenset(
 )  # fmt: skip
 _decode = msgspec.json.Decoder(list[Any]).decode
 _encode = msgspec.json.encode
-_YEAR_10000 = 253402300800
 _PARTS = re.compile(rb"[^\r]+\r*")
 
 
@@ -98,16 +98,16 @@ class Encoder:
 
     def _encode_printed(self, records: list[Any], lines: list[bytes], start: int) -> Batch | None:
         out: list[bytes] = []
-        end, second, prefix, whose, tail = start, -1, b"", None, b""
+        end, whole, prefix, whose, tail = start, -1, b"", None, b""
         for (kind, at, *named, message), line in zip(records, lines, strict=True):
-            if kind != "l" or message.__class__ is not str or not 0 <= at < _YEAR_10000:
+            if kind != "l" or message.__class__ is not str or not 0 <= at < YEAR_10000:
                 return None
             end += len(line) + 1
             if named != whose:  # most often the one before's
                 whose, tail = named, self._tail(*named)
-            if int(at) != second:
-                second = int(at)
-                prefix = b'{"timestamp":"' + _second(second)
+            if int(at) != whole:
+                whole = int(at)
+                prefix = b'{"timestamp":"' + second(whole)
             out.append(
                 b'%b%06dZ","level":"info","message":%b%b%d}\n'
                 % (prefix, at % 1 * 1_000_000, _encode(message), tail, end)
@@ -172,19 +172,6 @@ class Encoder:
 def _tail(stream: str, call: str, request: str) -> bytes:
     named = {"call": call, "request_id": request, "stream": stream}
     return b"," + _encode({k: _clean(v) for k, v in named.items() if v} | {"seq": 0})[1:-2]
-
-
-@lru_cache(64)
-def _second(at: int) -> bytes:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(at)).encode()
-
-
-def timestamp(at: float) -> bytes:
-    """RFC 3339 in UTC, microseconds; always 27 characters, so that they compare as text."""
-    if not 0 <= at < _YEAR_10000:  # false for NaN
-        at = time.time()
-    micros = int(at * 1_000_000)
-    return _second(micros // 1_000_000) + b"%06dZ" % (micros % 1_000_000)
 
 
 def pieces(data: bytes, start: int) -> Iterator[Piece]:

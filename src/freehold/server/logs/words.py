@@ -1,6 +1,6 @@
 """What the log parts say to each other: whose output a raw file is, and which lines are asked for."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 LogType = Literal["inference", "training", "system", "api"]
@@ -33,4 +33,4 @@ class LogQuery:
     until: float | None = None
     search: str | None = None  # a piece of the message or of the event's fields, in any case
     tail: int | None = None  # the last so many; a follow with neither `tail` nor `since` begins now
-    types: tuple[LogType, ...] = field(default=LOG_TYPES)
+    types: tuple[str, ...] = ()  # of LOG_TYPES; empty: all

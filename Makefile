@@ -19,7 +19,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-step = @echo '==> $(1)'
+step = @echo "==> $(1)"
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup fmt lint types test test-e2e test-gpu bench docs demo check lock tools clean

@@ -53,10 +53,23 @@ class Exit:
     reason: str = ""  # "oom", "its warm parent died", ...
 
 
+class Attachments(Protocol):
+    """What an image's steps are given by the server: they name it, and hold none of it."""
+
+    async def files(self, digest: str) -> Path:
+        """The unpacked folder of a tar of local files."""
+        ...
+
+    async def secret(self, name: str) -> dict[str, str]: ...
+
+    async def volume(self, name: str, *, create: bool) -> Path: ...
+
+
 class Launcher(Protocol):
     """One way to run instances. All methods are called on one event loop."""
 
     exited: Callable[[Exit], None]  # set by the owner; called on the loop within milliseconds of a death
+    attachments: Attachments  # set by the owner, before the first image
 
     async def ensure_image(self, spec: ImageSpec, log: Callable[[str], None]) -> Path:
         """Return the image's folder, built if need be, once however many ask. ImageBuildError names the failed step."""

@@ -1,32 +1,32 @@
 """Runs the function of an image's `run_function` step, inside that image's environment.
 
-    python -P -m freehold.runner.build JOB.json
+    python -P -m freehold.runner.build JOB
+
+JOB is a pickle of what to call, without arguments.
 """
 
 import asyncio
 import inspect
-import json
 import os
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
 
-from freehold.core.specs import FunctionSpec
-from freehold.runner.load import find, prepare
+from freehold.runner.load import prepare
+from freehold.sdk.tracebacks import user_traceback
 
 
 def main() -> int:
-    job: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
-    serialized = job.get("serialized")
-    spec = FunctionSpec(
-        name=job["qualname"], module=job.get("module") or "", qualname=job["qualname"],
-        serialized=bytes.fromhex(serialized) if serialized else None,
-    )  # fmt: skip
     os.environ["FREEHOLD_REMOTE"] = "1"
-    prepare(job["root"])
-    made = find(spec)(*job.get("args", ()), **job.get("kwargs", {}))
-    if inspect.isawaitable(made):
-        asyncio.run(_settled(made))
+    prepare(os.getcwd())
+    try:
+        made = pickle.loads(Path(sys.argv[1]).read_bytes())()  # noqa: S301 (the user's own code, in the user's own image)
+        if inspect.isawaitable(made):
+            asyncio.run(_settled(made))
+    except Exception as error:  # noqa: BLE001 (the build's log gets the user's frames)
+        sys.stderr.write(user_traceback(error))
+        return 1
     return 0
 
 

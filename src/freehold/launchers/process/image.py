@@ -1,6 +1,7 @@
 """Builds images: one uv venv a digest, once however many ask, whole or not at all."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -10,21 +11,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import freehold
 from freehold.core.digests import image_digest
 from freehold.core.errors import ImageBuildError
 from freehold.core.home import Home
 from freehold.core.specs import ImageSpec
-from freehold.launchers.process import interpreters
+from freehold.launchers.contract import Attachments
+from freehold.launchers.process import interpreters, sandbox
 from freehold.launchers.process.recipe import Command, Recipe, read, runner_requirements
+from freehold.launchers.process.sandbox import Level, View
 from freehold.protocol.version import PROTOCOL_VERSION
 
 Log = Callable[[str], None]
-LAYOUT = 2  # of an image's folder; another number builds anew
+LAYOUT = 3  # of an image's folder; another number builds anew
 _LAST_LINES = 15
 _PASSED_ON = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _KEPT = ("HOME", "LANG", "TZ", "USER", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")
@@ -54,11 +58,19 @@ def hash_path(path: Path) -> int:
     return int.from_bytes(os.fsencode(path)[-64:], "big") % (1 << 31)
 
 
+@dataclass(frozen=True)
+class Runs:
+    """How the commands of a build see the machine."""
+
+    bwrap: str | None
+    level: Level
+
+
 class Images:
     """The images of one home."""
 
-    def __init__(self, home: Home, unpacked: Callable[[str], Awaitable[Path]]) -> None:
-        self._home, self._unpacked = home, unpacked
+    def __init__(self, home: Home, runs: Runs, attachments: Callable[[], Attachments]) -> None:
+        self._home, self._runs, self._attachments = home, runs, attachments
         self._building: dict[str, asyncio.Task[Path]] = {}
         self._logs: dict[str, list[Log]] = {}
 
@@ -85,7 +97,7 @@ class Images:
         scratch = Path(tempfile.mkdtemp(dir=self._home.images, prefix=f".build-{digest[:12]}-"))
         try:
             with (scratch / "build.log").open("a", encoding="utf-8") as file:
-                await Build(self._home, scratch, folder, self._log_to(digest, file), self._unpacked).run(recipe)
+                await Build(self._home, scratch, self._log_to(digest, file), self._runs, self._attachments()).run(recipe)
             _publish(scratch, folder)
         except BaseException:
             _keep_log(scratch, self._home.images / f"{digest}.failed.log")
@@ -113,12 +125,14 @@ class Images:
 
 
 class Build:
-    """One build. The venv is made at its final path's twin in `scratch` and is relocatable, so that it can be renamed."""
+    """One build, in `scratch`: a relocatable venv, and `fs` with what steps write below "/"."""
 
-    def __init__(self, home: Home, scratch: Path, folder: Path, log: Log, unpacked: Callable[[str], Awaitable[Path]]) -> None:
-        self._home, self._scratch, self._folder, self._log, self._unpacked = home, scratch, folder, log, unpacked
-        self._venv = scratch / "venv"
+    def __init__(self, home: Home, scratch: Path, log: Log, runs: Runs, attachments: Attachments) -> None:
+        self._home, self._scratch, self._log, self._runs, self._attachments = home, scratch, log, runs, attachments
+        self._venv, self._fs, self._tmp = scratch / "venv", scratch / "fs", scratch / "tmp"
         self._uv = _uv()
+        (self._fs / "root").mkdir(parents=True)
+        self._tmp.mkdir()
 
     async def run(self, recipe: Recipe) -> None:
         begun = time.monotonic()
@@ -126,6 +140,7 @@ class Build:
         python, warning = interpreters.choose(recipe.python, there)
         if warning:
             self._log(f"warning: {warning}")
+        self._python = python.path
         self._log(f"==> venv with {python.path}")
         await self._do("create the venv", [self._uv, "venv", "--relocatable", "--seed", "--no-project", "--python", str(python.path), str(self._venv)])
         await self._install("install the runner's packages", runner_requirements())
@@ -133,7 +148,7 @@ class Build:
         for number, command in enumerate(recipe.commands, 1):
             self._log(f"==> step {number} of {len(recipe.commands)}: {command.title}")
             await self._step(command)
-        mounts = [(str(await self._unpacked(d)), path) for d, path in recipe.mounts]
+        mounts = [(str(await self._attachments.files(d)), path) for d, path in recipe.mounts]
         made = {"layout": LAYOUT, "python": f"3.{python.minor}", "env": recipe.env, "workdir": recipe.workdir, "mounts": mounts}
         (self._scratch / "image.json").write_text(json.dumps(made, indent=1))
         self._log(f"==> built in {time.monotonic() - begun:.1f} s")
@@ -142,9 +157,11 @@ class Build:
         if command.apt:
             await self._check_apt(command)
         elif command.function is not None:
-            await self._run_function(command)
+            await self._run_function(command, command.function)
+        elif command.project is not None:
+            await self._sync(command, command.project)
         elif command.argv:
-            await self._do(command.title, list(command.argv), env=command.env, cwd=await self._cwd(command))
+            await self._inside(command, list(command.argv))
         else:
             await self._pip(command)
 
@@ -176,26 +193,56 @@ class Build:
             raise ImageBuildError(msg)
         self._log(f"already on this machine: {' '.join(names)}")
 
-    async def _run_function(self, command: Command) -> None:
-        arguments = dict(command.function or {})
-        serialized = arguments.pop("serialized", None)
-        job = self._scratch / "run_function.json"
-        if isinstance(serialized, bytes):
-            serialized = serialized.hex()
-        job.write_text(json.dumps({**arguments, "serialized": serialized, "root": str(await self._cwd(command))}, default=str))
-        argv = [str(self._venv / "bin/python"), "-P", "-m", "freehold.runner.build", str(job)]
-        timeout_s = arguments.get("timeout_s")
-        await self._do(command.title, argv, env=command.env, cwd=await self._cwd(command), timeout_s=timeout_s)
+    async def _sync(self, command: Command, project: dict[str, Any]) -> None:
+        folder = self._scratch / "project"
+        folder.mkdir(exist_ok=True)
+        (folder / "pyproject.toml").write_text(project["pyproject"])
+        if project.get("lock"):
+            (folder / "uv.lock").write_text(project["lock"])
+        flags = [f"--group={g}" for g in project.get("groups") or ()] + [f"--extra={e}" for e in project.get("extras") or ()]
+        if project.get("lock") and project.get("frozen", True):
+            flags.append("--frozen")
+        argv = [self._uv, "sync", "--no-install-project", "--inexact", "--no-progress", "--project", str(folder), *flags]
+        await self._do(command.title, argv, env=command.env | {"UV_PROJECT_ENVIRONMENT": str(self._venv)})
 
-    async def _cwd(self, command: Command) -> Path:
-        """A folder in which the files that were copied in so far lie at their place under /root."""
-        root = self._scratch / "root"
-        root.mkdir(exist_ok=True)
-        for digest, remote in command.mounts:
-            source = await self._unpacked(digest)
-            inside = remote.removeprefix("/root").lstrip("/") if remote.startswith("/root") else remote.lstrip("/")
-            await asyncio.to_thread(shutil.copytree, source, root / inside, dirs_exist_ok=True, symlinks=True)
-        return root
+    async def _run_function(self, command: Command, arguments: dict[str, Any]) -> None:
+        (self._tmp / "job").write_bytes(base64.b64decode(arguments["serialized"]))
+        env: dict[str, str] = {}
+        for secret in arguments.get("secrets") or ():
+            env |= await self._attachments.secret(secret["name"])
+        volumes = [
+            (await self._attachments.volume(v["name"], create=bool(v.get("create_if_missing"))), path, bool(v.get("read_only")))
+            for path, v in (arguments.get("volumes") or {}).items()
+        ]
+        argv = [str(self._venv / "bin/python"), "-P", "-m", "freehold.runner.build", f"{self._inner_tmp()}/job"]
+        await self._inside(command, argv, env=env, volumes=tuple(volumes), timeout_s=arguments.get("timeout_s"))
+
+    async def _inside(
+        self, command: Command, argv: list[str], *, env: dict[str, str] | None = None,
+        volumes: tuple[tuple[Path, str, bool], ...] = (), timeout_s: float | None = None,
+    ) -> None:  # fmt: skip
+        """Run a step under the image's own view: what it writes below "/" becomes part of the image."""
+        code = [(await self._attachments.files(digest), remote) for digest, remote in command.mounts]
+        view = View(
+            fixed=(self._python.parent.parent, library(self._home), package_dir(), Path(self._uv).resolve()),
+            base=self._fs, tmp=self._tmp, code=tuple(code), volumes=volumes, shared=(self._venv,),
+            workdir=command.workdir or sandbox.CODE_ROOT,
+        )  # fmt: skip
+        home, cwd = sandbox.CODE_ROOT, Path("/")
+        if self._runs.level != "none" and self._runs.bwrap is not None:
+            if command.workdir:
+                (self._fs / command.workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            argv = [*sandbox.argv(self._runs.bwrap, view, level=self._runs.level), *argv]
+        else:
+            cwd, problems = sandbox.lay_links(view)
+            home = str(cwd)
+            if problems:
+                raise ImageBuildError(f"step {command.title!r}: without bubblewrap nothing can be laid at {', '.join(problems)}")
+        own = {"HOME": home, "TMPDIR": self._inner_tmp(), "UV_CACHE_DIR": f"{self._inner_tmp()}/uv", "PIP_NO_CACHE_DIR": "1"}
+        await self._do(command.title, argv, env=own | command.env | (env or {}), cwd=cwd, timeout_s=timeout_s)
+
+    def _inner_tmp(self) -> str:
+        return "/tmp" if self._runs.level != "none" and self._runs.bwrap is not None else str(self._tmp)  # noqa: S108 (the view's own)
 
     async def _do(
         self, title: str, argv: list[str], *, env: dict[str, str] | None = None, cwd: Path | None = None, timeout_s: float | None = None
@@ -265,9 +312,9 @@ def _ready(folder: Path) -> bool:
 
 
 def _publish(scratch: Path, folder: Path) -> None:
-    for name in ("requirements.txt", "run_function.json"):
-        (scratch / name).unlink(missing_ok=True)
-    shutil.rmtree(scratch / "root", ignore_errors=True)
+    (scratch / "requirements.txt").unlink(missing_ok=True)
+    for name in ("project", "tmp"):
+        shutil.rmtree(scratch / name, ignore_errors=True)
     scratch.chmod(0o755)
     if folder.exists():  # of an older layout, or broken
         old = folder.with_name(f".old-{secrets.token_hex(4)}")

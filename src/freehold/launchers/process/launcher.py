@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freehold.core.errors import StartError, StartupTimeoutError
+from freehold.core.errors import NotFoundError, StartError, StartupTimeoutError
 from freehold.core.home import Home
 from freehold.core.specs import ImageSpec
-from freehold.launchers.contract import Exit, Started, StartRequest
+from freehold.launchers.contract import Attachments, Exit, Started, StartRequest
 from freehold.launchers.process import sandbox
 from freehold.launchers.process.cgroup import Cgroups
-from freehold.launchers.process.image import Images, library, package_dir
+from freehold.launchers.process.image import Images, Runs, library, package_dir
 from freehold.launchers.process.parents import Command, Live, Parent
 from freehold.launchers.process.sandbox import Level, View
 from freehold.protocol.control import Boot, Fork
@@ -57,7 +57,8 @@ class ProcessLauncher:
         if level is not None and ("none", "mounts", "pids").index(level) < ("none", "mounts", "pids").index(found):
             self._level, self._why = level, f"switched off by the setting sandbox={level!r}"
         self._cgroups = Cgroups(hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12])
-        self._images = Images(home, self._copied)
+        self.attachments: Attachments = _Unattached(home)
+        self._images = Images(home, Runs(self._bwrap, self._level), lambda: self.attachments)
         self._scratch = home.root / "scratch"
         self._parents: dict[str, Parent] = {}  # warm, by pool
         self._all: set[Parent] = set()
@@ -195,11 +196,11 @@ class ProcessLauncher:
             raise StartError("the launcher is closed")
         image = Image.read(request.image)
         scratch = self._scratch / secrets.token_hex(6)
-        for name in ("root", "tmp"):
+        for name in ("fs/root", "tmp"):
             (scratch / name).mkdir(parents=True)
         (scratch / "tmp").chmod(0o1777)
         view = self._view(request, image, scratch)
-        argv, root, cwd = self._argv(view)
+        argv, root, cwd = self._argv(view, image)
         env = self._env(request, image, view, forks=forks)
         boot = Boot(request.spec, request.parameters, root, env, forks)
         command = Command(argv=argv, env=env, output=output, cwd=cwd, kept=self._level != "pids", tree=self._cgroups.tree(scratch.name))
@@ -210,19 +211,18 @@ class ProcessLauncher:
     def _view(self, request: StartRequest, image: Image, scratch: Path) -> View:
         python = (image.folder / "venv/bin/python").resolve()
         return View(
-            venv=image.folder / "venv",
-            python_prefix=python.parent.parent,
-            library=(library(self._home), package_dir()),
-            scratch=scratch,
-            code=(*image.mounts, *request.mounts),
+            fixed=(image.folder / "venv", python.parent.parent, library(self._home), package_dir()),
+            base=scratch / "fs",
+            tmp=scratch / "tmp",
+            code=(*sandbox.layers(image.folder / "fs"), *image.mounts, *request.mounts),
             volumes=request.volumes,
             shared=tuple(p for p in (self._sockets(request.pool), request.arena, request.link, request.api) if p.exists()),
             workdir=image.workdir or sandbox.CODE_ROOT,
         )
 
-    def _argv(self, view: View) -> tuple[list[str], str, Path]:
+    def _argv(self, view: View, image: Image) -> tuple[list[str], str, Path]:
         """The command, where the user's code lies in it, and the folder to run it from."""
-        python = [str(view.venv / "bin/python"), "-P", "-m", "freehold.runner.parent"]
+        python = [str(image.folder / "venv/bin/python"), "-P", "-m", "freehold.runner.parent"]
         if self._level != "none" and self._bwrap is not None:
             return [*sandbox.argv(self._bwrap, view, level=self._level), *python], sandbox.CODE_ROOT, Path("/")
         root, problems = sandbox.lay_links(view)
@@ -235,10 +235,10 @@ class ProcessLauncher:
 
     def _env(self, request: StartRequest, image: Image, view: View, *, forks: bool) -> dict[str, str]:
         passed = {k: v for k, v in os.environ.items() if k.upper().startswith(_PASSED_ON)}
-        path = os.pathsep.join([str(view.venv / "bin"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
-        base = {"PATH": path, "VIRTUAL_ENV": str(view.venv), "HOME": sandbox.CODE_ROOT, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+        path = os.pathsep.join([str(image.folder / "venv/bin"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+        base = {"PATH": path, "VIRTUAL_ENV": str(image.folder / "venv"), "HOME": sandbox.CODE_ROOT, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
         if self._level == "none":
-            base |= {"HOME": str(view.scratch / "root"), "TMPDIR": str(view.scratch / "tmp")}
+            base |= {"HOME": str(view.base / "root"), "TMPDIR": str(view.tmp)}
         own = {k: v for k, v in request.env.items() if k not in _PER_INSTANCE}
         threads = dict.fromkeys(THREADS, "1" if forks else str(_threads(request)))
         return passed | base | image.env | own | threads
@@ -262,12 +262,24 @@ class ProcessLauncher:
         if not self._closed:
             asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(scratch, ignore_errors=True))
 
-    async def _copied(self, digest: str) -> Path:
-        """The folder of files that an image copies in; the server has unpacked it."""
+
+class _Unattached:
+    """Stands for the server's part until it is set: what is unpacked already can be used, nothing else."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    async def files(self, digest: str) -> Path:
         folder = self._home.mounts / digest
         if not folder.is_dir():
-            raise StartError(f"the local files of digest {digest[:12]} are not on this machine: deploy again")
+            raise NotFoundError(f"the local files of digest {digest[:12]} are not on this machine: deploy again")
         return folder
+
+    async def secret(self, name: str) -> dict[str, str]:
+        raise NotFoundError(f"there is no secret {name!r}")
+
+    async def volume(self, name: str, *, create: bool) -> Path:  # noqa: ARG002 (the contract's)
+        raise NotFoundError(f"there is no volume {name!r}")
 
 
 def _threads(request: StartRequest) -> int:

@@ -1,7 +1,7 @@
 """An image's recipe as the commands that make it: pure, so that it can be read and tested without running one."""
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -24,6 +24,7 @@ class Command:
     requirements: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()  # packages that must be on the host
     function: dict[str, Any] | None = None  # args of run_function
+    project: dict[str, Any] | None = None  # args of uv_sync
     env: dict[str, str] = field(default_factory=dict[str, str])
     workdir: str | None = None
     mounts: tuple[tuple[str, str], ...] = ()  # digest, remote_path: copied in so far
@@ -75,10 +76,7 @@ def read(spec: ImageSpec) -> Recipe:
 
 
 def _with(command: Command, env: dict[str, str], workdir: str | None, mounts: list[tuple[str, str]]) -> Command:
-    return Command(
-        title=command.title, argv=command.argv, pip=command.pip, requirements=command.requirements, apt=command.apt,
-        function=command.function, env=dict(env), workdir=workdir, mounts=tuple(mounts),
-    )  # fmt: skip
+    return replace(command, env=dict(env), workdir=workdir, mounts=tuple(mounts))
 
 
 def _commands(step: ImageStep) -> list[Command]:
@@ -94,9 +92,11 @@ def _commands(step: ImageStep) -> list[Command]:
         case "apt_install":
             packages = tuple(p for arg in args.get("packages", []) for p in shlex.split(arg))
             return [Command(title=f"apt_install {' '.join(packages)}", apt=packages)]
-        case "uv_sync" | "from_registry" | "from_dockerfile" | "micromamba" | "dockerfile_commands" | _:
-            shown = args.get("tag") or args.get("path") or ""
-            msg = f"Image.{step.kind}({shown!r}) cannot be given by the process launcher: {_CONTAINER}"
+        case "uv_sync":
+            return [Command(title="uv_sync", project=dict(args))]
+        case "from_registry" | "from_dockerfile" | "micromamba" | "dockerfile_commands" | _:
+            shown = repr(args["tag"]) if "tag" in args else "…"
+            msg = f"Image.{step.kind}({shown}) cannot be given by the process launcher: {_CONTAINER}"
             raise ImageBuildError(msg)
 
 

@@ -15,23 +15,24 @@ Level = Literal["pids", "mounts", "none"]
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/sys",
            "/run/systemd/resolve", "/run/resolvconf", "/run/opengl-driver", "/run/nvidia-persistenced",
            "/var/lib/dpkg", "/var/cache/fontconfig", "/var/lib/ca-certificates")  # fmt: skip
+_MADE = ("/proc", "/dev", "/tmp", "/run", "/var")  # made anew for everyone
 _DEVICES = ("nvidia", "dri", "kfd", "dxg", "infiniband", "gdrdrv", "fuse")
 # what a container's root may do: own files and end its own processes, but mount nothing and load nothing
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "KILL", "NET_BIND_SERVICE")
 CODE_ROOT = "/root"
+_OPEN = tuple(f"{CODE_ROOT}/{name}" for name in (".cache", ".config", ".local", ".local/share", ".cache/huggingface", ".cache/huggingface/hub"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
     """What is visible where. Paths are the host's unless they say `inside`."""
 
-    venv: Path
-    python_prefix: Path  # of the interpreter under the venv
-    library: tuple[Path, ...]  # folders seen read-only at their own path
-    scratch: Path  # holds root/ and tmp/, private to one parent
-    code: tuple[tuple[Path, str], ...]  # folder, path inside
-    volumes: tuple[tuple[Path, str, bool], ...]  # folder, path inside, read_only
-    shared: tuple[Path, ...]  # read and write, at their own path: arena, sockets
+    fixed: tuple[Path, ...]  # read-only at their own path: venv, interpreter, library
+    base: Path  # what can be written of "/": private to one parent, or the image that is being built
+    tmp: Path
+    code: tuple[tuple[Path, str], ...]  # folder, path inside; laid over each other, the last one wins
+    volumes: tuple[tuple[Path, str, bool], ...] = ()  # folder, path inside, read_only
+    shared: tuple[Path, ...] = ()  # read and write, at their own path: arena, sockets
     workdir: str = CODE_ROOT
 
 
@@ -44,15 +45,17 @@ class Bind:
 
 def argv(bwrap: str, view: View, *, level: Level) -> list[str]:
     """Bubblewrap and its arguments, up to the command to run."""
-    made = [bwrap, "--die-with-parent"]
+    made = [bwrap, "--die-with-parent", "--bind", str(view.base), "/"]
     made += ["--unshare-pid", "--proc", "/proc"] if level == "pids" else ["--bind", "/proc", "/proc"]
     made += ["--dev", "/dev"]
     for path in _system():
-        made += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
+        if not os.path.islink(path):
+            made += ["--ro-bind", path, path]
+        elif not os.path.islink(f"{view.base}{path}"):  # not made before: several steps of an image share their base
+            made += ["--symlink", os.readlink(path), path]
     for path in _devices():
         made += ["--dev-bind", path, path]
-    made += ["--bind", str(view.scratch / "root"), CODE_ROOT, "--bind", str(view.scratch / "tmp"), "/tmp"]
-    made += ["--dir", "/var/tmp", "--dir", "/home", "--dir", "/mnt"]
+    made += ["--dir", CODE_ROOT, "--dir", "/var/tmp", "--dir", "/home", "--dir", "/mnt", "--bind", str(view.tmp), "/tmp"]
     for bind in binds(view):
         made += ["--bind" if bind.writable else "--ro-bind", str(bind.source), bind.inside]
     if os.geteuid() == 0:
@@ -62,7 +65,7 @@ def argv(bwrap: str, view: View, *, level: Level) -> list[str]:
 
 def binds(view: View) -> list[Bind]:
     """Everything beyond the system, outermost first, so that what lies deeper is laid over it."""
-    own = [Bind(str(p), p) for p in (view.venv, view.python_prefix, *view.library) if not _covered(p)]
+    own = [Bind(str(p), p) for p in view.fixed if not _covered(p)]
     own += [Bind(str(p), p, writable=True) for p in view.shared]
     own += [Bind(path, folder, writable=not read_only) for folder, path, read_only in view.volumes]
     own += merge(view.code)
@@ -70,7 +73,8 @@ def binds(view: View) -> list[Bind]:
 
 
 def merge(code: Iterable[tuple[Path, str]]) -> list[Bind]:
-    """Lay several folders over each other: entry by entry, and deeper only where two give the same folder. The last one wins."""
+    """Lay several folders over each other: entry by entry, and deeper only where two give the same folder, or where programs
+    write beside what is there. The last one wins."""
     tree: dict[str, list[Path]] = {}
     for folder, inside in code:
         for entry in sorted(folder.iterdir()):
@@ -78,11 +82,18 @@ def merge(code: Iterable[tuple[Path, str]]) -> list[Bind]:
     found: list[Bind] = []
     for inside, sources in tree.items():
         folders = [s for s in sources if s.is_dir() and not s.is_symlink()]
-        if len(folders) > 1:
+        if len(folders) > 1 or (folders and inside in _OPEN):
             found += merge((f, inside) for f in folders)
         else:
             found.append(Bind(inside, sources[-1]))
     return found
+
+
+def layers(fs: Path) -> list[tuple[Path, str]]:
+    """What the steps of an image have written below "/", to be laid under the user's code."""
+    there = sorted(fs.iterdir()) if fs.is_dir() else []
+    folders = [e for e in there if e.is_dir() and not e.is_symlink() and f"/{e.name}" not in (*_MADE, *_SYSTEM)]
+    return [(e, f"/{e.name}") for e in folders]
 
 
 def find_bwrap() -> str | None:
@@ -134,7 +145,8 @@ def _covered(path: Path) -> bool:
 
 def lay_links(view: View) -> tuple[Path, list[str]]:
     """Without a mount view: the user's code as links in a folder of its own. Returns it, and what could not be laid."""
-    root = view.scratch / "root"
+    root = view.base / "root"
+    root.mkdir(parents=True, exist_ok=True)
     problems: list[str] = []
     for bind in sorted([*merge(view.code), *(Bind(p, f, writable=not ro) for f, p, ro in view.volumes)]):
         beneath = bind.inside.removeprefix(CODE_ROOT) if bind.inside.startswith(f"{CODE_ROOT}/") else None

@@ -1,0 +1,136 @@
+"""Images built with a real uv: steps, failures, single flight, and what a build leaves for instances."""
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from freehold.core.digests import image_digest
+from freehold.core.errors import ImageBuildError
+from freehold.core.home import Home
+from freehold.core.specs import FunctionSpec, ImageSpec, ImageStep
+from freehold.launchers.process.launcher import ProcessLauncher
+from freehold.sdk.serialization import dump_code
+
+from . import fake
+from .conftest import PROGRAMS
+
+Spec = Callable[..., FunctionSpec]
+
+
+def image(*steps: tuple[str, dict[str, Any]]) -> ImageSpec:
+    return ImageSpec(steps=tuple(ImageStep(kind=kind, args=args) for kind, args in steps))  # type: ignore[arg-type]
+
+
+def remember(text: str) -> None:
+    """Run by `run_function`."""
+    from pathlib import Path
+
+    Path("/root/remembered.txt").write_text(text)
+    print("remembering", text)
+
+
+class Attached:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def files(self, digest: str) -> Path:
+        return self.folder / digest
+
+    async def secret(self, name: str) -> dict[str, str]:
+        return {"SECRET": name}
+
+    async def volume(self, name: str, *, create: bool) -> Path:
+        (self.folder / name).mkdir(exist_ok=create)
+        return self.folder / name
+
+
+@pytest.fixture
+async def launcher(home: Home, level: Any) -> AsyncIterator[ProcessLauncher]:
+    launcher = ProcessLauncher(home, level=level)
+    yield launcher
+    await launcher.close()
+
+
+async def test_steps_shape_what_instances_see(home: Home, spec: Spec, tmp_path: Path) -> None:
+    (tmp_path / "abc").mkdir()
+    (tmp_path / "abc" / "copied.txt").write_text("copied")
+    recipe = image(
+        ("debian_slim", {"python_version": None}),
+        ("env", {"vars": {"COLOUR": "blue"}}),
+        ("add_local", {"digest": "abc", "remote_path": "/root/assets"}),
+        ("run_commands", {"commands": ["echo $COLOUR > /root/colour.txt; mkdir -p /models; cat /root/assets/copied.txt > /models/weights"]}),
+        ("run_function", {"qualname": "remember", "serialized": base64.b64encode(dump_code(remember, ("this",), {})).decode(), "timeout_s": 60}),
+        ("workdir", {"path": "/models"}),
+    )  # fmt: skip
+    lines: list[str] = []
+
+    async def build(launcher: ProcessLauncher) -> Path:
+        launcher.attachments = Attached(tmp_path)
+        return await launcher.ensure_image(recipe, lines.append)
+
+    async with fake.serve(home, build) as server:
+        instance = await server.start(spec("run"), PROGRAMS)
+        command = "pwd; cat weights /root/colour.txt /root/remembered.txt /root/assets/copied.txt; echo $COLOUR; echo x > /root/new && echo ok"
+        assert await instance.value(command) == (0, "/models\ncopiedblue\nthiscopiedblue\nok\n")
+    assert any("remembering this" in line for line in lines)
+    assert any("step 3" in line or "run_function" in line for line in lines)
+    assert "remembering this" in (home.images / image_digest(recipe) / "build.log").read_text()
+
+
+async def test_a_failed_step_is_named_with_its_last_lines(launcher: ProcessLauncher, home: Home) -> None:
+    recipe = image(("run_commands", {"commands": ["echo before; ls /nowhere; exit 3"]}))
+    with pytest.raises(ImageBuildError, match=r"run_commands .* exit code 2") as caught:
+        await launcher.ensure_image(recipe, lambda _: None)
+    assert "/nowhere" in str(caught.value)
+    digest = image_digest(recipe)
+    assert not (home.images / digest).exists()
+    assert "before" in (home.images / f"{digest}.failed.log").read_text()
+    assert not list(home.images.glob(".build-*"))
+
+
+async def test_a_package_that_does_not_exist(launcher: ProcessLauncher) -> None:
+    with pytest.raises(ImageBuildError, match="no-such-package-of-freehold"):
+        await launcher.ensure_image(image(("pip_install", {"packages": ["no-such-package-of-freehold==99"]})), lambda _: None)
+
+
+@pytest.mark.parametrize(("step", "message"), [
+    (("from_registry", {"tag": "nvidia/cuda"}), "container launcher"),
+    (("apt_install", {"packages": ["no-such-package-of-freehold"]}), "apt-get install no-such-package-of-freehold"),
+    (("debian_slim", {"python_version": "banana"}), "3.12"),
+])  # fmt: skip
+async def test_what_this_launcher_cannot_give_says_so(launcher: ProcessLauncher, step: Any, message: str) -> None:
+    with pytest.raises(ImageBuildError, match=message):
+        await launcher.ensure_image(image(step), lambda _: None)
+
+
+async def test_one_build_however_many_ask(launcher: ProcessLauncher) -> None:
+    once = os.urandom(4).hex()
+    recipe = image(("env", {"vars": {"ONCE": once}}), ("run_commands", {"commands": ["echo building once"]}))
+    logs: list[list[str]] = [[] for _ in range(5)]
+    folders = await asyncio.gather(*(launcher.ensure_image(recipe, log.append) for log in logs))
+    assert len(set(folders)) == 1
+    made = json.loads((folders[0] / "image.json").read_text())
+    assert made["env"] == {"ONCE": once}
+    for log in logs:
+        assert log.count("building once") == 1
+    silent: list[str] = []
+    assert await launcher.ensure_image(recipe, silent.append) == folders[0]
+    assert silent == []
+
+
+async def test_a_cancelled_build_leaves_nothing(home: Home) -> None:
+    launcher = ProcessLauncher(home)
+    recipe = image(("run_commands", {"commands": ["echo waiting; sleep 607"]}))
+    reached = asyncio.Event()
+    task = asyncio.create_task(launcher.ensure_image(recipe, lambda line: reached.set() if line == "waiting" else None))
+    await asyncio.wait_for(reached.wait(), 30)
+    await launcher.close()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not list(home.images.glob(".build-*"))

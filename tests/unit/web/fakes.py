@@ -1,7 +1,6 @@
 """A platform of played services for the dashboard: busy, empty, or full of hostile text. `preview.py` shows it in a browser."""
 
 import asyncio
-import io
 import random
 import tempfile
 import time
@@ -33,17 +32,17 @@ from freehold.server.logs.words import LogQuery
 from freehold.server.store.rows import CallFilter
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "/root/ocr.py", line 48, in predict
     boxes = self.engine(image)
   File "/root/ocr.py", line 31, in engine
     raise ValueError(f"page has no text: {path!r}")
 ValueError: page has no text: 'scan-0017.png'
-'''
+"""
 
 
 def fake_id(prefix: str, number: int) -> str:
-    return f"{prefix}-019a{number:08x}{random.Random(f'{prefix}{number}').randbytes(8).hex()}"  # noqa: S311
+    return f"{prefix}-019a{number:08x}{random.Random(f'{prefix}{number}').randbytes(8).hex()}"
 
 
 @dataclass
@@ -141,7 +140,13 @@ class Instances:
         self.world = world
 
     async def list(
-        self, workspace: str, *, app: str | None = None, function: str | None = None, live_only: bool = True, limit: int = 100
+        self,
+        workspace: str,
+        *,
+        app: str | None = None,
+        function: str | None = None,
+        live_only: bool = True,
+        limit: int = 100,
     ) -> list[InstanceView]:
         return [
             i for i in self.world.instances if (app in (None, i.app, i.app_id)) and (i.state.live or not live_only)
@@ -211,7 +216,9 @@ class Volumes:
 
     async def get(self, workspace: str, name: str) -> VolumeView:
         files = self._files(name)
-        return VolumeView(name=name, created=self.world.now - 9e5, bytes=sum(map(len, files.values())), files=len(files))
+        return VolumeView(
+            name=name, created=self.world.now - 9e5, bytes=sum(map(len, files.values())), files=len(files)
+        )
 
     async def ls(self, workspace: str, name: str, path: str) -> Sequence[FileView]:
         inside = [f for f in self._files(name) if f.startswith(f"{path}/" if path else "")]
@@ -226,7 +233,7 @@ class Volumes:
 
     async def open_read(self, workspace: str, name: str, path: str) -> BinaryIO:
         file = tempfile.TemporaryFile()  # noqa: SIM115 (the page closes it)
-        io.BufferedWriter.write(cast("Any", file), self._files(name)[path])
+        file.write(self._files(name)[path])
         file.seek(0)
         return cast("BinaryIO", file)
 
@@ -274,7 +281,13 @@ def hostile() -> World:
     world = World()
     now, app_id = world.now, fake_id("ap", 1)
     gone = AttemptView(
-        index=0, attempt=1, instance=fake_id("in", 1), state=CallState.FAILED, started=now - 9, ended=now - 8, error=HOSTILE
+        index=0,
+        attempt=1,
+        instance=fake_id("in", 1),
+        state=CallState.FAILED,
+        started=now - 9,
+        ended=now - 8,
+        error=HOSTILE,
     )
     world.apps = [
         AppView(
@@ -310,13 +323,23 @@ def hostile() -> World:
         for level in ("info", "error")
     ]  # fmt: skip
     world.secrets = [SecretView(name=HOSTILE, keys=(HOSTILE,), created=now, updated=now)]
-    world.volumes = {HOSTILE: {HOSTILE.replace("/", "|"): b"x", f"dir{HOSTILE.replace('/', '|')}/x": b""}}
+    world.volumes = {
+        HOSTILE.replace("/", "|"): {HOSTILE.replace("/", "|"): b"x", f"dir{HOSTILE.replace('/', '|')}/x": b""}
+    }
     world.guards = {HOSTILE: HOSTILE}
     world.devices = (HOSTILE,)
     return world
 
 
-_PHASES = {"queue": 0.004, "image": 0.0, "parent": 1.912, "fork": 0.007, "import": 0.003, "enter": 0.842, "first_input": 0.061}
+_PHASES = {
+    "queue": 0.004,
+    "image": 0.0,
+    "parent": 1.912,
+    "fork": 0.007,
+    "import": 0.003,
+    "enter": 0.842,
+    "first_input": 0.061,
+}
 _SAYS = (
     ("stdout", "info", "이미지 1장 처리 완료: 인식된 글자 1,284자"),
     ("stdout", "info", "page 17/40  boxes=132  0.412 s"),
@@ -327,10 +350,10 @@ _SAYS = (
 )
 
 
-def busy() -> World:  # noqa: PLR0914 (one picture of a platform, told at length)
+def busy() -> World:
     """A platform at work: two deployed apps, a run, calls in every state."""
     world = World(devices=("A10G 0 (simulated)", "A10G 1 (simulated)"))
-    now, rng = world.now, random.Random(7)  # noqa: S311
+    now, rng = world.now, random.Random(7)
     ocr, studio, nightly, old = (fake_id("ap", n) for n in (1, 2, 3, 4))
     world.apps = [
         AppView(

@@ -9,16 +9,25 @@ import time
 from dataclasses import replace
 
 import uvicorn
-
-from freehold.core.states import InstanceState
 from tests.unit.web.fakes import World, busy, fake_id, hostile, line
 from tests.unit.web.serving import TOKEN, dashboard
+
+from freehold.core.states import InstanceState
 
 
 async def _act(world: World) -> None:
     for n in range(1_000_000):
         await asyncio.sleep(1)
-        world.say(line(f"page {n} of 40 읽음", at=time.time(), stream="stdout", app="ocr-service", function="Ocr", instance=fake_id("in", 2)))
+        world.say(
+            line(
+                f"page {n} of 40 읽음",
+                at=time.time(),
+                stream="stdout",
+                app="ocr-service",
+                function="Ocr",
+                instance=fake_id("in", 2),
+            )
+        )
         if n % 5 == 0 and world.instances:
             flip = InstanceState.IDLE if world.instances[2].state is InstanceState.BUSY else InstanceState.BUSY
             world.instances[2] = replace(world.instances[2], state=flip)
@@ -36,4 +45,4 @@ async def main(kind: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*(sys.argv[1:2] or ["busy"]), int((sys.argv[2:3] or ["8799"])[0])))
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "busy", int(sys.argv[2]) if len(sys.argv) > 2 else 8799))

@@ -44,7 +44,8 @@ class AppPages:
     async def index(self, request: Request) -> Response:
         everything = request.query_params.get("all") == "1"
         found, calls = await asyncio.gather(
-            self._services.apps.list(workspace(request)), self._services.calls.list(workspace(request), CallFilter(limit=500))
+            self._services.apps.list(workspace(request)),
+            self._services.calls.list(workspace(request), CallFilter(limit=500)),
         )
         shown = [app for app in found if everything or app.state is not AppState.STOPPED]
         return render(
@@ -62,7 +63,7 @@ class AppPages:
         live_first = sorted(instances, key=lambda i: (not i.state.live, -i.created))
         return render(
             request, "app.html", app=app, versions=versions, instances=live_first, calls=calls[:_RECENT],
-            points=durations(calls), log=await self._logs.panel({"app": app.name}),
+            points=durations(calls), log=await self._logs.panel(_whose_logs(app)),
         )  # fmt: skip
 
     async def stop(self, request: Request, ref: str) -> Response:
@@ -74,6 +75,11 @@ class AppPages:
         app = await self._services.apps.get(workspace(request), ref)
         await self._services.apps.rollback(workspace(request), app.id, version)
         return seen(f"/apps/{app.id}", "rolled-back")
+
+
+def _whose_logs(app: AppView) -> dict[str, str]:
+    """A deployed app's name is its own; runs of one program share theirs."""
+    return {"app": app.name} if app.state is AppState.DEPLOYED else {"app": app.name, "app_id": app.id}
 
 
 def _prominence(app: AppView) -> tuple[bool, bool, float]:

@@ -53,7 +53,7 @@ class CallPages:
             request, "call.html", call=detail.call, inputs=matching[first : first + _INPUTS], found=len(matching),
             first=first, page_size=_INPUTS, asked=asked, states=_states(detail), rows=attempts(detail, time.time()),
             failed=next((i for i in detail.inputs if i.error or i.traceback), None),
-            log=await self._logs.panel({"call": detail.call.id}),
+            log=await self._logs.panel({"app": detail.call.app, "call": detail.call.id}),
         )  # fmt: skip
 
     async def cancel(self, request: Request, call: str) -> Response:
@@ -68,7 +68,7 @@ def call_filter(query: dict[str, str], now: float) -> CallFilter:
     return CallFilter(
         app=query.get("app", "").strip() or None,
         function=query.get("function", "").strip() or None,
-        state=query["state"] if query.get("state", "") in set(CallState) else None,
+        state=next((state for state in CallState if state == query.get("state")), None),
         kind=query["kind"] if query.get("kind", "") in KINDS else None,
         parent=query.get("parent") or None,
         since=now - window if window else None,

@@ -54,13 +54,17 @@ def attempts(detail: CallDetail, now: float) -> dict[int, list[AttemptRow]]:
     span = max(end - call.created, 1e-9)
     rows: dict[int, list[AttemptRow]] = {}
     for _, attempt in sorted(tried.items()):
-        rows.setdefault(attempt.index, []).append(AttemptRow(attempt=attempt, bar=_attempt_bar(call, attempt, span, end)))
+        rows.setdefault(attempt.index, []).append(
+            AttemptRow(attempt=attempt, bar=_attempt_bar(call, attempt, span, end))
+        )
     return rows
 
 
 def _last_attempt(i: InputView) -> AttemptView:
     """The attempt that an input stands at is told by the input itself; the record of attempts has those before it."""
-    return AttemptView(index=i.index, attempt=i.attempt, instance=i.instance, state=i.state, started=i.started, ended=i.ended)
+    return AttemptView(
+        index=i.index, attempt=i.attempt, instance=i.instance, state=i.state, started=i.started, ended=i.ended
+    )
 
 
 def _attempt_bar(call: CallView, attempt: AttemptView, span: float, end: float) -> Bar | None:
@@ -71,9 +75,8 @@ def _attempt_bar(call: CallView, attempt: AttemptView, span: float, end: float) 
 
 
 def _bar(label: str, seconds: float, begun: float, *, span: float, tone: str) -> Bar:
-    share = SCALE / span if span > 0 else 0.0
-    x = min(max(begun * share, 0.0), SCALE - _VISIBLE)
-    width = min(max(seconds * share, _VISIBLE), SCALE - x)
+    x = min(share(begun, span), SCALE - _VISIBLE)
+    width = min(max(share(seconds, span), _VISIBLE), SCALE - x)
     return Bar(label=label, seconds=seconds, x=round(x, 1), width=round(width, 1), tone=tone)
 
 

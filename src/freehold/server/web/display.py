@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _TEXT_MAX = 32_768
@@ -18,7 +18,7 @@ def duration(seconds: float | None) -> str:
     seconds = max(seconds, 0.0)
     if seconds < 0.9995:
         ms = seconds * 1000
-        return f"{ms:.1f} ms" if ms < 9.95 else f"{ms:.0f} ms"
+        return "0 ms" if ms < 0.05 else f"{ms:.1f} ms" if ms < 9.95 else f"{ms:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
     return _long_duration(round(seconds))

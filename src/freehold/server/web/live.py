@@ -6,7 +6,7 @@ Both streams gather what comes and send at a pace that a page can draw: a busy p
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi.responses import StreamingResponse
 
@@ -32,42 +32,44 @@ def event(name: str, data: str) -> str:
 
 
 async def changes(events: Events, kinds: frozenset[str], *, every_s: float = CHANGE_EVERY_S) -> AsyncIterator[str]:
-    """`change` as soon as something of these kinds happened, then at most once in `every_s`."""
-    changed = asyncio.Event()
-    listener = asyncio.create_task(_listen(events, kinds, changed))
-    yield ": open\n\n"
+    """`change` as soon as something of these kinds happened, and once more for what followed; at most one in `every_s`.
+
+    Between the two nobody listens: thousands of events a second cost nothing.
+    """
+    happening = asyncio.create_task(_happens(events, kinds))
     try:
-        while not listener.done():
-            if not await _within(changed, KEEP_ALIVE_S):
+        yield ": open\n\n"
+        while True:
+            done, _ = await asyncio.wait({happening}, timeout=KEEP_ALIVE_S)
+            if not done:
                 yield _KEEP_ALIVE
                 continue
-            changed.clear()
+            happening.result()
+            yield event("change", "1")
+            await asyncio.sleep(every_s)
+            happening = asyncio.create_task(_happens(events, kinds))
+            await asyncio.sleep(0)  # from here on it listens
             yield event("change", "1")
             await asyncio.sleep(every_s)
     finally:
-        listener.cancel()
+        happening.cancel()
 
 
-async def _listen(events: Events, kinds: frozenset[str], changed: asyncio.Event) -> None:
-    async with aclosing(events.subscribe()) as happened:  # type: ignore[type-var]
-        async for happening in happened:
+async def _happens(events: Events, kinds: frozenset[str]) -> None:
+    """Return at the first event of these kinds."""
+    source: Any = events.subscribe()
+    async with aclosing(source) as happenings:
+        async for happening in happenings:
             if not kinds or happening.kind in kinds:
-                changed.set()
-
-
-async def _within(flag: asyncio.Event, timeout_s: float) -> bool:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await flag.wait()
-    return flag.is_set()
+                return
 
 
 async def batches(lines: AsyncIterator[T], draw: Callable[[list[T]], str]) -> AsyncIterator[str]:
     """`lines` events, each with the drawn lines that came within `LINES_EVERY_S` of each other; `end` after the last."""
     queue: asyncio.Queue[T | None] = asyncio.Queue(_BATCH_MAX)
     reader = asyncio.create_task(_read(lines, queue))
-    yield ": open\n\n"
     try:
+        yield ": open\n\n"
         batch: list[T | None] = []
         while None not in batch:
             batch = await _gather(queue)

@@ -17,10 +17,10 @@ from freehold.server.logs.words import LOG_TYPES, LogQuery
 from freehold.server.web import live
 from freehold.server.web.page import PageRoute, environment, render
 
-TAIL = 400
+TAIL, TAIL_SINCE = 400, 2000
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86400.0, "7d": 7 * 86400.0}
-_FILTERS = ("app", "function", "instance", "call", "request_id", "search", "level", "type", "since")
+_FILTERS = ("app", "app_id", "function", "instance", "call", "request_id", "search", "level", "type", "since")
 _LEVEL_SCAN = 20  # lines read for one that passes the filter by level
 
 
@@ -71,7 +71,7 @@ class LogPages:
 
     def _newest(self, asked: LogQuery, level: str) -> list[LogLine]:
         lines = (line for line in self._services.logs.query(_wider(asked, level)) if at_least(line, level))
-        return list(islice(lines, TAIL * _LEVEL_SCAN))[-TAIL:]
+        return list(islice(lines, TAIL * _LEVEL_SCAN))[-(asked.tail or TAIL) :]
 
     async def _matching(self, asked: LogQuery, level: str) -> AsyncIterator[LogLine]:
         async for line in self._services.logs.follow(_wider(asked, level)):
@@ -80,12 +80,13 @@ class LogPages:
 
 
 def log_query(query: dict[str, str], now: float) -> LogQuery:
-    """What an address asks for, the newest TAIL lines of it."""
+    """What an address asks for, the newest lines of it."""
     window = WINDOWS.get(query.get("since", ""))
     return LogQuery(
-        app=query.get("app"), function=query.get("function"), instance=query.get("instance"), call=query.get("call"),
-        request_id=query.get("request_id"), search=query.get("search"), since=now - window if window else None,
-        types=tuple(t for t in LOG_TYPES if query.get("type", t) == t) or LOG_TYPES, tail=TAIL,
+        app=query.get("app"), app_id=query.get("app_id"), function=query.get("function"), instance=query.get("instance"),
+        call=query.get("call"), request_id=query.get("request_id"), search=query.get("search"),
+        since=now - window if window else None, types=tuple(t for t in LOG_TYPES if query.get("type", t) == t) or LOG_TYPES,
+        tail=TAIL_SINCE if window else TAIL,
     )  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def at_least(line: LogLine, level: str) -> bool:
 
 def _wider(asked: LogQuery, level: str) -> LogQuery:
     """The level is not in the query: read more lines where many will be left out."""
-    return replace(asked, tail=TAIL * _LEVEL_SCAN) if LEVELS.get(level, 0) > LEVELS["debug"] else asked
+    return replace(asked, tail=TAIL * _LEVEL_SCAN) if LEVELS.get(level, 0) > LEVELS["info"] else asked
 
 
 def draw(lines: list[LogLine], search: str) -> str:

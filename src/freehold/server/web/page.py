@@ -1,6 +1,7 @@
 """Draws pages: the template environment, the headers of every page, and the route class that turns errors into pages."""
 
 import json
+import logging
 import shlex
 import time
 from collections.abc import Callable, Coroutine
@@ -8,10 +9,11 @@ from dataclasses import asdict, is_dataclass
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -31,6 +33,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_log = logging.getLogger(__name__)
 NOTES = {
     "app-stopped": "The app is stopping: its instances finish what they run.",
     "rolled-back": "Rolled back. New instances run the chosen version.",
@@ -46,32 +49,33 @@ def environment() -> Environment:
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True, auto_reload=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    env.filters |= {
+    filters, names = cast("dict[str, Any]", env.filters), cast("dict[str, Any]", env.globals)
+    filters |= {
         "duration": display.duration, "size": display.size, "mib": display.mib, "ago": display.ago, "iso": display.iso,
         "absolute": display.absolute, "short_id": display.short_id, "clock_time": display.clock_time,
         "log_text": display.log_text, "web_url": display.web_url, "segment": _segment,
         "path_segments": _path_segments, "json_text": _json_text, "shell": shlex.quote,
     }  # fmt: skip
-    env.globals |= {
+    names |= {
         "static": static_url, "plural": display.plural, "waterfall": charts.waterfall, "share": charts.share,
         "with_query": _with_query,
     }  # fmt: skip
     return env
 
 
-def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+def render(request: Request, template: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
     """Draw a page. `note` in the query names one of NOTES; free text is never shown from an address."""
     text = environment().get_template(template).render(
         now=time.time(), path=request.url.path, query=dict(request.query_params),
         base_url=str(request.base_url).rstrip("/"), csrf=csrf.token(request), note=NOTES.get(request.query_params.get("note", "")), **context,
     )  # fmt: skip
-    return HTMLResponse(text, status_code=status, headers=HEADERS)
+    return HTMLResponse(text, status_code=status_code, headers=HEADERS)
 
 
 def render_login(request: Request, *, error: str | None = None, next_path: str = "/") -> HTMLResponse:
     """The sign-in page; its form posts `token` and `next` to /login. `next_path` stays on this server."""
     safe = next_path if next_path.startswith("/") and not next_path.startswith(("//", "/\\")) else "/"
-    return render(request, "login.html", status=401 if error else 200, error=error, next_path=safe)
+    return render(request, "login.html", status_code=401 if error else 200, error=error, next_path=safe)
 
 
 def seen(path: str, note: str) -> RedirectResponse:
@@ -92,13 +96,18 @@ class PageRoute(APIRoute):
                 return _error_page(request, http_status(error), str(error))
             except HTTPException as error:
                 return _error_page(request, error.status_code, str(error.detail))
+            except RequestValidationError:
+                return _error_page(request, 400, "A field of the form is missing or has a value that it cannot have.")
+            except Exception:  # noqa: BLE001 (the edge of a request)
+                _log.exception("page_failed", extra={"path": request.url.path})
+                return _error_page(request, 500, "The server failed on this page; its log has the cause.")
 
         return draw
 
 
 def _error_page(request: Request, status: int, message: str) -> HTMLResponse:
     title = {s.value: s.phrase for s in HTTPStatus}.get(status, "Error")
-    return render(request, "error.html", status=status, title=title, message=message)
+    return render(request, "error.html", status_code=status, title=title, message=message)
 
 
 def _segment(value: str) -> str:

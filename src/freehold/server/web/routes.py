@@ -28,9 +28,10 @@ def build_web(services: Services) -> APIRouter:
 
 
 def page_access(pages: APIRouter) -> dict[str, Access]:
-    """The rows of these routes in the authorisation table: every page is for the owner's session."""
+    """The rows of the dashboard in the authorisation table: its files are for everybody, every page is for the owner's session."""
     routes = [route for route in pages.routes if isinstance(route, APIRoute)]
-    return {f"{method} {route.path}": Access.ADMIN for route in routes for method in sorted(route.methods)}
+    access = {f"{method} {route.path}": Access.ADMIN for route in routes for method in sorted(route.methods or ())}
+    return access | {"GET /static": Access.PUBLIC}
 
 
 class _PlatformPages:

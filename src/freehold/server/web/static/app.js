@@ -123,6 +123,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
 // ------------------------------------------------------------------------------------------------------------ times
 
 function duration(seconds) {
+  if (seconds < 0.00005) return "0 ms";
   if (seconds < 0.9995) return seconds * 1000 < 9.95 ? `${(seconds * 1000).toFixed(1)} ms` : `${Math.round(seconds * 1000)} ms`;
   if (seconds < 59.95) return seconds < 9.995 ? `${seconds.toFixed(2)} s` : `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
@@ -329,9 +330,23 @@ function chartOptions(width, points, output) {
   return {
     width, height: 150, legend: { show: false }, hooks: { setCursor: [told] }, cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { distr: 3 } },
-    axes: [{ ...axis, size: 26 }, { ...axis, size: 62, values: (_, ticks) => ticks.map((t) => (t === null ? "" : duration(t).replace(/\.0+ /, " "))) }],
+    axes: [
+      { ...axis, size: 26, values: (_, ticks) => ticks.map(clock(ticks)) },
+      { ...axis, size: 62, grid: { ...axis.grid, filter: decades }, filter: decades, values: (_, ticks) => ticks.map((t) => (t === null ? "" : duration(t).replace(/\.0+ /, " "))) },
+    ],
     series: [{}, dots("green"), dots("red"), dots("grey")],
   };
+}
+
+function decades(_, ticks) {
+  return ticks.map((t) => (Math.abs(Math.log10(t) % 1) < 1e-6 || Math.abs(Math.log10(t) % 1) > 1 - 1e-6 ? t : null));
+}
+
+function clock(ticks) {
+  const days = ticks.at(-1) - ticks[0] > 86400;
+  const shape = days ? { month: "short", day: "numeric", hour: "2-digit" } : { hour: "2-digit", minute: "2-digit" };
+  const format = new Intl.DateTimeFormat(undefined, { ...shape, hour12: false });
+  return (t) => format.format(t * 1000);
 }
 
 let resizing;

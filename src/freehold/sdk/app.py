@@ -1,12 +1,13 @@
 """App: a named set of functions and classes in one program, run while a `with app.run():` block lasts, or deployed."""
 
+import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, dataclass_transform, overload
 
 from freehold.core.errors import Error, InvalidError
 from freehold.core.specs import AppSpec, Concurrency
-from freehold.sdk.cls import Cls
+from freehold.sdk.cls import Cls, parameter
 from freehold.sdk.context import is_local
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.faces import blocking, both, drive, drive_async
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class FunctionDecorator(Protocol):
@@ -117,6 +119,7 @@ class App:
 
         return cast(FunctionDecorator, decorate)
 
+    @dataclass_transform(field_specifiers=(parameter,), kw_only_default=True)
     def cls(self, *misplaced: object, **options: Unpack[ClsOptions]) -> Callable[[T], T]:
         """Make a class of the program live in instances; to type checkers it stays the class that it is."""
         _called("cls", misplaced)
@@ -293,11 +296,7 @@ def _called(name: str, misplaced: tuple[object, ...]) -> None:
 def _app_name(name: str | None) -> str | None:
     if name is None:
         return None
-    if (
-        not isinstance(name, str)
-        or not 0 < len(name) <= 64
-        or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name)
-    ):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not _NAME.fullmatch(str(name)):
         msg = f"App({name!r}): a name has 1 to 64 letters, digits, '-', '_' and '.'"
         raise InvalidError(msg)
     return name

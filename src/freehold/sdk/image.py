@@ -3,6 +3,7 @@
 import base64
 import functools
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -22,6 +23,7 @@ from freehold.sdk.volume import Volume
 Step = ImageStep | Callable[[Bundles], ImageStep]
 Packages = str | Sequence[str]
 Local = str | os.PathLike[str]
+_PYTHON_VERSION = re.compile(r"3\.\d+(\.\d+)?")
 Shell = Literal["entrypoint", "cmd", "shell"]
 
 
@@ -308,14 +310,10 @@ def _named_secret(secret: Secret) -> dict[str, Any]:
 def _python(version: str | None) -> str:
     if version is None:
         return f"{sys.version_info.major}.{sys.version_info.minor}"
-    if (
-        not isinstance(version, str)
-        or not all(p.isdigit() for p in version.split("."))
-        or version.count(".") not in (1, 2)
-    ):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not _PYTHON_VERSION.fullmatch(str(version)):
         msg = f'python_version={version!r} is not of the form "3.12"'
         raise InvalidError(msg)
-    return version
+    return str(version)
 
 
 def _local(path: Local, remote: str, ignore: Ignore = ()) -> Files:

@@ -10,7 +10,7 @@ from freehold.core.devices import parse_gpu
 from freehold.core.errors import InvalidError, UnimplementedError
 from freehold.core.specs import Resources, Scaling
 from freehold.sdk.image import Image
-from freehold.sdk.retries import Retries
+from freehold.sdk.retries import Retries, retries_spec
 from freehold.sdk.secret import Secret
 from freehold.sdk.volume import Volume
 
@@ -117,7 +117,7 @@ def resources(options: FunctionOptions, where: str) -> Resources:
     cpu, cpu_limit = _pair(options.get("cpu"), f"{where}: cpu")
     memory, memory_limit = _pair(options.get("memory"), f"{where}: memory")
     gpu = options.get("gpu")
-    wanted = (gpu,) if isinstance(gpu, str) else tuple(gpu or ())
+    wanted: tuple[str, ...] = tuple(_each(gpu)) if gpu else ()
     for text in wanted:
         _gpu(text, where)
     return Resources(
@@ -153,6 +153,7 @@ def _check(options: FunctionOptions, where: str) -> None:
     scaling(options, where)
     _within(f"{where}: timeout", options.get("timeout"), *_TIMEOUT_S)
     _within(f"{where}: startup_timeout", options.get("startup_timeout"), *_TIMEOUT_S)
+    retries_spec(options.get("retries"))
     if options.get("max_inputs") not in (None, 1):
         msg = f"{where}: max_inputs={options.get('max_inputs')!r} is not supported; only 1 is, as single_use_containers=True"
         raise InvalidError(msg)
@@ -166,17 +167,21 @@ def _check(options: FunctionOptions, where: str) -> None:
 
 
 def _instances(name: str, given: Any, kind: type, where: str) -> None:
-    items: Any = (
-        given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else [given]
-    )  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    for item in items:
+    for item in _each(given):
         if item is not None and not isinstance(item, kind):
             shape = {
                 "secrets": "[freehold.Secret.from_name(...)]",
                 "volumes": '{"/path": freehold.Volume.from_name(...)}',
             }
-            msg = f"{where}: {name}={item!r} is not a freehold.{kind.__name__}: give {shape.get(name, 'freehold.Image.debian_slim()')}"
+            fix = shape.get(name, "freehold.Image.debian_slim()")
+            msg = f"{where}: {name}={item!r} is not a freehold.{kind.__name__}: give {fix}"
             raise InvalidError(msg)
+
+
+def _each(given: Any) -> list[Any]:
+    if isinstance(given, Mapping):
+        return list(cast("Mapping[str, Any]", given).values())
+    return list(cast("Sequence[Any]", given)) if isinstance(given, (list, tuple)) else [given]
 
 
 def _renamed(given: dict[str, Any], where: str) -> dict[str, Any]:
@@ -214,12 +219,11 @@ def _positive(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
 
 
-def _within(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and (
-        isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high
-    ):  # pyright: ignore[reportUnnecessaryIsInstance]
-        msg = f"{name}={value!r} is not a number of seconds between {low:g} and {high:g}"
-        raise InvalidError(msg)
+def _within(name: str, value: object, low: float, high: float) -> None:
+    if value is None or (_positive(value) and low <= cast("float", value) <= high):
+        return
+    msg = f"{name}={value!r} is not a number of seconds between {low:g} and {high:g}"
+    raise InvalidError(msg)
 
 
 def _is_whole(value: object) -> bool:

@@ -18,7 +18,7 @@ import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
 import msgspec
 
 from freehold.core import errors
-from freehold.core.errors import DeserializationError, Error, RemoteError, SerializationError
+from freehold.core.errors import DeserializationError, Error, InputCancellation, RemoteError, SerializationError
 from freehold.protocol.errors import from_wire
 from freehold.protocol.frames import Buffer, Format, Payload, RemoteFailure
 from freehold.protocol.payload import decode_failure, encode_failure
@@ -141,7 +141,7 @@ def failure(error: BaseException) -> RemoteFailure:
             error.__notes__ = notes
     return RemoteFailure(
         type=_type_name(type(error)), message=_message(error), traceback=text,
-        code=error.code if isinstance(error, Error) else "aborted", pickled=pickled,
+        code=error.code if isinstance(error, (Error, InputCancellation)) else "aborted", pickled=pickled,
     )  # fmt: skip
 
 

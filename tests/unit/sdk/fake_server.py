@@ -203,7 +203,7 @@ class FakeServer:
         found: Any = sys.modules[spec.module]
         for part in spec.qualname.split("."):
             found = getattr(found, part)
-        raw = found.raw
+        raw = getattr(found, "raw", found)
         if spec.kind == "function":
             return raw
         made = construct(raw, decode_parameters(parameters))
@@ -305,6 +305,15 @@ class FakeServer:
         elif key not in self.files:
             return _error(404, "not_found", f"no file {key!r}", "NotFoundError")
         return 200, self.files.get(key, b"") if method == "GET" else {}
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    for _ in range(1000):
+        if done():
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError(done)
 
 
 def _error(status: int, code: str, message: str, kind: str) -> Answer:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
-from tests.unit.sdk.fake_server import FakeServer
+from tests.unit.sdk.fake_server import FakeServer, until
 
 import freehold
 from freehold.core.errors import ConnectionError, ExecutionError, InvalidError, NotFoundError, RemoteError
@@ -81,7 +81,7 @@ def running(server: FakeServer) -> Iterator[FakeServer]:
     released.set()
 
 
-async def until(done: Callable[[], bool]) -> None:
+async def soon(done: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not done():  # noqa: ASYNC110 (what it watches lives in another thread)
             await asyncio.sleep(0.005)
@@ -122,8 +122,7 @@ def test_a_generator_that_is_left_is_cancelled(running: FakeServer) -> None:
     numbers = count.remote_gen(100_000)
     assert next(numbers) == 0
     numbers.close()
-    clients.current().close()
-    assert running.cancelled == [running.submits[-1].call]
+    until(lambda: running.cancelled == [running.submits[-1].call])
 
 
 def test_verbs_that_do_not_fit_are_refused(running: FakeServer) -> None:
@@ -211,11 +210,11 @@ def test_cancel(running: FakeServer) -> None:
 
 async def test_a_cancelled_task_cancels_its_call(running: FakeServer) -> None:
     task = asyncio.create_task(wait.remote.aio())
-    await until(lambda: bool(running.submits))
+    await soon(lambda: bool(running.submits))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await until(lambda: bool(running.cancelled))
+    await soon(lambda: bool(running.cancelled))
     assert running.cancelled == [running.submits[0].call]
 
 
@@ -230,11 +229,9 @@ def test_calls_outlive_a_broken_link(running: FakeServer) -> None:
     results: list[str] = []
     caller = threading.Thread(target=lambda: results.append(wait.remote()))
     caller.start()
-    while not running.submits:
-        threading.Event().wait(0.005)
+    until(lambda: bool(running.submits))
     running.break_links()
-    while len(running.submits) < 2:
-        threading.Event().wait(0.005)
+    until(lambda: len(running.submits) == 2)
     first, second = running.submits
     assert (second.call, second.again, first.again) == (first.call, True, False)
     released.set()
@@ -255,8 +252,7 @@ def test_calls_fail_when_the_server_stays_away(running: FakeServer) -> None:
 
     caller = threading.Thread(target=call)
     caller.start()
-    while not running.submits:
-        threading.Event().wait(0.005)
+    until(lambda: bool(running.submits))
     running.link_path.unlink()
     running.break_links()
     caller.join(5)

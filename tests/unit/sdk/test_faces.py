@@ -1,0 +1,93 @@
+"""Cores and their two faces."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from freehold.sdk.faces import Gate, blocking, both, both_items, drive, drive_async, pause
+
+
+class Thing:
+    def __init__(self) -> None:
+        self.cleaned = False
+
+    @both
+    async def double(self, n: int) -> int:
+        """Twice."""
+        return 2 * await blocking(lambda: n)
+
+    @both_items
+    async def upto(self, n: int) -> AsyncGenerator[int, None]:
+        try:
+            for i in range(n):
+                yield await blocking(int, i)
+        finally:
+            self.cleaned = True
+
+
+def test_sync_face() -> None:
+    thing = Thing()
+    assert thing.double(4) == 8
+    assert list(thing.upto(3)) == [0, 1, 2]
+    assert Thing.double.__doc__ == "Twice."
+
+
+async def test_async_face() -> None:
+    thing = Thing()
+    assert await thing.double.aio(4) == 8
+    assert [i async for i in thing.upto.aio(3)] == [0, 1, 2]
+
+
+def test_a_left_iterator_is_cleaned_up() -> None:
+    thing = Thing()
+    items = thing.upto(3)
+    next(items)
+    items.close()
+    assert thing.cleaned
+
+
+async def test_the_sync_face_works_inside_a_running_loop() -> None:
+    assert Thing().double(4) == 8
+    assert list(Thing().upto(2)) == [0, 1]
+
+
+async def _pass(gate: Gate, timeout_s: float | None = None) -> str:
+    await (gate if timeout_s is None else pause(gate.within(timeout_s)))
+    return "through"
+
+
+def test_a_gate_between_threads() -> None:
+    gate = Gate()
+    threading.Timer(0.01, gate.open).start()
+    assert drive(_pass(gate)) == "through"
+    gate.open()
+    gate.open()  # an open gate stays open once
+    assert drive(_pass(gate)) == "through"
+    assert drive(_pass(gate, 0.01)) == "through"  # in time or not, the core goes on and looks for itself
+
+
+async def test_a_gate_between_a_thread_and_a_task() -> None:
+    gate = Gate()
+    threading.Timer(0.01, gate.open).start()
+    assert await drive_async(_pass(gate)) == "through"
+    assert await drive_async(_pass(gate, 0.01)) == "through"
+
+
+async def test_a_cancelled_core_sees_it() -> None:
+    seen: list[str] = []
+
+    async def core() -> None:
+        try:
+            await Gate()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    task = asyncio.create_task(drive_async(core()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == ["cancelled"]

@@ -27,8 +27,9 @@ _log = logging.getLogger("freehold.store")
 MAX_PENDING_UNITS = 200_000
 _MAX_GROUP_UNITS = 4_096
 _READERS = 2
-# rows in one statement: SQLite lets go of the GIL once a statement, so one a row would queue for it behind a busy loop
-_ROWS_AT_ONCE = (256, 32, 4)
+# Rows in one statement: SQLite lets go of the GIL at each, and would queue for it behind a busy loop. Not every number, since each
+# is a prepared statement of its own; so a group is at most so many of the largest, a multiple of the step, and a rest.
+_MOST_ROWS, _STEP_ROWS = 256, 16
 _CHECKPOINT_BYTES = 16 * 1024 * 1024
 _BYTES_A_ROW, _BYTES_A_GROUP = 400, 16 * 1024  # what the log grows by, roughly
 
@@ -330,11 +331,11 @@ def _by_statement(units: Iterable[_Unit]) -> list[tuple[WriteText, list[tuple[An
 
 
 def _portions(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    start = 0
-    for size in (*_ROWS_AT_ONCE, 1):
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
+    start, left = 0, len(rows)
+    while left:
+        size = _MOST_ROWS if left >= _MOST_ROWS else left // _STEP_ROWS * _STEP_ROWS or left
+        yield rows[start : start + size]
+        start, left = start + size, left - size
 
 
 _texts: dict[tuple[str, str, int], str] = {}

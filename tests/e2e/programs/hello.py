@@ -16,8 +16,7 @@ def square(x: int) -> int:
 
 @app.function()
 def numbers(count: int = 3):
-    for i in range(count):
-        yield i
+    yield from range(count)
 
 
 @app.function()

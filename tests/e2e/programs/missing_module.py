@@ -1,7 +1,8 @@
 """Imports what is not there."""
 
-import freehold
 import no_such_module_anywhere
+
+import freehold
 
 app = freehold.App("e2e-missing")
 

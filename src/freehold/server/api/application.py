@@ -35,9 +35,9 @@ from freehold.server.api.gatekeeper import Gatekeeper
 _NOUNS = (health, status, apps, functions, calls, instances, images, logs, secrets, volumes, blobs, login, openapi, link)
 
 
-def _plain_login(_request: Request, *, error: str | None = None, next_path: str = "/") -> Response:
+def _plain_login(request: Request, *, error: str | None = None, next_path: str = "/") -> Response:
     """The form without the dashboard's looks; its fields are the dashboard's too."""
-    del next_path
+    del request, next_path
     text = "<!doctype html><title>Sign in</title><form method=post action=/login><input type=password name=token><button>Sign in</button></form>"
     return HTMLResponse(text, 401 if error else 200)
 

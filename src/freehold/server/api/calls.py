@@ -17,7 +17,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 @router.get("")
 @describe(answer=list[CallView])
-async def list_calls(
+async def list_calls(  # noqa: PLR0913, PLR0917 (the route's own filters)
     request: Request,
     app: str | None = None,
     function: str | None = None,

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,7 +20,7 @@ class _Server(uvicorn.Server):
     """Leaves signals to whoever owns the process."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
 
@@ -41,7 +42,7 @@ class ApiDoor:
         server = self._server = _Server(config)
         self._task = asyncio.get_running_loop().create_task(server.serve(sockets=[sock]))
         while not server.started and not self._task.done():
-            await asyncio.sleep(_START_S)
+            await asyncio.sleep(_START_S)  # noqa: ASYNC110 (uvicorn has no event for it)
         if self._task.done():
             await self._task
 
@@ -49,9 +50,9 @@ class ApiDoor:
         """Take nothing new, let requests end for `grace_s`, then hang up."""
         if self._server is None or self._task is None:
             return
-        self._server.config.timeout_graceful_shutdown = max(1, round(grace_s))
+        grace: Any = max(grace_s, 0.05)  # uvicorn hands it to asyncio.wait_for
+        self._server.config.timeout_graceful_shutdown = grace
         self._server.should_exit = True
-        self._server.force_exit = grace_s <= 0
         await self._task
         self._path.unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from freehold.core.errors import InvalidError
 from freehold.protocol.schemas import FunctionHandle, JsonCall, JsonResult
-from freehold.server.api.exchange import answer, read, services, workspace
+from freehold.server.api.exchange import answer, read, services, while_connected, workspace
 from freehold.server.api.openapi import describe
 
 router = APIRouter(prefix="/v1/functions", tags=["functions"])
@@ -43,7 +43,7 @@ async def _call(request: Request, app: str, function: str, *, method: str, key: 
     if not all(body.kwargs):
         msg = "the request's body has an empty name in kwargs; name each argument"
         raise InvalidError(msg)
-    result = await services(request).calls.submit_json(
+    submitted = services(request).calls.submit_json(
         workspace(request), app, function, body, method=method, key=key, wait=wait
     )
-    return answer(result, 200 if wait else 202)
+    return answer(await while_connected(request, submitted), 200 if wait else 202)

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import asdict
 from typing import Any
 
@@ -47,19 +46,20 @@ async def shutdown(request: Request) -> Response:
 async def _events(source: AsyncIterator[Any]) -> AsyncIterator[bytes]:
     yield b": connected\n\n"
     waiting: asyncio.Future[Any] | None = None
-    async with aclosing(source) as stream:  # type: ignore[type-var] (an async generator)
-        try:
-            while True:
-                waiting = waiting or asyncio.ensure_future(anext(stream))
-                done, _ = await asyncio.wait({waiting}, timeout=_PING_S)
-                if not done:
-                    yield b": ping\n\n"
-                    continue
-                event, waiting = waiting.result(), None
-                yield b"event: %b\ndata: %b\n\n" % (event.kind.encode(), json.dumps(asdict(event)).encode())
-        except StopAsyncIteration:
-            return
-        finally:
-            if waiting is not None:
-                waiting.cancel()
-                await asyncio.gather(waiting, return_exceptions=True)
+    try:
+        while True:
+            waiting = waiting or asyncio.ensure_future(anext(source))
+            done, _ = await asyncio.wait({waiting}, timeout=_PING_S)
+            if not done:
+                yield b": ping\n\n"
+                continue
+            event, waiting = waiting.result(), None
+            yield b"event: %b\ndata: %b\n\n" % (event.kind.encode(), json.dumps(asdict(event)).encode())
+    except StopAsyncIteration:
+        return
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()

@@ -216,6 +216,10 @@ class Exchange:
                 await self._forward(lease.address, user_code=True)
                 outcome = "ok"
                 return
+            except asyncio.CancelledError:
+                if self._raw:  # either end may hang up on a WebSocket
+                    outcome = "ok"
+                raise
             except UnreachableError as error:
                 outcome, cause = "unreachable", str(error)
             except BrokenError as error:
@@ -351,7 +355,8 @@ class Exchange:
 
     def _connection(self) -> bytes:
         """The line that says whether the connection goes on, where it must be said."""
-        if self._gate.draining or not self.request_ended:
+        refused_early = self._status >= 400 and not self.request_ended  # the rest of the body will not be wanted
+        if self._gate.draining or refused_early:
             self.keep_alive = False
         if not self.keep_alive:
             return b"connection: close\r\n"

@@ -14,7 +14,6 @@ from freehold.server.ingress.exchange import Exchange, Gate
 from freehold.server.ingress.heads import BadRequestError, Headers, RequestHead, check_request
 
 _HEAD_MAX_BYTES = 64 * 1024
-_HEADERS_MAX = 256
 _LINGER_S = 2.0  # how long a body that nobody wants is read, so that its sender gets to see the answer
 _WRITE_HIGH_BYTES = 256 * 1024
 _TCP_ESTABLISHED = 1
@@ -44,8 +43,8 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
-        peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if isinstance(peer, tuple) and peer else "unix"
+        peer: Any = transport.get_extra_info("peername")
+        self.peer = str(peer[0]) if peer else "unix"
         if len(self._fronts) >= self._gate.config.max_connections:
             self._reject(HTTPStatus.SERVICE_UNAVAILABLE)
         self._fronts.add(self)
@@ -68,6 +67,7 @@ class Front(asyncio.Protocol):
             self._reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del exc
         self._closing = True
         self._fronts.discard(self)
         for exchange in list(self._queue):
@@ -119,10 +119,6 @@ class Front(asyncio.Protocol):
         exchange = self._reading = Exchange(self._gate, self, head, port=self._port)
         try:
             check_request(head)
-            head.upgrade = head.upgrade and head.get(b"upgrade").lower() == b"websocket"
-            if len(head.headers) > _HEADERS_MAX:
-                msg = f"a request may have {_HEADERS_MAX} headers; this one has {len(head.headers)}"
-                raise BadRequestError(msg, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         except BadRequestError as error:
             exchange.problem = error
         self._queue.append(exchange)
@@ -182,7 +178,7 @@ class Front(asyncio.Protocol):
         self._since = self._gate.loop.time()
         if self._closing:
             return
-        if not exchange.keep_alive or self._gate.draining:
+        if not exchange.keep_alive or self._gate.draining or not exchange.request_ended:
             self._hang_up(exchange)
             return
         if len(self._queue) <= 1:

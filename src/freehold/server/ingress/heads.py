@@ -15,12 +15,14 @@ HOP_BY_HOP = frozenset({
 _FORWARDED = frozenset({b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"x-real-ip"})
 _ALWAYS = HOP_BY_HOP | {b"x-request-id", b"x-forwarded-for", b"x-freehold-call", b"x-freehold-instance"}
 _PROXY_AUTH = frozenset({b"modal-key", b"modal-secret", b"freehold-key", b"freehold-secret"})
+_NONE: frozenset[bytes] = frozenset()
 _DROPPED = {  # by (trusted, user_code)
-    (trusted, user_code): _ALWAYS | (frozenset() if trusted else _FORWARDED) | (_PROXY_AUTH if user_code else frozenset())
+    (trusted, user_code): _ALWAYS | (_NONE if trusted else _FORWARDED) | (_PROXY_AUTH if user_code else _NONE)
     for trusted in (False, True)
     for user_code in (False, True)
 }
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^#]*)", re.IGNORECASE)
+_HEADERS_MAX = 256
 _ID_CHARACTERS = frozenset((string.ascii_letters + string.digits + "-_.:/+=").encode())
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -90,6 +92,10 @@ def check_request(head: RequestHead) -> None:
             if value.strip().lower() != b"chunked" or head.version != "1.1":
                 msg = f"transfer-encoding {value.decode('latin-1')!r} is not supported; send chunked over HTTP/1.1, or a content-length"
                 raise BadRequestError(msg, HTTPStatus.NOT_IMPLEMENTED)
+    head.upgrade = head.upgrade and head.get(b"upgrade").lower() == b"websocket"
+    if len(head.headers) > _HEADERS_MAX:
+        msg = f"a request may have {_HEADERS_MAX} headers; this one has {len(head.headers)}"
+        raise BadRequestError(msg, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     if len(hosts) > 1 or (not hosts and head.version == "1.1"):
         msg = f"a request needs exactly one host header; this one has {len(hosts)}"
         raise BadRequestError(msg)

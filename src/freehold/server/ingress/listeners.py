@@ -76,7 +76,7 @@ class Ingress:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s or 0.05):
                 while self._fronts:
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.01)  # noqa: ASYNC110 (once, at the end)
         for front in list(self._fronts):
             front.abort()
         if self._sweeper is not None:

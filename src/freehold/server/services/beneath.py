@@ -8,7 +8,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def parts_of(path: str) -> list[str]:
 
 
 @contextmanager
-def folder(root: Path, names: list[str], *, create: bool = False) -> Iterator[int]:
+def folder(root: Path, names: list[str], *, create: bool = False) -> Generator[int]:
     """A descriptor of the folder at `names` below `root`, opened step by step without following links."""
     descriptor = os.open(root, _DIRECTORY)
     try:
@@ -81,6 +81,7 @@ def open_file(root: Path, names: list[str], flags: int) -> int:
 
 def _openat2(directory: int, path: str, flags: int) -> int:
     how = struct.pack("QQQ", flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+    number = errno.EAGAIN
     for _ in range(10):
         descriptor: int = _libc.syscall(_OPENAT2, directory, os.fsencode(path), how, len(how))
         if descriptor >= 0:

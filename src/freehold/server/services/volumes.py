@@ -1,6 +1,7 @@
 """Volumes: named folders that functions share. `<home>/volumes/<workspace>/<name>/files` is what instances see."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import re
@@ -39,7 +40,7 @@ class Volumes:
 
     async def list(self, workspace: str) -> Sequence[VolumeView]:
         """By name; sizes are left out, `get` counts them."""
-        return await asyncio.to_thread(self._list, workspace)
+        return await asyncio.to_thread(_list, self._root / workspace)
 
     async def get(self, workspace: str, name: str) -> VolumeView:
         home = self._home(workspace, name)
@@ -55,10 +56,8 @@ class Volumes:
     async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path:
         """The folder that instances see. Raises NotFoundError unless it is there or `create` is set."""
         if create:
-            try:
+            with contextlib.suppress(AlreadyExistsError):
                 await self.create(workspace, name)
-            except AlreadyExistsError:
-                pass
         return self._home(workspace, name) / "files"
 
     # ---- files
@@ -121,9 +120,9 @@ class Volumes:
         (home / "created").write_text(repr(time.time()))
         return _view(home, count=False)
 
-    def _list(self, workspace: str) -> list[VolumeView]:
-        homes = sorted((self._root / workspace).glob("*/files")) if (self._root / workspace).is_dir() else []
-        return [_view(files.parent, count=False) for files in homes if _NAME.fullmatch(files.parent.name)]
+
+def _list(folder: Path) -> list[VolumeView]:
+    return [_view(f.parent, count=False) for f in sorted(folder.glob("*/files")) if _NAME.fullmatch(f.parent.name)]
 
 
 def _view(home: Path, *, count: bool) -> VolumeView:

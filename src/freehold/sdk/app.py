@@ -16,9 +16,9 @@ from freehold.sdk.image import Image
 from freehold.sdk.marks import mark, yields
 from freehold.sdk.options import ClsOptions, Declaration, FunctionOptions, checked
 from freehold.sdk.reference import Reference
-from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec, sources_of
+from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
 from freehold.sdk.secret import Secret
-from freehold.sdk.source import Bundles, locate
+from freehold.sdk.source import Bundles, locate, sources_of
 from freehold.sdk.volume import Volume
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ each input by call and index, so a repeated one is harmless. A process that fork
 
 import asyncio
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -196,12 +197,21 @@ class Client:
         try:
             welcome = await asyncio.wait_for(self._welcomed, _WELCOME_S)
         except TimeoutError as error:
-            channel.close()
+            await self._leave(channel)
             raise no_server(self.target, f"no welcome within {_WELCOME_S:g} s") from error
+        except Error:
+            await self._leave(channel)
+            raise
         if welcome.arena and self._shared is None and self.target.link.startswith("unix:"):
             arena = Arena(welcome.arena, self.name.rpartition(" ")[2])
             self._shared = Shared(arena, self.api, lambda names: self.post(Release(names)))
         self._channel = channel
+
+    async def _leave(self, channel: Channel) -> None:
+        """Hang up and wait until that is done, so that the loop can be closed."""
+        channel.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._lost.wait(), 1)
 
     async def _dial(self) -> Channel:
         address = self.target.link
@@ -301,8 +311,9 @@ class Client:
     def _hang_up(self) -> None:
         self._pump()
         if self._channel is not None:
-            self._channel.close()
-        self._lost.set()
+            self._channel.close()  # which tells `_keep`
+        else:
+            self._lost.set()
 
 
 _current: Client | None = None

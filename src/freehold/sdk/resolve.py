@@ -13,7 +13,7 @@ from freehold.sdk.marks import Marks, marks, yields
 from freehold.sdk.options import Declaration, FunctionOptions, resources, scaling
 from freehold.sdk.retries import retries_spec
 from freehold.sdk.secret import Secret
-from freehold.sdk.source import REMOTE_ROOT, Bundles, Files, Source, locate
+from freehold.sdk.source import Bundles, Files, Source, locate
 from freehold.sdk.volume import Volume
 
 _SERIALIZED_MAX = 16 * 1024 * 1024
@@ -206,9 +206,3 @@ def _schema(one: Declaration) -> dict[str, Any]:
     if one.kind == "function":
         return arguments_schema(one.raw)
     return {name: arguments_schema(f) for name, f in hooks(one.raw).methods.items()}
-
-
-def sources_of(modules: Iterable[str]) -> list[Source]:
-    """The files of these modules, each package once."""
-    found = [s for s in (locate(m) for m in dict.fromkeys(modules)) if s is not None]
-    return [s for s in found if s.files.remote.startswith(REMOTE_ROOT)]

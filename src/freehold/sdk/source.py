@@ -124,6 +124,12 @@ def locate(module_name: str) -> Source | None:
     return Source(module=name, files=_files_of(name, path), is_main=module_name == "__main__")
 
 
+def sources_of(modules: Iterable[str]) -> list[Source]:
+    """The files of these modules, each package once."""
+    found = [s for s in (locate(m) for m in dict.fromkeys(modules)) if s is not None]
+    return list({s.files.remote: s for s in found}.values())
+
+
 def import_name(module: ModuleType, path: Path) -> str:
     """The name by which an instance imports `module`: that of `-m` or of its place in its package, never `__main__`."""
     if module.__name__ != "__main__":

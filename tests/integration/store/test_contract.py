@@ -1,6 +1,7 @@
 """What every store must do: atomic units, results recorded once, reads that see what was acknowledged."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -266,11 +267,15 @@ async def test_a_restart_finds_what_is_unfinished(store: Store, reads: Reads) ->
                 an_input(half.id, 0, S),
                 an_input(half.id, 1, R, 2, args=b"x"),
                 an_input(half.id, 2),
+                an_input(half.id, 3, F),
             ]
         ),
     )
     assert await reads.unfinished() == [
-        r.UnfinishedCall(half, (an_input(half.id, 1, R, 2, args=b"x"), an_input(half.id, 2))),
+        r.UnfinishedCall(
+            half._replace(inputs=4, succeeded=1, failed=1),
+            (an_input(half.id, 1, R, 2, args=b"x"), an_input(half.id, 2)),
+        ),
         r.UnfinishedCall(extending, ()),
     ]
 
@@ -342,3 +347,26 @@ async def test_pruning_forgets_old_final_calls_only(store: Store, reads: Reads) 
     assert [c.id for c in await reads.calls("main")] == ["fc-5", "fc-4", "fc-2", "fc-0"]
     assert await reads.inputs("fc-1") == await reads.attempts("fc-1") == []
     assert len(await reads.inputs("fc-2")) == 1
+
+
+async def test_the_hot_path_costs_little(store: Store) -> None:
+    count, left = 5000, asyncio.Event()
+    remaining = count
+
+    def done(error: Exception | None) -> None:
+        nonlocal remaining
+        assert error is None
+        remaining -= 1
+        if not remaining:
+            left.set()
+
+    begun = time.process_time()
+    for i in range(count):
+        call = a_call(state=S)
+        store.write_then(
+            [w.put_calls([call]), w.put_inputs([an_input(call.id, state=S, args=b"x" * 150, result=b"y" * 60)])], done
+        )
+        if i % 64 == 0:
+            await asyncio.sleep(0)
+    await left.wait()
+    assert (time.process_time() - begun) / count < 0.0002  # 25 µs on an idle core

@@ -63,8 +63,10 @@ class Cursor:
     def _open_following(self, fd: int) -> int | None:
         """The part after the one that is open; None when that is the newest."""
         own = os.fstat(fd).st_ino
-        files = parts(self._path)
         try:
+            if self._path.stat().st_ino == own:
+                return None
+            files = parts(self._path)
             inodes = [p.stat().st_ino for p in files]
         except FileNotFoundError:  # renamed while we looked: next time
             return None

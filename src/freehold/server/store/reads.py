@@ -64,12 +64,19 @@ class Reads:
         return [r.AttemptRow._make(row)._replace(state=CallState(row[3])) for row in rows]
 
     async def unfinished(self) -> list[r.UnfinishedCall]:
-        """Calls of every workspace without a final state, oldest first, each with its unfinished inputs."""
+        """Calls of every workspace without a final state, oldest first, each with its unfinished inputs.
+
+        Their counts are what the inputs say: a call's own row is not written at each of its results.
+        """
         calls = await self._store.read("unfinished_calls", {})
+        counts = {row[0]: row[1:] for row in await self._store.read("unfinished_counts", {})}
         inputs: dict[str, list[r.InputRow]] = {row[0]: [] for row in calls}
         for row in await self._store.read("unfinished_inputs", {}):
             inputs.setdefault(row[0], []).append(_whole_input(row))
-        return [r.UnfinishedCall(_call(row), tuple(inputs[row[0]])) for row in calls]
+        return [
+            r.UnfinishedCall(_counted(_call(row), *counts.get(row[0], (0, 0, 0))), tuple(inputs[row[0]]))
+            for row in calls
+        ]
 
     # ---- instances, events
 
@@ -175,6 +182,10 @@ def _given(which: object, *names: str) -> list[str]:
 def _call(row: tuple[Any, ...]) -> r.CallRow:
     call = r.CallRow._make(row)
     return call._replace(state=CallState(call.state), more=bool(call.more))
+
+
+def _counted(call: r.CallRow, inputs: int, succeeded: int, failed: int) -> r.CallRow:
+    return call._replace(inputs=max(call.inputs, inputs), succeeded=succeeded, failed=failed)
 
 
 def _input(row: tuple[Any, ...]) -> r.InputRow:

@@ -14,7 +14,7 @@ from freehold.server.store.sqlite_sql import HEAD, SCHEMA
 _log = logging.getLogger("freehold.store")
 
 SAFE_VERSION = (3, 51, 3)  # older ones can damage a write-ahead log that two connections write; we write with one
-CHECK_AT_OPEN_MAX_BYTES = 256 * 1024 * 1024
+CHECK_AT_OPEN_MAX_BYTES = 128 * 1024 * 1024
 _CACHE_KIB = 16 * 1024
 
 
@@ -69,13 +69,6 @@ def _warn_of_old_sqlite() -> None:
         _log.debug(
             "old_sqlite", extra={"version": sqlite3.sqlite_version, "safe_from": ".".join(map(str, SAFE_VERSION))}
         )
-
-
-def sqlite_guard() -> str:
-    """Return "ok", or why this SQLite is not what it should be, and the fix."""
-    if sqlite3.sqlite_version_info >= SAFE_VERSION:
-        return "ok"
-    return f"SQLite {sqlite3.sqlite_version} is older than 3.51.3; safe with one writing process: never open the database with another program"
 
 
 def _refuse_missing(path: Path, mark: Mark) -> None:

@@ -170,6 +170,23 @@ def _columns(table: sa.Table, *without: str) -> "sa.Select[Any]":
     return sa.select(*[c for c in table.c if c.name not in without])
 
 
+def _count(condition: Clause) -> "sa.ColumnElement[Any]":
+    return sa.func.sum(
+        sa.case((condition, sa.literal_column("1", sa.Integer())), else_=sa.literal_column("0", sa.Integer()))
+    )
+
+
+def _outcome_counts() -> "sa.Select[Any]":
+    state = s.inputs.c.state
+    columns: list[sa.ColumnElement[Any]] = [
+        s.inputs.c.call_id,
+        sa.func.count(),
+        _count(_in(state, ["succeeded"])),
+        _count(_in(state, s.UNSUCCESSFUL)),
+    ]
+    return sa.select(*columns)
+
+
 def _call_queries() -> dict[str, Query]:
     c, i = s.calls.c, s.inputs.c
     exact = sa.and_(c.function > _p("function_from"), c.function < _p("function_to"))
@@ -209,6 +226,9 @@ def _call_queries() -> dict[str, Query]:
             tail="ORDER BY attempts.idx, attempts.attempt LIMIT :limit",
         ),
         "unfinished_calls": Query(clause=sa.select(s.calls).where(unfinished), tail="ORDER BY calls.id"),
+        "unfinished_counts": Query(
+            clause=_outcome_counts().where(i.call_id.in_(open_calls)), tail="GROUP BY inputs.call_id"
+        ),
         "unfinished_inputs": Query(
             clause=sa.select(s.inputs).where(i.call_id.in_(open_calls), _in(i.state, s.UNFINISHED)),
             tail="ORDER BY inputs.call_id, inputs.idx",

@@ -8,6 +8,7 @@ from freehold.core.clock import Clock
 from freehold.core.home import Home
 from freehold.server.store import writes
 from freehold.server.store.contract import Store
+from freehold.server.store.prune import forget_calls
 
 
 def id_before(prefix: str, at: float) -> str:
@@ -18,8 +19,8 @@ def id_before(prefix: str, at: float) -> str:
 async def prune(store: Store, clock: Clock, *, keep_s: float) -> None:
     """Forget what ended before the retention."""
     limit = clock.now() - keep_s
+    await forget_calls(store, id_before("fc", limit))
     await store.write(
-        *writes.prune_calls(id_before("fc", limit)),
         writes.prune_instances(id_before("in", limit)),
         writes.prune_events(id_before("ev", limit)),
     )

@@ -13,6 +13,7 @@ from freehold.core.states import AppState, CallState, InstanceState
 from freehold.server.store import rows as r
 from freehold.server.store import writes as w
 from freehold.server.store.contract import Store, Write
+from freehold.server.store.prune import forget_calls
 from freehold.server.store.reads import Reads
 
 P, R, S, F = CallState.PENDING, CallState.RUNNING, CallState.SUCCEEDED, CallState.FAILED
@@ -347,6 +348,14 @@ async def test_pruning_forgets_old_final_calls_only(store: Store, reads: Reads) 
     assert [c.id for c in await reads.calls("main")] == ["fc-5", "fc-4", "fc-2", "fc-0"]
     assert await reads.inputs("fc-1") == await reads.attempts("fc-1") == []
     assert len(await reads.inputs("fc-2")) == 1
+
+
+@pytest.mark.parametrize("step", [1, 3, 100])
+async def test_old_calls_are_forgotten_in_steps(store: Store, reads: Reads, step: int) -> None:
+    calls = [a_call(f"fc-{i:02}", R if i in (0, 1, 7) else S) for i in range(20)]
+    await store.write(w.put_calls(calls))
+    await forget_calls(store, "fc-15", step=step)
+    assert [c.id for c in await reads.calls("main")][::-1] == [c.id for c in calls if c.state == R or c.id >= "fc-15"]
 
 
 async def test_the_hot_path_costs_little(store: Store) -> None:

@@ -44,6 +44,11 @@ class Reads:
         rows = await self._store.read("calls", params, ("key",))
         return _call(rows[0]) if rows else None
 
+    async def nth_call(self, begin: str, before: str, nth: int) -> str | None:
+        """The id of the nth call (from 0, by id) of those from `begin` to below `before`; for deleting in steps."""
+        rows = await self._store.read("nth_call", {"begin": begin, "before": before, "skip": nth})
+        return rows[0][0] if rows else None
+
     async def inputs(self, call_id: str, *, after: int = -1, limit: int = 1000) -> list[r.InputRow]:
         """Inputs by index, without their payloads."""
         rows = await self._store.read("inputs", {"call_id": call_id, "after": after, "limit": limit})

@@ -199,7 +199,7 @@ def _call_queries() -> dict[str, Query]:
             clause=_newest_of_workspace(s.calls),
             conditions={
                 "id": c.id == _p("id"),
-                "key": sa.and_(c.function_id == _p("function_id"), c.key == _p("key")),
+                "key": sa.and_(c.workspace == _p("workspace"), c.function_id == _p("function_id"), c.key == _p("key")),
                 "app": sa.and_(c.workspace == _p("workspace"), c.app == _p("app")),
                 "app_id": c.app_id == _p("app_id"),
                 "function_like": sa.or_(c.function == _p("function"), exact),
@@ -226,6 +226,10 @@ def _call_queries() -> dict[str, Query]:
             tail="ORDER BY attempts.idx, attempts.attempt LIMIT :limit",
         ),
         "unfinished_calls": Query(clause=sa.select(s.calls).where(unfinished), tail="ORDER BY calls.id"),
+        "nth_call": Query(
+            clause=sa.select(c.id).where(c.id >= _p("begin"), c.id < _p("before")),
+            tail="ORDER BY calls.id LIMIT 1 OFFSET :skip",
+        ),
         "unfinished_counts": Query(
             clause=_outcome_counts().where(i.call_id.in_(open_calls)), tail="GROUP BY inputs.call_id"
         ),

@@ -40,6 +40,7 @@ from freehold.server.link import Links
 from freehold.server.logs import LogQuery, Logs, LogSource
 from freehold.server.machine import survey
 from freehold.server.measure import Measure
+from freehold.server.pulse import Pulse
 from freehold.server.services.apps import Apps, AppsParts
 from freehold.server.services.blobs import Blobs
 from freehold.server.services.calls import Calls, CallsParts
@@ -147,6 +148,7 @@ class Server:
         self.fleet.on_ready, self.record.observe = self.measure.ready, self.measure.input
         self.dispatcher = Dispatcher(registry=self.registry, record=self.record, fleet=self.fleet, clock=clock)
         self.fleet.dispatcher = self.dispatcher
+        self.pulse = Pulse(registry=self.registry, record=self.record, publish=self.events.publish)
         self.fleet.welcome = welcome = Welcome(new_id("cl"), VERSION, str(home.arena))
         self.links = Links(
             dispatcher=self.dispatcher, fleet=self.fleet, record=self.record, clock=clock, token=token, welcome=welcome
@@ -251,6 +253,7 @@ class Server:
         while True:
             await asyncio.sleep(TICK_S)
             _guarded(self.fleet.tick)
+            _guarded(self.pulse.beat)
             _guarded(lambda: self.dispatcher.persist_long_running(LONG_RUNNING_S))
             for instance, task in self.dispatcher.overdue(OVERDUE_SLACK_S):
                 self.dispatcher.time_out(instance, task)

@@ -32,6 +32,7 @@ class Record:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.observe: Callable[[LiveCall, Task, float], None] = lambda _call, _task, _ended: None
+        self.written = 0  # units so far; whoever sees it grow knows that something was recorded
         self._store, self._clock = store, clock
         self._reads = Reads(store)
 
@@ -84,6 +85,7 @@ class Record:
 
     def web_call(self, row: CallRow) -> None:
         """Record a web request; it is not retried, since nobody waits for it."""
+        self.written += 1
         self._store.write_then([writes.put_calls([row])], _log_error)
 
     def _keep_trying(self, ops: list[Write], then: Callable[[], None]) -> None:
@@ -96,6 +98,7 @@ class Record:
             log.error("write_failed", extra={"error.type": type(error).__name__, "detail": str(error)})
             asyncio.get_running_loop().call_later(_RETRY_S, lambda: self._store.write_then(ops, done))
 
+        self.written += 1
         self._store.write_then(ops, done)
 
     # ---- reads

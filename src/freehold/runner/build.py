@@ -19,7 +19,7 @@ from freehold.sdk.tracebacks import user_traceback
 
 def main() -> int:
     os.environ["FREEHOLD_REMOTE"] = "1"
-    prepare(os.getcwd())
+    prepare(str(Path.cwd()))
     try:
         made = pickle.loads(Path(sys.argv[1]).read_bytes())()  # noqa: S301 (the user's own code, in the user's own image)
         if inspect.isawaitable(made):

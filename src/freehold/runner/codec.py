@@ -27,7 +27,9 @@ class Codec:
         try:
             return serialization.dumps(value, sink=self._place)
         except SerializationError as error:
-            msg = f"the function returned a value of type {type(value).__qualname__!r} that cannot be sent back: {error}"
+            msg = (
+                f"the function returned a value of type {type(value).__qualname__!r} that cannot be sent back: {error}"
+            )
             raise SerializationError(msg) from error
 
     def failure(self, error: BaseException) -> Payload:

@@ -16,15 +16,31 @@ import msgspec
 
 from freehold.protocol.control import Fork
 from freehold.protocol.frames import (
-    Beat, CancelInput, Consumed, Drain, Execute, Join, Ready, Recall, Refused, Release, Returned, StartFailed, ToInstance, Welcome,
+    Beat,
+    CancelInput,
+    Consumed,
+    Drain,
+    Execute,
+    Join,
+    Ready,
+    Recall,
+    Refused,
+    Release,
+    Returned,
+    StartFailed,
+    ToInstance,
+    Welcome,
 )  # fmt: skip
 from freehold.protocol.link import Link, open_link
 from freehold.protocol.version import PROTOCOL_VERSION
 from freehold.runner import output, threads
+from freehold.runner.batched import Batched
 from freehold.runner.codec import Codec
-from freehold.runner.execute import Batched, Concurrent, Executor, Key, Sequential, Tools, new_loop
+from freehold.runner.concurrent import Concurrent
+from freehold.runner.inputs import Executor, Key, Tools, new_loop
 from freehold.runner.load import UserCode
 from freehold.runner.outbox import Outbox
+from freehold.runner.sequential import Sequential
 from freehold.runner.web import Endpoints
 from freehold.sdk.serialization import failure
 
@@ -163,7 +179,9 @@ class Instance:
     async def _serve_link(self) -> None:
         self._closed = asyncio.Event()
         self._link = await open_link(self._request.link, _decoder, self._receive, self._lost)
-        self._link.send(Join(os.environ.get("FREEHOLD_TOKEN", ""), PROTOCOL_VERSION, self._request.instance, os.getpid()))
+        self._link.send(
+            Join(os.environ.get("FREEHOLD_TOKEN", ""), PROTOCOL_VERSION, self._request.instance, os.getpid())
+        )
         self._outbox.attach(self._link)
         period = self._request.lease_s / 3
         while not self._closed.is_set():
@@ -266,5 +284,3 @@ def _slots(user: UserCode) -> int:
 
 async def _settled(value: Any) -> Any:
     return await value
-
-

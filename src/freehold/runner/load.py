@@ -10,18 +10,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MethodType
 from typing import Any, Literal
 
 from freehold.core.errors import NotFoundError
-from freehold.core.specs import Batching, FunctionSpec, Web, WebKind
+from freehold.core.specs import Batching, FunctionSpec, Web
 from freehold.protocol.control import Boot
 from freehold.sdk.cls import construct, decode_parameters, hooks
 from freehold.sdk.marks import Marks, marks
 
 Hook = Literal["snap", "enter", "exit"]
 _UVICORN = ("uvicorn", "uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto", "uvicorn.lifespan.on")
-_SERVES: dict[WebKind, tuple[str, ...]] = {
+_SERVES: dict[str, tuple[str, ...]] = {
     "asgi_app": _UVICORN,
     "wsgi_app": (*_UVICORN, "a2wsgi"),
     "fastapi_endpoint": (*_UVICORN, "fastapi", "fastapi.middleware.cors"),
@@ -91,7 +92,7 @@ def raw_of(decorated: Any) -> Any:
 
 
 def prepare(root: str) -> None:
-    for path in (os.getcwd(), root):
+    for path in (str(Path.cwd()), root):
         if path not in sys.path:
             sys.path.insert(0, path)
     known = os.environ.get("PYTHONPATH")
@@ -131,7 +132,9 @@ def _user_code(spec: FunctionSpec, raw: Any, parameters: bytes) -> UserCode:
         if function is None:
             msg = f"class {spec.qualname!r} has no method {method.name!r}: is it decorated with @freehold.method()?"
             raise NotFoundError(msg)
-        targets[method.name] = _target(_bound(service, function), marks(function), method.batching, method.web, method.is_generator)
+        targets[method.name] = _target(
+            _bound(service, function), marks(function), method.batching, method.web, method.is_generator
+        )
     bound: dict[Hook, list[Callable[..., Any]]] = {
         "snap": [_bound(service, f) for f in own.snap],
         "enter": [_bound(service, f) for f in own.enter],
@@ -140,7 +143,9 @@ def _user_code(spec: FunctionSpec, raw: Any, parameters: bytes) -> UserCode:
     return UserCode(spec=spec, targets=targets, hooks=bound)
 
 
-def _target(call: Callable[..., Any], said: Marks, batching: Batching | None, web: Web | None, is_generator: bool) -> Target:  # noqa: FBT001
+def _target(
+    call: Callable[..., Any], said: Marks, batching: Batching | None, web: Web | None, is_generator: bool
+) -> Target:
     plain = inspect.unwrap(getattr(call, "__func__", call))
     own = inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
     is_async = own or inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)

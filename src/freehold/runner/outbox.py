@@ -46,7 +46,7 @@ class Outbox:
 
     async def drain(self) -> None:
         """Wait until everything was given to the system; on the loop's thread."""
-        while self._waiting and self._link is not None and self._link.open:
+        while self._waiting and self._link is not None and self._link.open:  # noqa: ASYNC110 (once a life)
             await asyncio.sleep(0.001)
         await asyncio.sleep(0)  # the link writes at the end of a turn
         if self._link is not None:

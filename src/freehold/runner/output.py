@@ -1,8 +1,8 @@
-"""User output as records: each line one write of `\\x1e`, a JSON array and a newline, beside the raw bytes of C code and subprocesses.
+r"""User output as records: each line one write of `\x1e`, a JSON array and a newline, beside the raw bytes of C code and subprocesses.
 
-    ["l", time, stream, call, request_id, message]
-    ["e", time, level, call, request_id, message, logger, {fields}]
-    ["end", call]    raw bytes before this belong to that call
+["l", time, stream, call, request_id, message]
+["e", time, level, call, request_id, message, logger, {fields}]
+["end", call]    raw bytes before this belong to that call
 """
 
 import io
@@ -12,8 +12,9 @@ import re
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import msgspec
 
@@ -72,7 +73,7 @@ class Output:
 
 
 class LineStream(io.TextIOBase):
-    """Stands in for sys.stdout and sys.stderr: whole lines become records, `\\r` ends a line too, flush sends the rest."""
+    r"""Stands in for sys.stdout and sys.stderr: whole lines become records, `\r` ends a line too, flush sends the rest."""
 
     def __init__(self, output: Output, name: str, fd: int) -> None:
         self._output, self._stream, self._fd = output, name, fd
@@ -163,7 +164,7 @@ def install(output: Output) -> None:
     sys.stderr = LineStream(output, "stderr", 2)
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
     logging.lastResort = _Events(output)
-    plain = logging.StreamHandler.emit
+    plain = cast("Callable[[Any, logging.LogRecord], None]", logging.StreamHandler.emit)  # pyright: ignore[reportUnknownMemberType]
 
     def emit(handler: "logging.StreamHandler[TextIO]", record: logging.LogRecord) -> None:
         """A handler that would print to our streams makes an event, with the text that it would print."""

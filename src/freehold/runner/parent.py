@@ -35,7 +35,7 @@ class WarmParent:
         self._poll.register(sock, select.POLLIN)
         self._pidfds: dict[int, tuple[str, int]] = {}  # pidfd: instance, pid
         self._pids: dict[str, int] = {}
-        self._own = frozenset(process.children())  # what the user's module itself started
+        self._own: frozenset[int] = frozenset(process.children())  # what the user's module itself started
 
     def serve(self) -> None:
         """Fork and reap until the launcher hangs up."""
@@ -48,7 +48,7 @@ class WarmParent:
 
     def end(self) -> None:
         """Kill every instance and everything else below."""
-        self._own = frozenset()
+        self._own = frozenset[int]()
         self._pids.clear()
         self._kill_orphans()
 
@@ -179,7 +179,7 @@ def _be_the_instance(sock: socket.socket, user: UserCode, out: output.Output, th
     packet = control.receive_to_parent(sock)
     if packet is None or not isinstance(packet[0], Fork):
         return 0
-    request, fds = packet
+    request, fds = packet[0], packet[1]
     pidfd = os.pidfd_open(os.getpid())
     control.send(sock, Forked(request.instance, os.getpid()), (pidfd,))
     os.close(pidfd)

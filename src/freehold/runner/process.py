@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import threading
+from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _LINE_BUFFERED = 1
@@ -43,23 +44,21 @@ def children() -> list[int]:
     """Our own children, zombies included."""
     me = os.getpid()
     try:
-        with open(f"/proc/{me}/task/{threading.get_native_id()}/children", encoding="ascii") as file:
-            return [int(pid) for pid in file.read().split()]
+        return [int(pid) for pid in Path(f"/proc/{me}/task/{threading.get_native_id()}/children").read_text().split()]
     except OSError:
         return [pid for pid in _all_pids() if _parent_of(pid) == me]
 
 
 def thread_count() -> int:
-    return len(os.listdir("/proc/self/task"))
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
 def _all_pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
 
 
 def _parent_of(pid: int) -> int:
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
+        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return -1

@@ -5,10 +5,22 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 _BLAS = re.compile(r"\S*openblas\S*\.so\S*")
-_SETTERS = ("openblas_set_num_threads", "scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "scipy_openblas_set_num_threads")
+_SETTERS = (
+    "openblas_set_num_threads",
+    "scipy_openblas_set_num_threads64_",
+    "openblas_set_num_threads64_",
+    "scipy_openblas_set_num_threads",
+)
 
 
 _setters: list[Callable[[int], object]] = []  # found in the warm parent: a look at the memory map is slow
@@ -32,8 +44,7 @@ def widen(count: int) -> None:
 
 
 def _loaded_blas() -> set[str]:
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-        return set(_BLAS.findall(file.read()))
+    return set(_BLAS.findall(Path("/proc/self/maps").read_text(errors="replace")))
 
 
 def _setter(path: str) -> Callable[[int], object] | None:

@@ -120,8 +120,15 @@ def fastapi_app(function: Callable[..., Any], web: Web, title: str) -> Asgi:
     from fastapi import FastAPI
     from fastapi.middleware.cors import CORSMiddleware
 
-    app = FastAPI(title=title, openapi_url="/openapi.json" if web.docs else None, docs_url="/docs" if web.docs else None, redoc_url=None)
-    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True, allow_methods=["*"], allow_headers=["*"])
+    app = FastAPI(
+        title=title,
+        openapi_url="/openapi.json" if web.docs else None,
+        docs_url="/docs" if web.docs else None,
+        redoc_url=None,
+    )
+    app.add_middleware(
+        CORSMiddleware, allow_origins=["*"], allow_credentials=True, allow_methods=["*"], allow_headers=["*"]
+    )
     app.add_api_route("/", function, methods=[web.method])
     return app  # type: ignore[return-value]
 
@@ -157,5 +164,3 @@ def _answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-

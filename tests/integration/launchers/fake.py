@@ -39,7 +39,9 @@ class FakeInstance:
     pid: int = 0
     phases: dict[str, float] = field(default_factory=dict[str, float])
     ready: "asyncio.Future[Ready]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    results: dict[tuple[str, int], "asyncio.Future[Result]"] = field(default_factory=dict[tuple[str, int], "asyncio.Future[Result]"])
+    results: dict[tuple[str, int], "asyncio.Future[Result]"] = field(
+        default_factory=dict[tuple[str, int], "asyncio.Future[Result]"]
+    )
     items: list[Item] = field(default_factory=list[Item])
     returned: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
     exit: "asyncio.Future[Exit]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -96,7 +98,9 @@ class FakeServer:
         await asyncio.wait_for(instance.ready, WAIT_S)
         return instance
 
-    async def launch(self, spec: FunctionSpec, source: Path, *, pool: str | None = None, **changes: Any) -> FakeInstance:
+    async def launch(
+        self, spec: FunctionSpec, source: Path, *, pool: str | None = None, **changes: Any
+    ) -> FakeInstance:
         self._number += 1
         name = f"in-{time.time_ns() // 1_000_000:012x}{self._number:016x}"
         folder = self.home.instances / name
@@ -149,7 +153,9 @@ class FakeServer:
 
 
 @contextlib.asynccontextmanager
-async def serve(home: Home, image_of: "Callable[[ProcessLauncher], Awaitable[Path]]", **options: Any) -> AsyncIterator[FakeServer]:
+async def serve(
+    home: Home, image_of: "Callable[[ProcessLauncher], Awaitable[Path]]", **options: Any
+) -> AsyncIterator[FakeServer]:
     """A fake server with a launcher; everything is gone afterwards."""
     home.run.mkdir(parents=True, exist_ok=True)
     home.arena.mkdir(mode=0o700, exist_ok=True)
@@ -157,7 +163,9 @@ async def serve(home: Home, image_of: "Callable[[ProcessLauncher], Awaitable[Pat
     server = FakeServer(home, launcher, await image_of(launcher))
     loop = asyncio.get_running_loop()
     home.link_socket.unlink(missing_ok=True)
-    listener = await loop.create_unix_server(lambda: Link(_decoder, server.receive, lambda *_: None), str(home.link_socket))
+    listener = await loop.create_unix_server(
+        lambda: Link(_decoder, server.receive, lambda *_: None), str(home.link_socket)
+    )
     try:
         yield server
     finally:

@@ -127,7 +127,9 @@ async def test_failing_enter_hook_fails_the_start(server: FakeServer, spec: Spec
 @pytest.mark.parametrize(("module", "qualname", "message"), [
     ("syntax", "f", "SyntaxError"), ("missing", "f", "No module named 'missing'"), ("work", "nothing", "has no 'nothing'"),
 ])  # fmt: skip
-async def test_code_that_cannot_be_loaded(server: FakeServer, spec: Spec, module: str, qualname: str, message: str) -> None:
+async def test_code_that_cannot_be_loaded(
+    server: FakeServer, spec: Spec, module: str, qualname: str, message: str
+) -> None:
     with pytest.raises(StartError, match=message):
         await server.launch(spec(qualname, module), PROGRAMS)
 
@@ -137,7 +139,9 @@ async def test_threads_in_the_parent_mean_fresh_starts(server: FakeServer, spec:
     first, second, third = await asyncio.gather(*(server.start(cls, PROGRAMS) for _ in range(3)))
     assert len({first.pid, second.pid, third.pid}) == 3
     assert await first.value(method="pid") > 0
-    assert any(r[0] == "e" and r[2] == "warning" and "poller" in r[5] for i in (first, second, third) for r in i.records())
+    assert any(
+        r[0] == "e" and r[2] == "warning" and "poller" in r[5] for i in (first, second, third) for r in i.records()
+    )
     await server.launcher.kill(first.id)
     assert (await asyncio.wait_for(first.exit, 5)).signal == 9
     second.drain()

@@ -96,7 +96,9 @@ async def test_a_failed_step_is_named_with_its_last_lines(launcher: ProcessLaunc
 
 async def test_a_package_that_does_not_exist(launcher: ProcessLauncher) -> None:
     with pytest.raises(ImageBuildError, match="no-such-package-of-freehold"):
-        await launcher.ensure_image(image(("pip_install", {"packages": ["no-such-package-of-freehold==99"]})), lambda _: None)
+        await launcher.ensure_image(
+            image(("pip_install", {"packages": ["no-such-package-of-freehold==99"]})), lambda _: None
+        )
 
 
 @pytest.mark.parametrize(("step", "message"), [

@@ -63,13 +63,20 @@ async def test_the_home_is_out_of_sight(server: FakeServer, spec: Spec) -> None:
 
 
 @pytest.mark.parametrize("level", ["none"], indirect=True)
-async def test_without_a_mount_view_volumes_below_root_work_and_others_say_why(server: FakeServer, spec: Spec, tmp_path: Path) -> None:
+async def test_without_a_mount_view_volumes_below_root_work_and_others_say_why(
+    server: FakeServer, spec: Spec, tmp_path: Path
+) -> None:
     (tmp_path / "vol").mkdir()
     instance = await server.start(spec("write"), PROGRAMS, volumes=((tmp_path / "vol", "/root/vol", False),))
     assert await instance.value("vol/file", "kept") == "kept"
     assert (tmp_path / "vol/file").read_text() == "kept"
     with pytest.raises(StartError, match="bubblewrap"):
-        await server.start(spec("write"), PROGRAMS, pool="other", volumes=((tmp_path / "vol", "/usr/vol/of/nothing/../x", False), (tmp_path, "/etc", False)))
+        await server.start(
+            spec("write"),
+            PROGRAMS,
+            pool="other",
+            volumes=((tmp_path / "vol", "/usr/vol/of/nothing/../x", False), (tmp_path, "/etc", False)),
+        )
 
 
 async def test_memory_limit_ends_with_oom(server: FakeServer, spec: Spec) -> None:

@@ -71,7 +71,9 @@ class Cgroup:
 class Cgroups:
     """Makes cgroups below a group of this server's own, and clears what a killed server left behind."""
 
-    def __init__(self, home_id: str, *, root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc/self/cgroup")) -> None:
+    def __init__(
+        self, home_id: str, *, root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc/self/cgroup")
+    ) -> None:
         self._base = f"freehold-{home_id}"
         self.hierarchies = _find(root, proc, self._base)
         self._clear()
@@ -81,7 +83,9 @@ class Cgroups:
         h = self.hierarchies
         fix = "run as root, or in a delegated cgroup (systemd-run --user --scope -p Delegate=yes)"
         return {
-            "cgroup_kill": "ok" if h.kill else f"no cgroup v2 that can be written: process trees are ended one by one; {fix}",
+            "cgroup_kill": "ok"
+            if h.kill
+            else f"no cgroup v2 that can be written: process trees are ended one by one; {fix}",
             "cgroup_memory": "ok" if h.memory else f"memory limits are not enforced: {fix}",
             "cgroup_cpu": "ok" if h.cpu else f"cpu limits are not enforced: {fix}",
         }

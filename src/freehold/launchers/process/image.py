@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import freehold
 from freehold.core.digests import image_digest
@@ -28,9 +28,19 @@ from freehold.launchers.process.sandbox import Level, View
 from freehold.protocol.version import PROTOCOL_VERSION
 
 Log = Callable[[str], None]
-LAYOUT = 3  # of an image's folder; another number builds anew
+LAYOUT = 4  # of an image's folder; another number builds anew
 _LAST_LINES = 15
-_PASSED_ON = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_PASSED_ON = (
+    "PIP_",
+    "UV_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+)
 _KEPT = ("HOME", "LANG", "TZ", "USER", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")
 _UV_ONLY_OURS = ("UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "UV_PYTHON", "UV_TARGET")
 
@@ -97,7 +107,9 @@ class Images:
         scratch = Path(tempfile.mkdtemp(dir=self._home.images, prefix=f".build-{digest[:12]}-"))
         try:
             with (scratch / "build.log").open("a", encoding="utf-8") as file:
-                await Build(self._home, scratch, self._log_to(digest, file), self._runs, self._attachments()).run(recipe)
+                await Build(self._home, scratch, self._log_to(digest, file), self._runs, self._attachments()).run(
+                    recipe
+                )
             _publish(scratch, folder)
         except BaseException:
             _keep_log(scratch, self._home.images / f"{digest}.failed.log")
@@ -142,19 +154,37 @@ class Build:
             self._log(f"warning: {warning}")
         self._python = python.path
         self._log(f"==> venv with {python.path}")
-        await self._do("create the venv", [self._uv, "venv", "--relocatable", "--seed", "--no-project", "--python", str(python.path), str(self._venv)])
+        await self._do(
+            "create the venv",
+            [
+                self._uv,
+                "venv",
+                "--relocatable",
+                "--seed",
+                "--no-project",
+                "--python",
+                str(python.path),
+                str(self._venv),
+            ],
+        )
         await self._install("install the runner's packages", runner_requirements())
         self._put_library()
         for number, command in enumerate(recipe.commands, 1):
             self._log(f"==> step {number} of {len(recipe.commands)}: {command.title}")
             await self._step(command)
-        mounts = [(str(await self._attachments.files(d)), path) for d, path in recipe.mounts]
-        made = {"layout": LAYOUT, "python": f"3.{python.minor}", "env": recipe.env, "workdir": recipe.workdir, "mounts": mounts}
+        made = {
+            "layout": LAYOUT,
+            "python": f"3.{python.minor}",
+            "env": recipe.env,
+            "workdir": recipe.workdir,
+        }
         (self._scratch / "image.json").write_text(json.dumps(made, indent=1))
         self._log(f"==> built in {time.monotonic() - begun:.1f} s")
 
     async def _step(self, command: Command) -> None:
-        if command.apt:
+        if command.copied:
+            await self._copy(*command.copied)
+        elif command.apt:
             await self._check_apt(command)
         elif command.function is not None:
             await self._run_function(command, command.function)
@@ -165,6 +195,11 @@ class Build:
         else:
             await self._pip(command)
 
+    async def _copy(self, digest: str, remote: str) -> None:
+        source = await self._attachments.files(digest)
+        target = self._fs / remote.lstrip("/")
+        await asyncio.to_thread(shutil.copytree, source, target, dirs_exist_ok=True, symlinks=True)
+
     async def _pip(self, command: Command) -> None:
         arguments = list(command.pip)
         if command.requirements:
@@ -174,7 +209,16 @@ class Build:
         await self._install(command.title, tuple(arguments), env=command.env)
 
     async def _install(self, title: str, arguments: tuple[str, ...], env: dict[str, str] | None = None) -> None:
-        argv = [self._uv, "pip", "install", "--python", str(self._venv / "bin/python"), "--no-progress", "--compile-bytecode", *arguments]
+        argv = [
+            self._uv,
+            "pip",
+            "install",
+            "--python",
+            str(self._venv / "bin/python"),
+            "--no-progress",
+            "--compile-bytecode",
+            *arguments,
+        ]
         await self._do(title, argv, env=env)
 
     def _put_library(self) -> None:
@@ -199,20 +243,35 @@ class Build:
         (folder / "pyproject.toml").write_text(project["pyproject"])
         if project.get("lock"):
             (folder / "uv.lock").write_text(project["lock"])
-        flags = [f"--group={g}" for g in project.get("groups") or ()] + [f"--extra={e}" for e in project.get("extras") or ()]
+        flags = [f"--group={g}" for g in project.get("groups") or ()] + [
+            f"--extra={e}" for e in project.get("extras") or ()
+        ]
         if project.get("lock") and project.get("frozen", True):
             flags.append("--frozen")
-        argv = [self._uv, "sync", "--no-install-project", "--inexact", "--no-progress", "--project", str(folder), *flags]
+        argv = [
+            self._uv,
+            "sync",
+            "--no-install-project",
+            "--inexact",
+            "--no-progress",
+            "--project",
+            str(folder),
+            *flags,
+        ]
         await self._do(command.title, argv, env=command.env | {"UV_PROJECT_ENVIRONMENT": str(self._venv)})
 
     async def _run_function(self, command: Command, arguments: dict[str, Any]) -> None:
         (self._tmp / "job").write_bytes(base64.b64decode(arguments["serialized"]))
         env: dict[str, str] = {}
-        for secret in arguments.get("secrets") or ():
+        for secret in cast("list[dict[str, Any]]", arguments.get("secrets") or []):
             env |= await self._attachments.secret(secret["name"])
         volumes = [
-            (await self._attachments.volume(v["name"], create=bool(v.get("create_if_missing"))), path, bool(v.get("read_only")))
-            for path, v in (arguments.get("volumes") or {}).items()
+            (
+                await self._attachments.volume(v["name"], create=bool(v.get("create_if_missing"))),
+                path,
+                bool(v.get("read_only")),
+            )
+            for path, v in cast("dict[str, dict[str, Any]]", arguments.get("volumes") or {}).items()
         ]
         argv = [str(self._venv / "bin/python"), "-P", "-m", "freehold.runner.build", f"{self._inner_tmp()}/job"]
         await self._inside(command, argv, env=env, volumes=tuple(volumes), timeout_s=arguments.get("timeout_s"))
@@ -222,10 +281,9 @@ class Build:
         volumes: tuple[tuple[Path, str, bool], ...] = (), timeout_s: float | None = None,
     ) -> None:  # fmt: skip
         """Run a step under the image's own view: what it writes below "/" becomes part of the image."""
-        code = [(await self._attachments.files(digest), remote) for digest, remote in command.mounts]
         view = View(
-            fixed=(self._python.parent.parent, library(self._home), package_dir(), Path(self._uv).resolve()),
-            base=self._fs, tmp=self._tmp, code=tuple(code), volumes=volumes, shared=(self._venv,),
+            fixed=(self._python.parent.parent, library(self._home), package_dir(), Path(self._uv)),
+            base=self._fs, tmp=self._tmp, code=(), volumes=volumes, shared=(self._venv,),
             workdir=command.workdir or sandbox.CODE_ROOT,
         )  # fmt: skip
         home, cwd = sandbox.CODE_ROOT, Path("/")
@@ -237,8 +295,15 @@ class Build:
             cwd, problems = sandbox.lay_links(view)
             home = str(cwd)
             if problems:
-                raise ImageBuildError(f"step {command.title!r}: without bubblewrap nothing can be laid at {', '.join(problems)}")
-        own = {"HOME": home, "TMPDIR": self._inner_tmp(), "UV_CACHE_DIR": f"{self._inner_tmp()}/uv", "PIP_NO_CACHE_DIR": "1"}
+                raise ImageBuildError(
+                    f"step {command.title!r}: without bubblewrap nothing can be laid at {', '.join(problems)}"
+                )
+        own = {
+            "HOME": home,
+            "TMPDIR": self._inner_tmp(),
+            "UV_CACHE_DIR": f"{self._inner_tmp()}/uv",
+            "PIP_NO_CACHE_DIR": "1",
+        }
         await self._do(command.title, argv, env=own | command.env | (env or {}), cwd=cwd, timeout_s=timeout_s)
 
     def _inner_tmp(self) -> str:
@@ -282,7 +347,9 @@ class Build:
             env.setdefault("UV_INDEX", env["PIP_EXTRA_INDEX_URL"])
         if env.get("PIP_CERT"):
             env.setdefault("SSL_CERT_FILE", env["PIP_CERT"])
-        path = os.pathsep.join([str(self._venv / "bin"), str(Path(self._uv).parent), os.environ.get("PATH", os.defpath)])
+        path = os.pathsep.join(
+            [str(self._venv / "bin"), str(Path(self._uv).parent), os.environ.get("PATH", os.defpath)]
+        )
         return env | {"PATH": path, "VIRTUAL_ENV": str(self._venv), "PYTHONUNBUFFERED": "1", "UV_NO_CONFIG": "1"}
 
 
@@ -300,13 +367,16 @@ def _uv() -> str:
 
 
 def _installed(query: str, package: str) -> bool:
-    shown = subprocess.run([query, "-W", "-f", "${Status}", package], check=False, capture_output=True, text=True)  # noqa: S603 (no shell)
+    shown = subprocess.run([query, "-W", "-f", "${Status}", package], check=False, capture_output=True, text=True)
     return shown.returncode == 0 and "install ok installed" in shown.stdout
 
 
 def _ready(folder: Path) -> bool:
     try:
-        return json.loads((folder / "image.json").read_text()).get("layout") == LAYOUT and (folder / "venv/bin/python").exists()
+        return (
+            json.loads((folder / "image.json").read_text()).get("layout") == LAYOUT
+            and (folder / "venv/bin/python").exists()
+        )
     except (OSError, ValueError):
         return False
 

@@ -44,7 +44,7 @@ def choose(version: str | None, there: list[Interpreter]) -> tuple[Interpreter, 
     if version is None:
         return there[0], None
     parts = version.split(".")
-    if len(parts) < 2 or parts[0] != "3" or not parts[1].isdigit():  # noqa: PLR2004 (major.minor)
+    if len(parts) < 2 or parts[0] != "3" or not parts[1].isdigit():
         msg = f'debian_slim(python_version={version!r}): give a version such as "3.12"'
         raise ImageBuildError(msg)
     wanted = int(parts[1])
@@ -67,7 +67,9 @@ def _on_path() -> Iterator[Interpreter]:
 
 def _of_pyenv() -> Iterator[Interpreter]:
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    for folder in sorted(root.glob("versions/3.*"), key=lambda f: [int(n) if n.isdigit() else 0 for n in f.name.split(".")], reverse=True):
+    for folder in sorted(
+        root.glob("versions/3.*"), key=lambda f: [int(n) if n.isdigit() else 0 for n in f.name.split(".")], reverse=True
+    ):
         match = _PYENV.match(folder.name)
         if match and (folder / "bin/python3").exists():
             yield Interpreter(int(match[1]), int(match[2]), (folder / "bin/python3").resolve())
@@ -84,4 +86,7 @@ def _of_uv() -> Iterator[Interpreter]:
 def _runs(path: Path) -> bool:
     if shutil.which(str(path)) is None:
         return False
-    return subprocess.run([path, "-I", "-S", "-c", "import venv, ctypes"], check=False, capture_output=True).returncode == 0  # noqa: S603 (an interpreter on PATH)
+    return (
+        subprocess.run([path, "-I", "-S", "-c", "import venv, ctypes"], check=False, capture_output=True).returncode
+        == 0
+    )

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -64,20 +65,19 @@ def end_children() -> None:
 def _children() -> list[int]:
     me, found = os.getpid(), list[int]()
     try:
-        with open(f"/proc/{me}/task/{me}/children") as file:
-            return [int(pid) for pid in file.read().split()]
+        return [int(pid) for pid in Path(f"/proc/{me}/task/{me}/children").read_text().split()]
     except OSError:
         pass
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
-                if int(file.read().rpartition(")")[2].split()[1]) == me:
-                    found.append(int(name))
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == me:
+                    found.append(int(folder.name))
     return found
 
 
 def _open_fds() -> list[int]:
-    return [int(fd) for fd in os.listdir("/proc/self/fd")]
+    return [int(p.name) for p in Path("/proc/self/fd").iterdir()]
 
 
 if __name__ == "__main__":

@@ -26,8 +26,20 @@ from freehold.protocol.control import Boot, Fork
 
 _PASSED_ON = ("LANG", "LC_", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE",
               "CURL_CA_BUNDLE", "NVIDIA_", "LD_LIBRARY_PATH", "PIP_", "UV_")  # fmt: skip
-_PER_INSTANCE = ("FREEHOLD_TOKEN", "FREEHOLD_INSTANCE_ID", "MODAL_TASK_ID", "CUDA_VISIBLE_DEVICES", "FREEHOLD_DEVICES_GIVEN")
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_PER_INSTANCE = (
+    "FREEHOLD_TOKEN",
+    "FREEHOLD_INSTANCE_ID",
+    "MODAL_TASK_ID",
+    "CUDA_VISIBLE_DEVICES",
+    "FREEHOLD_DEVICES_GIVEN",
+)
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 
 
 @dataclass(frozen=True)
@@ -37,12 +49,11 @@ class Image:
     folder: Path
     env: dict[str, str]
     workdir: str | None
-    mounts: tuple[tuple[Path, str], ...]
 
     @classmethod
     def read(cls, folder: Path) -> "Image":
         made: dict[str, Any] = json.loads((folder / "image.json").read_text())
-        return cls(folder, made["env"], made["workdir"], tuple((Path(p), inside) for p, inside in made["mounts"]))
+        return cls(folder, made["env"], made["workdir"])
 
 
 class ProcessLauncher:
@@ -163,7 +174,9 @@ class ProcessLauncher:
         except TimeoutError:
             self._forget(parent)
             await parent.end()
-            raise StartupTimeoutError(f"{request.spec.name!r} was not loaded within its startup_timeout of {limit:g} s") from None
+            raise StartupTimeoutError(
+                f"{request.spec.name!r} was not loaded within its startup_timeout of {limit:g} s"
+            ) from None
         except StartError:
             self._forget(parent)
             await parent.end()
@@ -203,7 +216,14 @@ class ProcessLauncher:
         argv, root, cwd = self._argv(view, image)
         env = self._env(request, image, view, forks=forks)
         boot = Boot(request.spec, request.parameters, root, env, forks)
-        command = Command(argv=argv, env=env, output=output, cwd=cwd, kept=self._level != "pids", tree=self._cgroups.tree(scratch.name))
+        command = Command(
+            argv=argv,
+            env=env,
+            output=output,
+            cwd=cwd,
+            kept=self._level != "pids",
+            tree=self._cgroups.tree(scratch.name),
+        )
         parent = Parent(command, boot, exited=self._tell, ended=lambda p: self._over(p, scratch))
         self._all.add(parent)
         return parent
@@ -214,9 +234,11 @@ class ProcessLauncher:
             fixed=(image.folder / "venv", python.parent.parent, library(self._home), package_dir()),
             base=scratch / "fs",
             tmp=scratch / "tmp",
-            code=(*sandbox.layers(image.folder / "fs"), *image.mounts, *request.mounts),
+            code=(*sandbox.layers(image.folder / "fs"), *request.mounts),
             volumes=request.volumes,
-            shared=tuple(p for p in (self._sockets(request.pool), request.arena, request.link, request.api) if p.exists()),
+            shared=tuple(
+                p for p in (self._sockets(request.pool), request.arena, request.link, request.api) if p.exists()
+            ),
             workdir=image.workdir or sandbox.CODE_ROOT,
         )
 
@@ -235,8 +257,16 @@ class ProcessLauncher:
 
     def _env(self, request: StartRequest, image: Image, view: View, *, forks: bool) -> dict[str, str]:
         passed = {k: v for k, v in os.environ.items() if k.upper().startswith(_PASSED_ON)}
-        path = os.pathsep.join([str(image.folder / "venv/bin"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
-        base = {"PATH": path, "VIRTUAL_ENV": str(image.folder / "venv"), "HOME": sandbox.CODE_ROOT, "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+        path = os.pathsep.join(
+            [str(image.folder / "venv/bin"), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+        )
+        base = {
+            "PATH": path,
+            "VIRTUAL_ENV": str(image.folder / "venv"),
+            "HOME": sandbox.CODE_ROOT,
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+        }
         if self._level == "none":
             base |= {"HOME": str(view.base / "root"), "TMPDIR": str(view.tmp)}
         own = {k: v for k, v in request.env.items() if k not in _PER_INSTANCE}
@@ -290,5 +320,3 @@ def _threads(request: StartRequest) -> int:
     cores = os.cpu_count() or 1
     asked = request.cpu_limit or (request.spec.resources.cpu or 0)
     return min(cores, max(1, math.ceil(asked))) if asked else cores
-
-

@@ -68,7 +68,9 @@ class Command:
 class Parent:
     """One warm parent and its instances."""
 
-    def __init__(self, command: Command, boot: Boot, *, exited: Callable[[Exit], None], ended: Callable[["Parent"], None]) -> None:
+    def __init__(
+        self, command: Command, boot: Boot, *, exited: Callable[[Exit], None], ended: Callable[["Parent"], None]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._exited, self._ended = exited, ended
         self.instances: dict[str, Live] = {}
@@ -157,7 +159,7 @@ class Parent:
             reader, self._lifeline = os.pipe2(os.O_CLOEXEC)
             argv, fds = [sys.executable, "-I", "-S", keeper.__file__, str(reader), *argv], [fd, reader]
         try:
-            return subprocess.Popen(  # noqa: S603 (planned by the launcher)
+            return subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=command.output, stderr=command.output, env=command.env,
                 cwd=command.cwd, pass_fds=fds, start_new_session=True,
             )  # fmt: skip
@@ -207,7 +209,9 @@ class Parent:
             return
         live.told = True
         if not live.forked.done():
-            live.forked.set_exception(StartError(f"the instance ended before it began{': ' + reason if reason else ''}"))
+            live.forked.set_exception(
+                StartError(f"the instance ended before it began{': ' + reason if reason else ''}")
+            )
             live.forked.exception()
             return
         self._exited(Exit(instance=instance, code=code, signal=number, reason="oom" if live.cgroup.oom() else reason))
@@ -240,7 +244,9 @@ class Parent:
         with contextlib.suppress(OSError):
             self._receive()  # its last words
         self._loop.remove_reader(self._socket.fileno())
-        self._fail(StartError(f"the process that loads the user's code {_ended(code)}; its output is in the instance's log"))
+        self._fail(
+            StartError(f"the process that loads the user's code {_ended(code)}; its output is in the instance's log")
+        )
         for instance in list(self.instances):
             if self.spent:
                 self._tell(instance, *_how(code))
@@ -272,8 +278,8 @@ def failed(failure: RemoteFailure) -> StartError:
 
 def pid_of(pidfd: int) -> int:
     """The pid behind a pidfd, as our own pid namespace numbers it; 0 when it has ended."""
-    with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{pidfd}") as file:
-        for line in file:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
             if line.startswith("Pid:"):
                 return max(0, int(line.split()[1]))
     return 0

@@ -3,13 +3,23 @@
 import shlex
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, cast
 
 from freehold.core.errors import ImageBuildError
 from freehold.core.specs import ImageSpec, ImageStep
 
 # what the runner imports inside an image, or runs there
-RUNNER_NEEDS = ("msgspec", "cloudpickle", "uvloop", "fastapi", "uvicorn", "httptools", "websockets", "python-multipart", "a2wsgi")
+RUNNER_NEEDS = (
+    "msgspec",
+    "cloudpickle",
+    "uvloop",
+    "fastapi",
+    "uvicorn",
+    "httptools",
+    "websockets",
+    "python-multipart",
+    "a2wsgi",
+)
 _CONTAINER = "the process launcher uses this machine's own system; the container launcher can build it"
 _QUIET = ("entrypoint", "cmd", "shell")
 
@@ -27,7 +37,7 @@ class Command:
     project: dict[str, Any] | None = None  # args of uv_sync
     env: dict[str, str] = field(default_factory=dict[str, str])
     workdir: str | None = None
-    mounts: tuple[tuple[str, str], ...] = ()  # digest, remote_path: copied in so far
+    copied: tuple[str, str] | None = None  # digest and remote_path of local files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +46,6 @@ class Recipe:
     commands: tuple[Command, ...]
     env: dict[str, str]
     workdir: str | None
-    mounts: tuple[tuple[str, str], ...]  # digest, remote_path
 
 
 def runner_requirements() -> tuple[str, ...]:
@@ -55,28 +64,24 @@ def read(spec: ImageSpec) -> Recipe:
     python: str | None = None
     env: dict[str, str] = {}
     workdir: str | None = None
-    mounts: list[tuple[str, str]] = []
     commands: list[Command] = []
     for step in spec.steps:
         match step.kind:
             case "debian_slim":
                 python = step.args.get("python_version")
             case "env":
-                env |= {str(k): str(v) for k, v in (step.args.get("vars") or {}).items()}
+                env |= {str(k): str(v) for k, v in cast("dict[str, Any]", step.args.get("vars") or {}).items()}
             case "workdir":
                 workdir = step.args["path"]
             case "add_local":
-                mounts.append((step.args["digest"], step.args["remote_path"]))
+                digest, remote = step.args["digest"], step.args["remote_path"]
+                commands.append(Command(title=f"copy local files to {remote}", copied=(digest, remote)))
             case kind if kind in _QUIET:
                 continue  # they shape a container's own process, which there is none of
             case _:
-                made = [_with(c, env, workdir, mounts) for c in _commands(step)]
+                made = [replace(c, env=dict(env), workdir=workdir) for c in _commands(step)]
                 commands += made
-    return Recipe(python=python, commands=tuple(commands), env=env, workdir=workdir, mounts=tuple(mounts))
-
-
-def _with(command: Command, env: dict[str, str], workdir: str | None, mounts: list[tuple[str, str]]) -> Command:
-    return replace(command, env=dict(env), workdir=workdir, mounts=tuple(mounts))
+    return Recipe(python=python, commands=tuple(commands), env=env, workdir=workdir)
 
 
 def _commands(step: ImageStep) -> list[Command]:
@@ -102,17 +107,17 @@ def _commands(step: ImageStep) -> list[Command]:
 
 def _pip(step: ImageStep) -> Command:
     args = step.args
-    packages = [str(p) for p in args.get("packages") or []]
+    packages = [str(p) for p in cast("list[Any]", args.get("packages") or [])]
     flags: list[str] = []
     for key, flag in (("index_url", "--index-url"), ("find_links", "--find-links")):
         if args.get(key):
             flags += [flag, str(args[key])]
-    extra = args.get("extra_index_url") or []
+    extra: str | list[str] = args.get("extra_index_url") or []
     for url in [extra] if isinstance(extra, str) else extra:
         flags += ["--extra-index-url", str(url)]
     if args.get("pre"):
         flags.append("--prerelease=allow")
     flags += shlex.split(args.get("extra_options") or "")
-    lines = tuple(str(line) for line in args.get("requirements") or [])
+    lines = tuple(str(line) for line in cast("list[Any]", args.get("requirements") or []))
     shown = " ".join([*packages, *lines])
     return Command(title=f"{step.kind} {shown}", pip=(*flags, *packages), requirements=lines)

@@ -15,12 +15,16 @@ Level = Literal["pids", "mounts", "none"]
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu", "/sys",
            "/run/systemd/resolve", "/run/resolvconf", "/run/opengl-driver", "/run/nvidia-persistenced",
            "/var/lib/dpkg", "/var/cache/fontconfig", "/var/lib/ca-certificates")  # fmt: skip
-_MADE = ("/proc", "/dev", "/tmp", "/run", "/var")  # made anew for everyone
+_MADE = ("/proc", "/dev", "/tmp", "/run", "/var")  # noqa: S108 (inside the view); made anew for everyone
+_FOLDERS = ("/root", "/var/tmp", "/home", "/mnt")  # noqa: S108 (inside the view)
 _DEVICES = ("nvidia", "dri", "kfd", "dxg", "infiniband", "gdrdrv", "fuse")
 # what a container's root may do: own files and end its own processes, but mount nothing and load nothing
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "KILL", "NET_BIND_SERVICE")
 CODE_ROOT = "/root"
-_OPEN = tuple(f"{CODE_ROOT}/{name}" for name in (".cache", ".config", ".local", ".local/share", ".cache/huggingface", ".cache/huggingface/hub"))
+_OPEN = tuple(
+    f"{CODE_ROOT}/{name}"
+    for name in (".cache", ".config", ".local", ".local/share", ".cache/huggingface", ".cache/huggingface/hub")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +53,14 @@ def argv(bwrap: str, view: View, *, level: Level) -> list[str]:
     made += ["--unshare-pid", "--proc", "/proc"] if level == "pids" else ["--bind", "/proc", "/proc"]
     made += ["--dev", "/dev"]
     for path in _system():
-        if not os.path.islink(path):
+        if not Path(path).is_symlink():
             made += ["--ro-bind", path, path]
-        elif not os.path.islink(f"{view.base}{path}"):  # not made before: several steps of an image share their base
-            made += ["--symlink", os.readlink(path), path]
+        elif not Path(f"{view.base}{path}").is_symlink():  # not made before: several steps of an image share their base
+            made += ["--symlink", str(Path(path).readlink()), path]
     for path in _devices():
         made += ["--dev-bind", path, path]
-    made += ["--dir", CODE_ROOT, "--dir", "/var/tmp", "--dir", "/home", "--dir", "/mnt", "--bind", str(view.tmp), "/tmp"]
+    made += ["--bind", str(view.tmp), "/tmp"]  # noqa: S108 (inside the view)
+    made += [word for path in _FOLDERS for word in ("--dir", path)]
     for bind in binds(view):
         made += ["--bind" if bind.writable else "--ro-bind", str(bind.source), bind.inside]
     if os.geteuid() == 0:
@@ -74,7 +79,8 @@ def binds(view: View) -> list[Bind]:
 
 def merge(code: Iterable[tuple[Path, str]]) -> list[Bind]:
     """Lay several folders over each other: entry by entry, and deeper only where two give the same folder, or where programs
-    write beside what is there. The last one wins."""
+    write beside what is there. The last one wins.
+    """
     tree: dict[str, list[Path]] = {}
     for folder, inside in code:
         for entry in sorted(folder.iterdir()):
@@ -125,7 +131,7 @@ def probe(bwrap: str | None) -> tuple[Level, str]:
 def _try(bwrap: str, *arguments: str) -> str | None:
     command = [bwrap, "--die-with-parent", "--ro-bind", "/", "/", *arguments, "--", "/bin/sh", "-c", "exit 0"]
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10)  # noqa: S603 (fixed arguments)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return None if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
@@ -136,7 +142,7 @@ def _system() -> Iterator[str]:
 
 
 def _devices() -> Iterator[str]:
-    return (f"/dev/{name}" for name in sorted(os.listdir("/dev")) if name.startswith(_DEVICES))
+    return (str(p) for p in sorted(Path("/dev").iterdir()) if p.name.startswith(_DEVICES))
 
 
 def _covered(path: Path) -> bool:

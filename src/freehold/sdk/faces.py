@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import functools
 import threading
+import weakref
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
@@ -32,7 +34,7 @@ class Gate:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()
-        self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
+        self._waiter: tuple[_Waker, asyncio.Future[None]] | None = None
 
     def open(self) -> None:
         if self._lock.locked():
@@ -41,9 +43,7 @@ class Gate:
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            loop, future = waiter
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_resolve, future)
+            waiter[0].wake(waiter[1])
 
     def block(self, timeout_s: float | None = None) -> None:
         self._lock.acquire(timeout=-1 if timeout_s is None else max(timeout_s, 0))
@@ -51,7 +51,7 @@ class Gate:
     async def settle(self, timeout_s: float | None = None) -> None:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        self._waiter = (loop, future)  # before the check, so that an opening in between is seen
+        self._waiter = (_waker_of(loop), future)  # before the check, so that an opening in between is seen
         if self._lock.acquire(blocking=False):
             return
         if timeout_s is None:
@@ -250,6 +250,36 @@ async def each(items: AsyncIterator[R]) -> list[R]:
     return [item async for item in items]
 
 
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
+class _Waker:
+    """Wakes tasks of one loop from other threads: all that are due at once, since each entry costs a system call."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._due: deque[asyncio.Future[None]] = deque()
+        self._scheduled = False
+
+    def wake(self, future: "asyncio.Future[None]") -> None:
+        self._due.append(future)
+        if not self._scheduled:
+            self._scheduled = True
+            loop = self._loop()
+            if loop is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(self._wake_due)
+
+    def _wake_due(self) -> None:
+        self._scheduled = False  # first, so that what comes from here on schedules again
+        due = self._due
+        while due:
+            future = due.popleft()
+            if not future.done():
+                future.set_result(None)
+
+
+_wakers: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Waker]" = weakref.WeakKeyDictionary()
+
+
+def _waker_of(loop: asyncio.AbstractEventLoop) -> _Waker:
+    waker = _wakers.get(loop)
+    if waker is None:
+        waker = _wakers[loop] = _Waker(loop)
+    return waker

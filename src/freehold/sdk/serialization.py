@@ -26,8 +26,6 @@ from freehold.sdk.tracebacks import REMOTE_NOTE, user_traceback
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 _OUT_OF_BAND_BYTES = 32 * 1024  # smaller buffers cost less inside the pickle
-_PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
-_PLAIN_ITEMS = 64
 
 
 class Sink(Protocol):
@@ -57,15 +55,12 @@ class Source(Protocol):
 
 def dumps(value: Any, *, sink: Sink | None = None, main: str | None = None) -> Payload:
     """Pickle `value`. `main`: the name under which the other side knows our `__main__`; None: it does not, send by value."""
+    buffers: list[pickle.PickleBuffer] = []
     try:
-        if _plain(value):
-            return _finish(pickle.dumps(value, protocol=5), [], sink)
-        buffers: list[pickle.PickleBuffer] = []
-        file = io.BytesIO()
-        _Pickler(file, buffers, main).dump(value)  # pyright: ignore[reportUnknownMemberType]
+        data = _pickle(value, buffers, main)
     except Exception as error:
         raise _unpicklable(value, error) from error
-    return _finish(file.getvalue(), buffers, sink)
+    return _finish(data, buffers, sink)
 
 
 def loads(payload: Payload, *, source: Source | None = None) -> Any:
@@ -166,28 +161,70 @@ def rebuild(remote: RemoteFailure) -> BaseException:
 # ---- how
 
 
-class _Pickler(cloudpickle.Pickler):
-    """cloudpickle with large buffers out of band, and our `__main__` by the name that the other side knows."""
+class _ByValueError(Exception):
+    """Something in the value has no importable name: cloudpickle must write it."""
+
+
+class _Plain(pickle.Pickler):
+    """The C pickler, for what the other side can import: a quarter of cloudpickle's time."""
 
     def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer], main: str | None) -> None:
-        super().__init__(file, protocol=5, buffer_callback=self._buffer)  # pyright: ignore[reportUnknownMemberType]
-        self._buffers, self._main = buffers, main
-
-    def _buffer(self, buffer: pickle.PickleBuffer) -> bool:
-        try:
-            large = buffer.raw().nbytes >= _OUT_OF_BAND_BYTES
-        except BufferError:  # not contiguous
-            return True
-        if large:
-            self._buffers.append(buffer)
-        return not large
+        super().__init__(file, protocol=5, buffer_callback=functools.partial(_in_band, buffers))
+        self._main = main
 
     def reducer_override(self, obj: Any) -> Any:
-        if self._main is not None and isinstance(obj, (type, FunctionType)) and obj.__module__ == "__main__":
-            found = _find(sys.modules["__main__"], obj.__qualname__)
-            if found is obj:
-                return _named, (self._main, obj.__qualname__)
+        if isinstance(obj, (type, FunctionType)) and obj.__module__ == "__main__":
+            return _by_name(obj, self._main) or self._give_up()
+        return NotImplemented
+
+    def _give_up(self) -> Any:
+        raise _ByValueError
+
+
+class _ByValue(cloudpickle.Pickler):
+    """cloudpickle, with our `__main__` by the name that the other side knows."""
+
+    def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer], main: str | None) -> None:
+        keep = functools.partial(_in_band, buffers)
+        super().__init__(file, protocol=5, buffer_callback=keep)  # pyright: ignore[reportUnknownMemberType]
+        self._main = main
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, (type, FunctionType)) and obj.__module__ == "__main__":
+            named = _by_name(obj, self._main)
+            if named is not None:
+                return named
         return super().reducer_override(obj)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def _pickle(value: Any, buffers: list[pickle.PickleBuffer], main: str | None) -> bytes:
+    file = io.BytesIO()
+    if not cloudpickle.list_registry_pickle_by_value():
+        try:
+            _Plain(file, buffers, main).dump(value)
+            return file.getvalue()
+        except (_ByValueError, pickle.PicklingError, AttributeError, TypeError):
+            buffers.clear()
+            file = io.BytesIO()
+    _ByValue(file, buffers, main).dump(value)  # pyright: ignore[reportUnknownMemberType]
+    return file.getvalue()
+
+
+def _in_band(buffers: list[pickle.PickleBuffer], buffer: pickle.PickleBuffer) -> bool:
+    try:
+        large = buffer.raw().nbytes >= _OUT_OF_BAND_BYTES
+    except BufferError:  # not contiguous
+        return True
+    if large:
+        buffers.append(buffer)
+    return not large
+
+
+def _by_name(obj: Any, main: str | None) -> tuple[Any, ...] | None:
+    """How the other side finds a class or function of our `__main__`; None: it cannot."""
+    if main is None or _find(sys.modules["__main__"], obj.__qualname__) is not obj:
+        return None
+    return _named, (main, obj.__qualname__)
 
 
 def _named(module: str, qualname: str) -> Any:
@@ -199,20 +236,6 @@ def _find(module: Any, qualname: str) -> Any:
     for part in qualname.split("."):
         value = getattr(value, part, None)
     return value
-
-
-def _plain(value: Any, depth: int = 3) -> bool:
-    """Nothing in it needs more than the C pickler: no classes, functions or buffers."""
-    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
-    if kind in _PLAIN:
-        return True
-    if depth == 0:
-        return False
-    if kind is tuple or kind is list:
-        return len(value) <= _PLAIN_ITEMS and all(_plain(v, depth - 1) for v in value)
-    if kind is dict:
-        return len(value) <= _PLAIN_ITEMS and all(type(k) in _PLAIN and _plain(v, depth - 1) for k, v in value.items())
-    return False
 
 
 def _finish(data: bytes, buffers: list[pickle.PickleBuffer], sink: Sink | None) -> Payload:

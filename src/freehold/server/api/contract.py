@@ -28,24 +28,8 @@ from freehold.protocol.schemas import (
     VolumeView,
 )
 from freehold.server.ingress.contract import RequestRecord
+from freehold.server.logs.words import LogQuery
 from freehold.server.store.rows import CallFilter
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogQuery:
-    """Which log lines; the same fields as the log reader's own query."""
-
-    app: str | None = None
-    app_id: str | None = None
-    function: str | None = None
-    instance: str | None = None
-    call: str | None = None
-    since: float | None = None
-    until: float | None = None
-    search: str | None = None
-    tail: int | None = None
-    types: tuple[str, ...] = ()
-    request_id: str | None = None
 
 
 class Apps(Protocol):
@@ -135,6 +119,11 @@ class Links(Protocol):
     def accept(self) -> Link[Any]: ...
 
 
+class Logs(Protocol):
+    def query(self, query: LogQuery, /) -> Iterator[LogLine]: ...
+    def follow(self, query: LogQuery, /) -> AsyncIterator[LogLine]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Everything the routes call."""
@@ -149,10 +138,10 @@ class Services:
     status: Status
     events: Events
     links: Links
-    logs: Any  # query(LogQuery) -> Iterator[LogLine]; follow(LogQuery) -> AsyncIterator[LogLine]
+    logs: Logs
     metrics: Callable[[], bytes]  # Prometheus text
     shutdown: Callable[[], None]  # begins it, and returns
-    log_query: Callable[..., Any] = LogQuery  # the log reader's own query class
+    log_query: type[LogQuery] = LogQuery
 
 
 class LoginPage(Protocol):
@@ -168,5 +157,3 @@ class ApiConfig:
     max_body_bytes: int = 64 * 1024 * 1024  # of JSON; uploads have no limit
     on_request: Callable[[RequestRecord], None] = field(default=lambda _: None)
 
-
-LogLines = Iterator[LogLine]

@@ -63,7 +63,7 @@ def _add_schemas(document: dict[str, Any], routes: list[Any]) -> None:
     document.setdefault("components", {}).setdefault("schemas", {}).update(components)
     for route, body, answer_kind in noted:
         for method in route.methods:
-            operation = document["paths"][route.path][method.lower()]
+            operation = document["paths"][route.path_format][method.lower()]
             if body is not None:
                 operation["requestBody"] = {"required": True, "content": _json(by_kind[repr(body)])}
             if answer_kind is not None:

@@ -1,6 +1,7 @@
 """A child process for the kill tests: collects until it is told to drain (a line on stdin), then says so."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ async def main(root: Path, instances: list[str]) -> None:
     logs.start()
     for name in instances:
         logs.add(name, LogSource(app="shop", app_id="ap-1", function="price", type="training"))
+    os.write(1, b"begun\n")
     await asyncio.to_thread(sys.stdin.readline)
     for name in instances:
         logs.ended(name)

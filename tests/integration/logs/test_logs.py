@@ -228,7 +228,9 @@ def _write_lines(root: Path, instance: str, count: int, seed: int) -> None:
 
 def _collect_until(root: Path, instances: list[str], seconds: float | None) -> None:
     command = [sys.executable, str(PROGRAM), str(root), *instances]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
         if seconds is None:
             child.communicate(b"drain\n", timeout=60)
             assert child.returncode == 0
@@ -239,15 +241,15 @@ def _collect_until(root: Path, instances: list[str], seconds: float | None) -> N
 
 @pytest.mark.slow
 async def test_a_collector_killed_again_and_again_loses_and_doubles_no_line(tmp_path: Path) -> None:
-    rng, count = random.Random(20), 250_000
+    rng, count = random.Random(20), 200_000
     instances = [f"in-{n}" for n in range(4)]
     writers = [
         threading.Thread(target=_write_lines, args=(tmp_path, name, count // 4, n)) for n, name in enumerate(instances)
     ]
     for writer in writers:
         writer.start()
-    for _ in range(12):
-        await asyncio.to_thread(_collect_until, tmp_path, instances, rng.uniform(0.15, 0.7))
+    for _ in range(10):
+        await asyncio.to_thread(_collect_until, tmp_path, instances, rng.uniform(0.02, 0.4))
     for writer in writers:
         writer.join()
     await asyncio.to_thread(_collect_until, tmp_path, instances, None)

@@ -25,10 +25,9 @@ from freehold.launchers.contract import Attachments
 from freehold.launchers.process import interpreters, sandbox
 from freehold.launchers.process.recipe import Command, Recipe, read, runner_requirements
 from freehold.launchers.process.sandbox import Level, View
-from freehold.protocol.version import PROTOCOL_VERSION
 
 Log = Callable[[str], None]
-LAYOUT = 4  # of an image's folder; another number builds anew
+LAYOUT = 5  # of an image's folder; another number builds anew
 _LAST_LINES = 15
 _PASSED_ON = (
     "PIP_",
@@ -51,9 +50,8 @@ def package_dir() -> Path:
 
 
 def library(home: Home) -> Path:
-    """A folder that holds only `freehold`, to be put on an image's path."""
-    package = package_dir()
-    folder = home.images / f"lib-{PROTOCOL_VERSION}-{abs(hash_path(package)):x}"
+    """A folder that holds only `freehold`, for the path of every image; it follows the package that this process runs."""
+    folder, package = home.images / "lib", package_dir()
     link = folder / "freehold"
     if not link.is_symlink() or link.readlink() != package:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,11 +59,6 @@ def library(home: Home) -> Path:
         fresh.symlink_to(package)
         fresh.replace(link)
     return folder
-
-
-def hash_path(path: Path) -> int:
-    """A number that names the path, the same in every process."""
-    return int.from_bytes(os.fsencode(path)[-64:], "big") % (1 << 31)
 
 
 @dataclass(frozen=True)
@@ -223,7 +216,7 @@ class Build:
 
     def _put_library(self) -> None:
         site = next(self._venv.glob("lib/python3.*/site-packages"))
-        (site / "_freehold.pth").write_text(f"{library(self._home)}\n")
+        (site / "_freehold.pth").write_text(os.path.relpath(library(self._home), site) + "\n")
 
     async def _check_apt(self, command: Command) -> None:
         query = shutil.which("dpkg-query")

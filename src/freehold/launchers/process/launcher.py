@@ -220,6 +220,7 @@ class ProcessLauncher:
             argv=argv,
             env=env,
             output=output,
+            output_path=request.output,
             cwd=cwd,
             kept=self._level != "pids",
             tree=self._cgroups.tree(scratch.name),

@@ -26,6 +26,7 @@ from freehold.protocol.frames import RemoteFailure
 _WORD_S = 0.25  # how long a parent may take to say how an instance ended
 _KILL_S = 5.0  # after that the parent itself is ended
 _SIGNALLED = 128
+_LAST_LINES, _TAIL_BYTES = 10, 4096
 DIED = "its warm parent died"
 
 
@@ -60,6 +61,7 @@ class Command:
     argv: list[str]
     env: dict[str, str]
     output: int  # descriptor: what the user's module prints while it loads
+    output_path: Path
     cwd: Path
     kept: bool  # run under the keeper
     tree: Cgroup  # it and all that is below it
@@ -87,7 +89,7 @@ class Parent:
         self._pidfd = os.pidfd_open(self._process.pid)
         self._loop.add_reader(self._pidfd, self._over)
         self._loop.add_reader(self._socket.fileno(), self._receive)
-        self._tree = command.tree
+        self._tree, self._output = command.tree, command.output_path
         groups = self._tree.open()
         control.send(self._socket, boot, tuple(groups))
         for group in groups:
@@ -262,6 +264,13 @@ class Parent:
         self.gone.set()
         self._ended(self)
 
+    def _last_words(self) -> str:
+        """The end of what it wrote, when it ended before it could speak."""
+        if self.loaded.done():
+            return ""
+        raw = [line for line in tail(self._output) if not line.startswith("\x1e")]
+        return ":\n" + "\n".join(raw[-_LAST_LINES:]) if raw else ""
+
     def _fail(self, error: Exception) -> None:
         if not self.loaded.done():
             self.loaded.set_exception(error)
@@ -274,6 +283,16 @@ def failed(failure: RemoteFailure) -> StartError:
     error = StartError(f"{name}: {failure.message}\n{failure.traceback}".rstrip())
     error.failure = failure  # type: ignore[attr-defined]
     return error
+
+
+def tail(path: Path) -> list[str]:
+    """The last lines of a file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 def pid_of(pidfd: int) -> int:

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 import pytest
 import uvloop
+from tests.unit.api.conftest import INSTANCE_TOKEN, TOKEN, World
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -20,7 +21,6 @@ from freehold.protocol.link import Link
 from freehold.server.api.door import ApiDoor
 from freehold.server.ingress.contract import IngressConfig
 from freehold.server.ingress.listeners import Ingress
-from tests.unit.api.conftest import INSTANCE_TOKEN, TOKEN, World
 
 _HEADER = struct.Struct("<I")
 NO_ROUTER: Any = None
@@ -39,7 +39,9 @@ class FakeLinks:
         self.open: list[Link[Any]] = []
 
     def accept(self) -> Link[Any]:
-        link: Link[Any] = Link(msgspec.msgpack.Decoder(list[FromClient]), self._receive, lambda _, error: self.closed.append(error))
+        link: Link[Any] = Link(
+            msgspec.msgpack.Decoder(list[FromClient]), self._receive, lambda _, error: self.closed.append(error)
+        )
         self.open.append(link)
         return link
 
@@ -56,7 +58,7 @@ class Running:
 
     async def until(self, condition: Any) -> None:
         async with asyncio.timeout(1.0):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 (any condition)
                 await asyncio.sleep(0.005)
 
 
@@ -114,7 +116,9 @@ async def test_an_upload_of_any_length_goes_through_and_one_that_breaks_leaves_n
 
     async with httpx.AsyncClient(headers=running.headers) as client:
         await client.put(f"{running.url}/v1/volumes/v")
-        assert (await client.put(f"{running.url}/v1/volumes/v/files/big", content=pieces())).json()["bytes"] == len(data)
+        assert (await client.put(f"{running.url}/v1/volumes/v/files/big", content=pieces())).json()["bytes"] == len(
+            data
+        )
         assert (await client.get(f"{running.url}/v1/volumes/v/files/big")).content == data
     reader, writer = await asyncio.open_connection("127.0.0.1", int(running.url.rpartition(":")[2]))
     del reader
@@ -130,7 +134,15 @@ async def test_an_upload_of_any_length_goes_through_and_one_that_breaks_leaves_n
 async def test_a_raw_path_with_a_nul_or_dots_is_refused(running: Running) -> None:
     async with httpx.AsyncClient(headers=running.headers) as client:
         await client.put(f"{running.url}/v1/volumes/v")
-        for path in ("a%00b", "%2e%2e/%2e%2e/token", "..%2f..%2ftoken", "%5c..%5ctoken", "%ff%fe", "/etc/passwd", "%2fetc%2fpasswd"):
+        for path in (
+            "a%00b",
+            "%2e%2e/%2e%2e/token",
+            "..%2f..%2ftoken",
+            "%5c..%5ctoken",
+            "%ff%fe",
+            "/etc/passwd",
+            "%2fetc%2fpasswd",
+        ):
             url = httpx.URL(running.url).copy_with(raw_path=f"/v1/volumes/v/files/{path}".encode())
             assert (await client.get(url)).status_code == 400, path
         literal = httpx.URL(running.url).copy_with(raw_path=b"/v1/volumes/v/files/%252e%252e/token")
@@ -140,7 +152,9 @@ async def test_a_raw_path_with_a_nul_or_dots_is_refused(running: Running) -> Non
 async def test_the_link_over_a_websocket(running: Running) -> None:
     decoder = msgspec.msgpack.Decoder(list[FromServer])
     links = running.world.links
-    async with connect(running.url.replace("http", "ws") + "/v1/link", additional_headers=running.headers, max_size=None) as socket:
+    async with connect(
+        running.url.replace("http", "ws") + "/v1/link", additional_headers=running.headers, max_size=None
+    ) as socket:
         for size in (0, 5_000_000):
             await socket.send(msgspec.msgpack.encode([Hello("t", 1, "x" * size)]))
             answer = await socket.recv()

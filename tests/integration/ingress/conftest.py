@@ -93,7 +93,7 @@ class Stage:
 
     async def until(self, condition: Callable[[], object], timeout_s: float = 5.0) -> None:
         async with asyncio.timeout(timeout_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 (any condition)
                 await asyncio.sleep(0.005)
 
     @asynccontextmanager
@@ -165,7 +165,7 @@ def application(seen: list[Any]) -> Starlette:
     async def wait(request: Request) -> Response:
         seen.append("waiting")
         try:
-            while not await request.is_disconnected():
+            while not await request.is_disconnected():  # noqa: ASYNC110 (what programs do)
                 await asyncio.sleep(0.01)
             seen.append("disconnected")
         except (asyncio.CancelledError, ClientDisconnect):
@@ -227,7 +227,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     upstream = ApiDoor(application(seen), tmp_path / "up.sock")
     await upstream.open()
     router = FakeRouter(address=f"unix:{tmp_path / 'up.sock'}")
-    config = IngressConfig(host="127.0.0.1", port=0, api=f"unix:{tmp_path / 'up.sock'}", head_timeout_s=1.0, idle_timeout_s=1.0)
+    config = IngressConfig(
+        host="127.0.0.1", port=0, api=f"unix:{tmp_path / 'up.sock'}", head_timeout_s=1.0, idle_timeout_s=1.0
+    )
     ingress = Ingress(router, config, on_request=records.append)
     await ingress.open()
     port = await ingress.listen(0)

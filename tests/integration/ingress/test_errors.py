@@ -100,7 +100,9 @@ async def test_an_answer_without_length_ends_with_its_connection(stage: Any) -> 
     assert stage.router.outcomes[0].kind == "ok"
 
 
-@pytest.mark.parametrize("raw", [b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n"])
+@pytest.mark.parametrize(
+    "raw", [b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n"]
+)
 async def test_an_answer_that_is_no_http_is_503(stage: Any, raw: bytes) -> None:
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

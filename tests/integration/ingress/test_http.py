@@ -17,7 +17,8 @@ CLOSE = b"connection: close\r\n"
 async def test_a_request_comes_through_as_it_was_sent(stage: Any) -> None:
     async with httpx.AsyncClient() as client:
         answer = await client.get(
-            f"{stage.url}/a%2Fb/%252e%252e?q=1&q=%20", headers={"x-own": "1", "traceparent": "00-aa-bb-01", "x-request-id": "mine"}
+            f"{stage.url}/a%2Fb/%252e%252e?q=1&q=%20",
+            headers={"x-own": "1", "traceparent": "00-aa-bb-01", "x-request-id": "mine"},
         )
     got = answer.json()
     headers = dict(got["headers"])
@@ -30,7 +31,13 @@ async def test_a_request_comes_through_as_it_was_sent(stage: Any) -> None:
     assert answer.headers["x-request-id"] == "mine"
     await stage.until(lambda: stage.records)
     record = stage.records[0]
-    assert (record.method, record.handler, record.status, record.request_id, record.call) == ("GET", "ocr", 200, "mine", "fc-0")
+    assert (record.method, record.handler, record.status, record.request_id, record.call) == (
+        "GET",
+        "ocr",
+        200,
+        "mine",
+        "fc-0",
+    )
     assert [o.kind for o in stage.router.outcomes] == ["ok"]
 
 
@@ -38,7 +45,9 @@ async def test_what_belongs_to_the_hop_or_to_us_stays_behind(stage: Any) -> None
     await stage.send(
         b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\nProxy-Authorization: p\r\n"
         b"X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\nForwarded: for=6.6.6.6\r\nX-Freehold-Call: fc-forged\r\n"
-        b"Cookie: a=1; freehold_session=secret; b=2\r\nModal-Secret: s\r\nx-request-id: bad id\x01\r\n\r\n".replace(b"\x01", b"")
+        b"Cookie: a=1; freehold_session=secret; b=2\r\nModal-Secret: s\r\nx-request-id: bad id\x01\r\n\r\n".replace(
+            b"\x01", b""
+        )
     )
     headers = stage.seen[0]
     for name in ("x-hop", "te", "proxy-authorization", "forwarded", "modal-secret"):
@@ -203,13 +212,17 @@ async def test_trailers_and_interim_answers_pass(stage: Any) -> None:
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         got.append(await reader.readuntil(b"\r\n\r\n"))
         got.append(await reader.readuntil(b"0\r\nx-sum: 1\r\n\r\n"))
-        writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 Fine\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 Fine\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\n\r\n"
+        )
         writer.write(b"2\r\nhi\r\n0\r\nx-end: 7\r\n\r\n")
         writer.close()
 
     async with stage.script(upstream):
         answer = await stage.send(
-            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n" + CLOSE + b"\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n"
+            + CLOSE
+            + b"\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"
         )
     assert got[1].startswith(b"3\r\nabc\r\n")
     assert answer.startswith(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n")

@@ -11,11 +11,9 @@ import pytest
 
 
 async def test_events_arrive_as_they_are_sent(stage: Any) -> None:
-    times: list[float] = []
     async with httpx.AsyncClient() as client, client.stream("GET", f"{stage.url}/events?n=5&every=0.1") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        async for _ in answer.aiter_bytes():
-            times.append(time.monotonic())
+        times = [time.monotonic() async for _ in answer.aiter_bytes()]
     assert len(times) >= 5
     assert times[4] - times[0] > 0.3
 
@@ -94,7 +92,10 @@ async def test_a_body_waits_for_a_cold_pool(stage: Any) -> None:
     ready = asyncio.Event()
     stage.router.before = ready.wait
     sending = asyncio.ensure_future(
-        stage.send(b"POST /digest HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n", *[b"y" * 100_000] * 30)
+        stage.send(
+            b"POST /digest HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n",
+            *[b"y" * 100_000] * 30,
+        )
     )
     await asyncio.sleep(0.2)
     ready.set()
@@ -128,7 +129,7 @@ async def test_a_slow_reader_holds_the_instance_back_and_costs_no_memory(stage: 
 
 
 async def test_many_slow_callers_do_not_hold_up_a_quick_one(stage: Any) -> None:
-    writers = []
+    writers: list[asyncio.StreamWriter] = []
     for _ in range(50):
         _, writer = await asyncio.open_connection("127.0.0.1", stage.port)
         writer.write(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")

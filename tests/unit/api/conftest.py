@@ -15,7 +15,16 @@ from fastapi import FastAPI
 from freehold.core.errors import ImageBuildError, NotFoundError
 from freehold.core.specs import FunctionSpec, Method, Parameter
 from freehold.core.states import AppState
-from freehold.protocol.schemas import AppHandle, AppView, ImageView, JsonCall, JsonResult, LogLine, SecretView, StatusView
+from freehold.protocol.schemas import (
+    AppHandle,
+    AppView,
+    ImageView,
+    JsonCall,
+    JsonResult,
+    LogLine,
+    SecretView,
+    StatusView,
+)
 from freehold.server.api.application import build_api
 from freehold.server.api.auth import Access, Authority, Principal
 from freehold.server.api.contract import ApiConfig, Services
@@ -43,7 +52,16 @@ class FakeApps:
             raise self.error
         self.asked.append(("list", workspace))
         return [
-            AppView(id="ap-1", name="ocr", state=AppState.DEPLOYED, version=1, created=1.0, stopped=None, description=None, instances=0)
+            AppView(
+                id="ap-1",
+                name="ocr",
+                state=AppState.DEPLOYED,
+                version=1,
+                created=1.0,
+                stopped=None,
+                description=None,
+                instances=0,
+            )
         ]
 
     async def get(self, workspace: str, ref: str) -> AppView:
@@ -66,7 +84,10 @@ class FakeApps:
 
     def specs(self, workspace: str) -> Iterator[tuple[str, FunctionSpec]]:
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-        yield "demo", FunctionSpec(name="shout", module="m", qualname="shout", json_schema=schema, doc="Shout <loudly>.")
+        yield (
+            "demo",
+            FunctionSpec(name="shout", module="m", qualname="shout", json_schema=schema, doc="Shout <loudly>."),
+        )
         yield (
             "demo",
             FunctionSpec(
@@ -96,7 +117,15 @@ class FakeCalls:
         return {"x": 1}
 
     async def submit_json(
-        self, workspace: str, app: str, function: str, call: JsonCall, *, method: str = "", key: str = "", wait: bool = True
+        self,
+        workspace: str,
+        app: str,
+        function: str,
+        call: JsonCall,
+        *,
+        method: str = "",
+        key: str = "",
+        wait: bool = True,
     ) -> JsonResult:
         self.asked.append((workspace, app, function, method, key, wait, call))
         if function == "forever":
@@ -228,7 +257,10 @@ class World:
             shutdown=lambda: self.stopped.append(True),
         )  # fmt: skip
         config = ApiConfig(
-            host=self.host, on_request=self.records.append, max_body_bytes=self.max_body_bytes, allowed_hosts=self.allowed_hosts
+            host=self.host,
+            on_request=self.records.append,
+            max_body_bytes=self.max_body_bytes,
+            allowed_hosts=self.allowed_hosts,
         )
         return build_api(services, self.authority, config, **options)
 

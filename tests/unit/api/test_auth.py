@@ -82,7 +82,9 @@ async def test_without_a_known_credential_no_closed_route_answers(world: Any, sh
 async def test_only_probes_and_the_form_are_public(world: Any) -> None:
     async with world.client(None) as client:
         answers = {k: await client.request(*call_of(k)) for k in ROUTES}
-    passed = [k for k, a in answers.items() if a.status_code != 401 or a.headers["content-type"].startswith("text/html")]
+    passed = [
+        k for k, a in answers.items() if a.status_code != 401 or a.headers["content-type"].startswith("text/html")
+    ]
     assert set(passed) == {k for k in ROUTES if TABLE[k] in (Access.PUBLIC, Access.LOCAL)}
     assert set(passed) == {
         "GET /livez", "GET /readyz", "GET /startupz", "GET /health", "GET /healthz", "GET /login", "POST /login", "GET /metrics"
@@ -144,12 +146,16 @@ def test_no_made_up_cookie_or_token_passes(text: str) -> None:
         ({"sec-fetch-site": "cross-site"}, False),
     ],
 )
-async def test_what_a_cookie_changes_must_come_from_our_own_pages(world: Any, headers: dict[str, str], passes: bool) -> None:
+async def test_what_a_cookie_changes_must_come_from_our_own_pages(
+    world: Any, headers: dict[str, str], passes: bool
+) -> None:
     cookie = f"{SESSION_COOKIE}={world.authority.new_session()}"
     async with world.client(None, cookie=cookie) as client:
         answer = await client.post("/v1/apps/ocr/stop", headers=headers)
         assert (answer.status_code == 200) == passes
-        assert (await client.get("/v1/apps", headers=headers)).status_code == 200  # reading is safe: no CORS lets others see it
+        assert (
+            await client.get("/v1/apps", headers=headers)
+        ).status_code == 200  # reading is safe: no CORS lets others see it
     async with world.client(origin="http://evil.example") as client:
         assert (await client.post("/v1/apps/ocr/stop")).status_code == 200  # a token is never sent unknowingly
 
@@ -192,7 +198,18 @@ def test_an_origin_is_ours_only_when_it_is_the_host(origin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1//apps", "/v1/apps/", "//v1/apps", "/V1/apps", "/v1/apps;x", "/v1/./apps", "/v1/../v1/apps", "/v1%2fapps", "/livez/../v1/apps"]
+    "path",
+    [
+        "/v1//apps",
+        "/v1/apps/",
+        "//v1/apps",
+        "/V1/apps",
+        "/v1/apps;x",
+        "/v1/./apps",
+        "/v1/../v1/apps",
+        "/v1%2fapps",
+        "/livez/../v1/apps",
+    ],
 )
 async def test_no_detour_leads_round_the_table(world: Any, path: str) -> None:
     async with world.client(None) as client:
@@ -204,8 +221,12 @@ async def test_sign_in_with_the_token_and_with_a_code(world: Any) -> None:
     async with world.client(None) as client:
         assert (await client.post("/login", data={"token": "wrong"})).status_code == 401
         assert (await client.post("/login", data={"token": INSTANCE_TOKEN})).status_code == 401
-        assert (await client.post("/login", data={"token": TOKEN}, headers={"origin": "http://evil.example"})).status_code == 403
-        answer = await client.post("/login", data={"token": TOKEN, "next": "/apps"}, headers={"origin": "http://localhost"})
+        assert (
+            await client.post("/login", data={"token": TOKEN}, headers={"origin": "http://evil.example"})
+        ).status_code == 403
+        answer = await client.post(
+            "/login", data={"token": TOKEN, "next": "/apps"}, headers={"origin": "http://localhost"}
+        )
         assert (answer.status_code, answer.headers["location"]) == (303, "/apps")
         cookie = answer.headers["set-cookie"].lower()
         assert "httponly" in cookie
@@ -221,7 +242,18 @@ async def test_sign_in_with_the_token_and_with_a_code(world: Any) -> None:
         assert (await client.get("/login?code=guess")).status_code == 401
 
 
-@pytest.mark.parametrize("place", ["//evil.example", "/\\evil.example", "http://evil.example", "javascript:alert(1)", "/a\r\nx: y", "evil", "/\t/evil"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "//evil.example",
+        "/\\evil.example",
+        "http://evil.example",
+        "javascript:alert(1)",
+        "/a\r\nx: y",
+        "evil",
+        "/\t/evil",
+    ],
+)
 async def test_sign_in_leads_nowhere_else(world: Any, place: str) -> None:
     async with world.client(None) as client:
         answer = await client.post("/login", data={"token": TOKEN, "next": place})

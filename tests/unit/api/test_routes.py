@@ -22,7 +22,9 @@ async def test_probes(world: Any) -> None:
 
 
 async def test_an_app_request_arrives_as_it_was_written(world: Any) -> None:
-    function = FunctionSpec(name="f", module="m", qualname="f", serialized=b"\x00\xff", mounts=(Mount(digest="d", remote_path="/root"),))
+    function = FunctionSpec(
+        name="f", module="m", qualname="f", serialized=b"\x00\xff", mounts=(Mount(digest="d", remote_path="/root"),)
+    )
     body = AppRequest(spec=AppSpec(name="ocr", functions=(function,)), mode="deploy", client="freehold 1")
     async with world.client() as client:
         answer = await client.post("/v1/apps", content=msgspec.json.encode(body))
@@ -222,7 +224,9 @@ async def test_the_document_shows_routes_and_deployed_functions(world: Any) -> N
     schema = shout["requestBody"]["content"]["application/json"]["schema"]
     assert schema["properties"]["kwargs"]["properties"] == {"text": {"type": "string"}}
     ocr = document["paths"]["/v1/functions/demo/Ocr/predict/call"]["post"]
-    assert "lang" in ocr["requestBody"]["content"]["application/json"]["schema"]["properties"]["parameters"]["properties"]
+    assert (
+        "lang" in ocr["requestBody"]["content"]["application/json"]["schema"]["properties"]["parameters"]["properties"]
+    )
     assert not any("stream" in path for path in document["paths"])
     assert "AppRequest" in document["components"]["schemas"]
     assert document["paths"]["/v1/apps"]["post"]["requestBody"]

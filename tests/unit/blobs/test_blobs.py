@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -49,9 +49,15 @@ async def test_other_bytes_are_refused(blobs: Blobs) -> None:
         blobs.open_read(DIGEST)
 
 
-@pytest.mark.parametrize("digest", ["", "..", "../../key", "x" * 64, DIGEST.upper(), DIGEST + "\n", DIGEST[:-1], "/" + DIGEST, DIGEST + "\0"])
+@pytest.mark.parametrize(
+    "digest", ["", "..", "../../key", "x" * 64, DIGEST.upper(), DIGEST + "\n", DIGEST[:-1], "/" + DIGEST, DIGEST + "\0"]
+)
 async def test_only_digests_name_blobs(blobs: Blobs, digest: str) -> None:
-    for work in (blobs.path, blobs.has, blobs.open_read, lambda d: blobs.missing([d])):
+    def missing(digest: str) -> object:
+        return blobs.missing([digest])
+
+    works: list[Callable[[str], object]] = [blobs.path, blobs.has, blobs.open_read, missing]
+    for work in works:
         with pytest.raises(InvalidError, match="no digest"):
             work(digest)
     with pytest.raises(InvalidError, match="no digest"):

@@ -6,12 +6,21 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from freehold.core.errors import AlreadyExistsError, CancelledError, ConflictError, Error, InvalidError, NotFoundError, ResourceExhaustedError
+from freehold.core.errors import (
+    AlreadyExistsError,
+    CancelledError,
+    ConflictError,
+    Error,
+    InvalidError,
+    NotFoundError,
+    ResourceExhaustedError,
+)
 from freehold.server.services import beneath, uploads
 from freehold.server.services.volumes import Volumes
 
@@ -55,36 +64,36 @@ def outside(volumes: Volumes) -> dict[str, bytes]:
     """Every file of the home and beside it that is not in the volume."""
     top = volumes._root.parent.parent
     inside = volumes._root / "main" / "v" / "files"
-    return {str(p): p.read_bytes() for p in top.rglob("*") if p.is_file() and not p.is_symlink() and inside not in p.parents}
+    return {
+        str(p): p.read_bytes() for p in top.rglob("*") if p.is_file() and not p.is_symlink() and inside not in p.parents
+    }
 
 
 @pytest.mark.parametrize("path", CORPUS)
 async def test_no_path_leads_out(volumes: Volumes, path: str) -> None:
     before = outside(volumes)
-    try:
-        with await volumes.open_read("main", "v", path) as file:
-            assert CANARY.encode() not in file.read()
-    except Error:
-        pass
-    try:
-        assert all("canary" not in view.path or view.path == path for view in await volumes.ls("main", "v", path, recursive=True))
-    except Error:
-        pass
+    with contextlib.suppress(Error), await volumes.open_read("main", "v", path) as file:
+        assert CANARY.encode() not in file.read()
+    with contextlib.suppress(Error):
+        assert all(
+            "canary" not in view.path or view.path == path
+            for view in await volumes.ls("main", "v", path, recursive=True)
+        )
     for work in (
         volumes.put("main", "v", path, stream(b"written")),
         volumes.put("main", "v", path + "/below", stream(b"written")),
         volumes.remove("main", "v", path, recursive=True),
     ):
-        try:
+        with contextlib.suppress(Error):
             await work
-        except Error:
-            pass
     assert outside(volumes) == before
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    path=st.lists(st.sampled_from(["..", ".", "", "link", "deep", "dir", "canary", "file-link", "\0", "a", "link-up"]), max_size=7).map("/".join)
+    path=st.lists(
+        st.sampled_from(["..", ".", "", "link", "deep", "dir", "canary", "file-link", "\0", "a", "link-up"]), max_size=7
+    ).map("/".join)
 )
 def test_no_made_up_path_leads_out(tmp_path: Path, path: str) -> None:
     root = tmp_path / "root"
@@ -98,9 +107,9 @@ def test_no_made_up_path_leads_out(tmp_path: Path, path: str) -> None:
         descriptor = beneath.open_file(root, beneath.parts_of(path), os.O_RDONLY)
     except Error:
         return
-    place = os.readlink(f"/proc/self/fd/{descriptor}")
+    place = Path(f"/proc/self/fd/{descriptor}").readlink()
     os.close(descriptor)
-    assert Path(place) == root or root in Path(place).parents
+    assert place == root or root in place.parents
 
 
 async def test_links_that_stay_inside_are_followed_in_reading(volumes: Volumes) -> None:
@@ -148,20 +157,28 @@ async def test_a_folder_swapped_for_a_link_does_not_lead_out(volumes: Volumes) -
     before = outside(volumes)
     try:
         for _ in range(80):
-            for work in (volumes.put("main", "v", "swap/planted", stream(b"x")), volumes.remove("main", "v", "swap/canary")):
-                try:
+            for work in (
+                volumes.put("main", "v", "swap/planted", stream(b"x")),
+                volumes.remove("main", "v", "swap/canary"),
+            ):
+                with contextlib.suppress(Error):
                     await work
-                except Error:
-                    pass
     finally:
         stop.set()
         swapper.join()
     assert outside(volumes) == before
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../v", "a/b", "/v", "-v", ".v", "v\0", "v\n", "x" * 65, "v v", "é", "%2e%2e"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../v", "a/b", "/v", "-v", ".v", "v\0", "v\n", "x" * 65, "v v", "é", "%2e%2e"]
+)
 async def test_a_volumes_name_is_checked(volumes: Volumes, name: str) -> None:
-    for work in (volumes.create("main", name), volumes.get("main", name), volumes.delete("main", name), volumes.host_path("main", name, create=True)):
+    for work in (
+        volumes.create("main", name),
+        volumes.get("main", name),
+        volumes.delete("main", name),
+        volumes.host_path("main", name, create=True),
+    ):
         with pytest.raises(InvalidError, match="not allowed"):
             await work
     with pytest.raises(InvalidError):
@@ -230,14 +247,19 @@ async def test_an_upload_that_breaks_off_leaves_nothing(volumes: Volumes) -> Non
 
 
 @pytest.mark.parametrize("where", ["fsync", "write"])
-async def test_a_full_disk_is_said_so_and_frees_what_was_written(volumes: Volumes, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+async def test_a_full_disk_is_said_so_and_frees_what_was_written(
+    volumes: Volumes, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
+
+    def device(_path: Path, _mode: int) -> BinaryIO:
+        return Path("/dev/full").open("wb", buffering=0)  # type: ignore[return-value]
 
     if where == "fsync":
         monkeypatch.setattr(uploads.os, "fsync", full)
     else:
-        monkeypatch.setattr(uploads, "_create", lambda path, mode: open("/dev/full", "wb", buffering=0))  # noqa: SIM115
+        monkeypatch.setattr(uploads, "_create", device)
     with pytest.raises(ResourceExhaustedError, match="full"):
         await volumes.put("main", "v", "f", stream(b"x" * 2_000_000))
     monkeypatch.undo()

@@ -32,7 +32,22 @@ from freehold.server.api.contract import ApiConfig, LoginPage, Services
 from freehold.server.api.exchange import Context
 from freehold.server.api.gatekeeper import Gatekeeper
 
-_NOUNS = (health, status, apps, functions, calls, instances, images, logs, secrets, volumes, blobs, login, openapi, link)
+_NOUNS = (
+    health,
+    status,
+    apps,
+    functions,
+    calls,
+    instances,
+    images,
+    logs,
+    secrets,
+    volumes,
+    blobs,
+    login,
+    openapi,
+    link,
+)
 
 
 def _plain_login(request: Request, *, error: str | None = None, next_path: str = "/") -> Response:
@@ -52,7 +67,9 @@ def build_api(
     page_access: Mapping[str, Access] | None = None,
 ) -> FastAPI:
     """The application. `pages` are the dashboard's routes; each must stand in `page_access` ("GET /apps": Access.ADMIN)."""
-    app = FastAPI(title="Freehold", version="1", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Freehold", version="1", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.context = Context(services=services, authority=authority, config=config, login_page=login_page)
     for noun in _NOUNS:
         app.router.routes.extend(noun.router.routes)
@@ -62,7 +79,5 @@ def build_api(
     app.add_exception_handler(HTTPException, failures.on_http)
     table = {**TABLE, **(page_access or {})}
     app.state.table = table
-    app.add_middleware(
-        Gatekeeper, routes=app.router.routes, table=table, authority=authority, config=config
-    )
+    app.add_middleware(Gatekeeper, routes=app.router.routes, table=table, authority=authority, config=config)
     return app

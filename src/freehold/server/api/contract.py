@@ -52,13 +52,28 @@ class Calls(Protocol):
     async def cancel(self, workspace: str, call_id: str, /, *, terminate: bool = False) -> bool: ...
     async def result(self, workspace: str, call_id: str, /) -> Any: ...
     async def submit_json(
-        self, workspace: str, app: str, function: str, call: JsonCall, *, method: str = "", key: str = "", wait: bool = True
+        self,
+        workspace: str,
+        app: str,
+        function: str,
+        call: JsonCall,
+        *,
+        method: str = "",
+        key: str = "",
+        wait: bool = True,
     ) -> JsonResult: ...
 
 
 class Instances(Protocol):
     async def list(
-        self, workspace: str, /, *, app: str | None = None, function: str | None = None, live_only: bool = True, limit: int = 100
+        self,
+        workspace: str,
+        /,
+        *,
+        app: str | None = None,
+        function: str | None = None,
+        live_only: bool = True,
+        limit: int = 100,
     ) -> Sequence[InstanceView]: ...
     async def get(self, workspace: str, instance_id: str, /) -> InstanceView: ...
     async def stop(self, workspace: str, instance_id: str, /) -> object: ...
@@ -156,4 +171,3 @@ class ApiConfig:
     allowed_hosts: frozenset[str] = frozenset()  # more names that people reach it by
     max_body_bytes: int = 64 * 1024 * 1024  # of JSON; uploads have no limit
     on_request: Callable[[RequestRecord], None] = field(default=lambda _: None)
-

@@ -41,8 +41,8 @@ class ApiDoor:
         )  # fmt: skip
         server = self._server = _Server(config)
         self._task = asyncio.get_running_loop().create_task(server.serve(sockets=[sock]))
-        while not server.started and not self._task.done():
-            await asyncio.sleep(_START_S)  # noqa: ASYNC110 (uvicorn has no event for it)
+        while not server.started and not self._task.done():  # noqa: ASYNC110 (uvicorn has no event for it)
+            await asyncio.sleep(_START_S)
         if self._task.done():
             await self._task
 

@@ -111,7 +111,9 @@ def answer(value: Any, status: int = 200) -> Response:
 
 def ndjson(request: Request, lines: AsyncIterator[Any]) -> Response:
     """One JSON value a line, as they come. An error in the middle is the last line: {"error": {...}}."""
-    return StreamingResponse(_lines(request, lines), media_type="application/x-ndjson", headers={"cache-control": "no-store"})
+    return StreamingResponse(
+        _lines(request, lines), media_type="application/x-ndjson", headers={"cache-control": "no-store"}
+    )
 
 
 async def _lines(request: Request, lines: AsyncIterator[Any]) -> AsyncIterator[bytes]:

@@ -44,7 +44,9 @@ def error_response(error: Error, request_id: str = "", headers: Mapping[str, str
 
 def error_bytes(error: Error, request_id: str = "") -> bytes:
     name = "InvalidError" if hasattr(error, "status") else type(error).__name__
-    return msgspec.json.encode({"error": ErrorBody(code=error.code, message=str(error), type=name, request_id=request_id)})
+    return msgspec.json.encode(
+        {"error": ErrorBody(code=error.code, message=str(error), type=name, request_id=request_id)}
+    )
 
 
 def request_id(request: Request) -> str:

@@ -12,7 +12,9 @@ from freehold.server.api.openapi import describe
 
 router = APIRouter(prefix="/v1/functions", tags=["functions"])
 Key = Annotated[str, Header(alias="Idempotency-Key", max_length=256)]
-Wait = Annotated[bool, Query(description="false: answer 202 once the call is durable; GET /v1/calls/{call}/result has it later")]
+Wait = Annotated[
+    bool, Query(description="false: answer 202 once the call is durable; GET /v1/calls/{call}/result has it later")
+]
 
 
 @router.get("/{app}/{function}")

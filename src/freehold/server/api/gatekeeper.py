@@ -39,7 +39,15 @@ class MisdirectedError(InvalidError):
 class Gatekeeper:
     """Wraps the application's router."""
 
-    def __init__(self, app: ASGIApp, *, routes: list[BaseRoute], table: Mapping[str, Access], authority: Authority, config: ApiConfig) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: list[BaseRoute],
+        table: Mapping[str, Access],
+        authority: Authority,
+        config: ApiConfig,
+    ) -> None:
         self._app, self._routes, self._table, self._authority, self._config = app, routes, table, authority, config
         self._loopback = is_loopback(config.host)
 
@@ -131,7 +139,9 @@ class _Visit:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
-        self.request_id = given if given.isascii() and given.isprintable() and 0 < len(given) <= _ID_MAX else new_id("rq")
+        self.request_id = (
+            given if given.isascii() and given.isprintable() and 0 < len(given) <= _ID_MAX else new_id("rq")
+        )
         self.method: str = "WS" if scope["type"] == "websocket" else scope["method"]
         self.handler, self.status, self.error = "unmatched", 0, ""
         self._send, self._started = send, time.perf_counter()
@@ -197,7 +207,11 @@ def same_origin(headers: Mapping[str, str]) -> bool:
     if origin is None:
         return headers.get("sec-fetch-site") == "same-origin"
     parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and parts.netloc.lower() == headers.get("host", "").lower()
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.netloc)
+        and parts.netloc.lower() == headers.get("host", "").lower()
+    )
 
 
 def is_loopback(name: str | None) -> bool:

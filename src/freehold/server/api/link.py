@@ -25,7 +25,9 @@ async def link(websocket: WebSocket) -> None:
             body = await websocket.receive_bytes()
             ours.data_received(_HEADER.pack(len(body)) + body)  # a Link refuses what is over its limit, and closes
     except WebSocketDisconnect as gone:
-        error = None if gone.code in (1000, 1001, 1005) else ConnectionResetError(f"the WebSocket closed with {gone.code}")
+        error = (
+            None if gone.code in (1000, 1001, 1005) else ConnectionResetError(f"the WebSocket closed with {gone.code}")
+        )
     except KeyError:
         error = ValueError("a text message on a link; frames are binary")
     finally:

@@ -16,7 +16,9 @@ router = APIRouter(tags=["sign-in"])
 
 @router.get("/login")
 async def login_page(
-    request: Request, code: Annotated[str | None, Query(max_length=200)] = None, next_path: Annotated[str, Query(alias="next")] = "/"
+    request: Request,
+    code: Annotated[str | None, Query(max_length=200)] = None,
+    next_path: Annotated[str, Query(alias="next")] = "/",
 ) -> Response:
     """The sign-in form; with a one-time code, signs in at once."""
     ours = context(request)

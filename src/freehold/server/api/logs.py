@@ -31,7 +31,9 @@ async def logs(  # noqa: PLR0913, PLR0917 (the route's own filters)
     instance: str | None = None,
     call: str | None = None,
     request_id: str | None = None,
-    since: Annotated[str | None, Query(description="seconds since the epoch, RFC 3339, or an age: 90s, 10m, 2h, 1d")] = None,
+    since: Annotated[
+        str | None, Query(description="seconds since the epoch, RFC 3339, or an age: 90s, 10m, 2h, 1d")
+    ] = None,
     until: str | None = None,
     search: Annotated[str | None, Query(max_length=1000)] = None,
     tail: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
@@ -56,7 +58,9 @@ def parse_time(name: str, text: str | None, now: float) -> float | None:
     if age:
         return now - float(age.group(1)) * _UNITS[age.group(2)]
     try:
-        return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else datetime.fromisoformat(text).astimezone().timestamp()
+        return (
+            float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else datetime.fromisoformat(text).astimezone().timestamp()
+        )
     except (ValueError, OverflowError):
         msg = f"{name} {text[:100]!r} is no time; give seconds since the epoch, RFC 3339, or an age such as 90s, 10m, 2h, 1d"
         raise InvalidError(msg) from None

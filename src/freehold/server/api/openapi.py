@@ -48,7 +48,9 @@ async def page(request: Request) -> Response:
 
 def _base(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
-        routes = [r for r in app.router.routes if getattr(r, "path", "").startswith(("/v1", "/livez", "/readyz", "/metrics"))]
+        routes = [
+            r for r in app.router.routes if getattr(r, "path", "").startswith(("/v1", "/livez", "/readyz", "/metrics"))
+        ]
         document = get_openapi(title=app.title, version=app.version, routes=routes)
         _add_schemas(document, routes)
         app.openapi_schema = document
@@ -56,7 +58,11 @@ def _base(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_schemas(document: dict[str, Any], routes: list[Any]) -> None:
-    noted = [(r, *r.endpoint.__freehold_schema__) for r in routes if hasattr(getattr(r, "endpoint", None), "__freehold_schema__")]
+    noted = [
+        (r, *r.endpoint.__freehold_schema__)
+        for r in routes
+        if hasattr(getattr(r, "endpoint", None), "__freehold_schema__")
+    ]
     kinds = [k for _, *pair in noted for k in pair if k is not None]
     schemas, components = msgspec.json.schema_components([*kinds, ErrorBody], ref_template=_REF)
     by_kind = dict(zip(map(repr, [*kinds, ErrorBody]), schemas, strict=True))
@@ -109,14 +115,18 @@ def _parameters(spec: FunctionSpec) -> dict[str, Any]:
     kinds: Mapping[str, str] = {"str": "string", "int": "integer", "bool": "boolean", "bytes": "string"}
     return {
         "type": "object",
-        "properties": {p.name: {"type": kinds[p.type]} | ({} if p.required else {"default": p.default}) for p in spec.parameters},
+        "properties": {
+            p.name: {"type": kinds[p.type]} | ({} if p.required else {"default": p.default}) for p in spec.parameters
+        },
         "required": [p.name for p in spec.parameters if p.required],
     }
 
 
 def _section(title: str, paths: dict[str, Any]) -> str:
     rows = [_entry(path, verb, operation) for path, verbs in sorted(paths.items()) for verb, operation in verbs.items()]
-    return f"<h2>{html.escape(title)}</h2>" + ("".join(rows) or "<p>None yet. Deploy an app: <code>freehold deploy file.py</code></p>")
+    return f"<h2>{html.escape(title)}</h2>" + (
+        "".join(rows) or "<p>None yet. Deploy an app: <code>freehold deploy file.py</code></p>"
+    )
 
 
 def _entry(path: str, verb: str, operation: dict[str, Any]) -> str:

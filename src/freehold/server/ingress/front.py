@@ -229,7 +229,11 @@ class Front(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         if exchange.head.has_body:
             self._silent = True
-            framing = b"transfer-encoding: chunked" if exchange.head.chunked else b"content-length: %d" % (exchange.head.length or 0)
+            framing = (
+                b"transfer-encoding: chunked"
+                if exchange.head.chunked
+                else b"content-length: %d" % (exchange.head.length or 0)
+            )
             self._parser.feed_data(b"POST / HTTP/1.1\r\nhost: x\r\n" + framing + b"\r\n\r\n")
         if rest:
             self.data_received(rest)

@@ -75,8 +75,8 @@ class Ingress:
             front.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s or 0.05):
-                while self._fronts:
-                    await asyncio.sleep(0.01)  # noqa: ASYNC110 (once, at the end)
+                while self._fronts:  # noqa: ASYNC110 (once, at the end)
+                    await asyncio.sleep(0.01)
         for front in list(self._fronts):
             front.abort()
         if self._sweeper is not None:

@@ -96,7 +96,9 @@ def _path_error(error: OSError, path: str) -> Exception:
     if error.errno == errno.ENOENT:
         return NotFoundError(f"no file {path!r}")
     if error.errno in (errno.ELOOP, errno.EXDEV):
-        return InvalidError(f"{path!r} leads through a link out of the volume, or through a link where none is followed")
+        return InvalidError(
+            f"{path!r} leads through a link out of the volume, or through a link where none is followed"
+        )
     if error.errno == errno.ENOTDIR:
         return InvalidError(f"{path!r} lies below something that is not a folder")
     if error.errno == errno.ENAMETOOLONG:

@@ -64,11 +64,15 @@ async def _receive(stream: AsyncIterable[bytes], path: Path, mode: int) -> Uploa
 
 def _create(path: Path, mode: int):  # noqa: ANN202 (an unbuffered binary file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode), "wb", buffering=0)
+    return os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode), "wb", buffering=0
+    )
 
 
 def disk_error(error: OSError, folder: Path) -> Error:
     """What an OSError of the disk means to the one who uploads."""
     if error.errno in _FULL:
-        return ResourceExhaustedError(f"the disk that holds {folder} is full; nothing was stored. Free some space and send it again")
+        return ResourceExhaustedError(
+            f"the disk that holds {folder} is full; nothing was stored. Free some space and send it again"
+        )
     return InternalError(f"the disk that holds {folder} cannot be written: {error.strerror}")

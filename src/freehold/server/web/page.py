@@ -9,19 +9,21 @@ from dataclasses import asdict, is_dataclass
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from freehold.core.errors import Error
 from freehold.protocol.errors import http_status
 from freehold.server.web import charts, csrf, display
 from freehold.server.web.files import static_url
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -43,8 +45,10 @@ NOTES = {
 
 
 @cache
-def environment() -> Environment:
-    """Templates are read and compiled when they are first drawn, so that the server starts without them."""
+def environment() -> "Environment":
+    """Jinja is loaded, and a template compiled, when a page is first drawn: the server starts without them."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     env = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True, auto_reload=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,

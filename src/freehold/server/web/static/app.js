@@ -323,13 +323,14 @@ function drawCharts(force = false) {
 function chartOptions(width, points, output) {
   const axis = { stroke: colour("dim"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
   const dots = (name) => ({ stroke: colour(name), paths: () => null, points: { show: true, size: 5, fill: colour(name), width: 0 } });
+  const last = points.at(-1).at;
   const told = (u) => {
     const point = points[u.cursor.idx];
     output.textContent = point ? `${new Date(point.at * 1000).toLocaleTimeString()} · ${duration(point.seconds)} · ${point.state.replace("_", " ")}` : "";
   };
   return {
     width, height: 150, legend: { show: false }, hooks: { setCursor: [told] }, cursor: { y: false, drag: { x: false, y: false } },
-    scales: { y: { distr: 3 } },
+    scales: { x: last - points[0].at < 60 ? { range: [last - 60, last + 5] } : {}, y: { distr: 3 } },
     axes: [
       { ...axis, size: 26, values: (_, ticks) => ticks.map(clock(ticks)) },
       { ...axis, size: 62, grid: { ...axis.grid, filter: decades }, filter: decades, values: (_, ticks) => ticks.map((t) => (t === null ? "" : duration(t).replace(/\.0+ /, " "))) },
@@ -343,8 +344,9 @@ function decades(_, ticks) {
 }
 
 function clock(ticks) {
-  const days = ticks.at(-1) - ticks[0] > 86400;
-  const shape = days ? { month: "short", day: "numeric", hour: "2-digit" } : { hour: "2-digit", minute: "2-digit" };
+  const span = ticks.at(-1) - ticks[0];
+  const time = { hour: "2-digit", minute: "2-digit", ...(span < 600 ? { second: "2-digit" } : {}) };
+  const shape = span > 86400 ? { month: "short", day: "numeric", hour: "2-digit" } : time;
   const format = new Intl.DateTimeFormat(undefined, { ...shape, hour12: false });
   return (t) => format.format(t * 1000);
 }

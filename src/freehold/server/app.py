@@ -154,7 +154,13 @@ class Server:
             dispatcher=self.dispatcher, fleet=self.fleet, record=self.record, clock=clock, token=token, welcome=welcome
         )
         self.links.client_seen = self._client_seen
-        self.logs = Logs(home.logs, home.instances, max_bytes=settings.log_max_bytes, keep=settings.log_files_kept)
+        self.logs = Logs(
+            home.logs,
+            home.instances,
+            max_bytes=settings.log_max_bytes,
+            keep=settings.log_files_kept,
+            running=self.fleet.running_call,
+        )
         self.fleet.logs = InstanceLogs(self.logs, home)
         self.images = Images(launcher=launcher, store=store, clock=clock)
         self.blobs, self.volumes = Blobs(home.blobs), Volumes(home.volumes)
@@ -181,6 +187,7 @@ class Server:
         )
         self.instances = Instances(fleet=self.fleet, store=store)
         self.status = Status(
+            store=store,
             fleet=self.fleet, registry=self.registry, launcher=launcher, clock=clock, home=home, version=VERSION, pid=os.getpid(),
             started=clock.now(), sqlite=_sqlite_guard(),
         )  # fmt: skip

@@ -35,9 +35,7 @@ def _nvml() -> tuple[Device, ...]:
         name = str(nvml.nvmlDeviceGetName(handle))
         memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
         found.append(
-            Device(
-                id=str(nvml.nvmlDeviceGetUUID(handle)), type=gpu_type(name, memory), index=index, vram_bytes=memory
-            )
+            Device(id=str(nvml.nvmlDeviceGetUUID(handle)), type=gpu_type(name, memory), index=index, vram_bytes=memory)
         )
     return tuple(found)
 

@@ -29,6 +29,9 @@ async def resume_calls(
         if left.call.kind == "web" or function is None:
             why = "the server restarted while it was served" if left.call.kind == "web" else "its app no longer runs"
             await store.write(writes.put_calls([ended(left.call, why, clock.now())]))
+        elif not left.inputs and not left.call.more and left.call.succeeded + left.call.failed >= left.call.inputs:
+            state = CallState.SUCCEEDED if not left.call.failed else CallState.FAILED
+            await store.write(writes.put_calls([left.call._replace(state=state, ended=clock.now())]))
         elif not left.inputs:
             orphans.append(left.call)
         else:

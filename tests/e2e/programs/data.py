@@ -11,7 +11,7 @@ volume = freehold.Volume.from_name("e2e-volume", create_if_missing=True)
 
 @app.function(secrets=[freehold.Secret.from_name("e2e-secret", required_keys=["API_KEY"])])
 def key() -> str:
-    return os.environ["API_KEY"]
+    return os.environ["API_KEY"][::-1]  # reversed: results are kept, secrets must not be
 
 
 @app.function(volumes={"/data": volume})

@@ -68,17 +68,20 @@ async def test_what_is_written_is_there_once_drained(logs: Logs, tmp_path: Path)
     output.close()
 
 
-async def test_raw_lines_belong_to_the_call_that_runs(logs: Logs, tmp_path: Path) -> None:
+async def test_raw_lines_belong_to_the_call_that_runs(tmp_path: Path) -> None:
+    running = {"in-1": "fc-7"}
+    logs = Logs(tmp_path / "logs", tmp_path / "instances", running=lambda instance: running.get(instance, ""))
+    logs.start()
     output = Output(tmp_path, "in-1")
     logs.add("in-1", SOURCE)
-    logs.running("in-1", "fc-7")
     output.write(b"from C\n")
     await logs.drained()
-    logs.running("in-1", None)
+    running.clear()
     output.write(b"from nobody\n")
     await logs.drained()
     assert [(x.message, x.call) for x in logs.query(LogQuery())] == [("from C", "fc-7"), ("from nobody", "")]
     output.close()
+    await logs.close()
 
 
 async def test_an_instance_whose_file_comes_later_and_one_without(logs: Logs, tmp_path: Path) -> None:

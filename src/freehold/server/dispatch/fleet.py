@@ -316,6 +316,16 @@ class Fleet:
 
     # ---- time
 
+    def running_call(self, instance_id: str) -> str:
+        """The only call that an instance runs now, "" for none or several; asked from another thread, so a guess."""
+        instance = self.instances.get(instance_id)
+        if instance is None or instance.slots != 1 or not instance.tasks:
+            return ""
+        try:
+            return next(iter(instance.tasks))[0]
+        except (RuntimeError, StopIteration):
+            return ""
+
     def beat(self, instance: Instance) -> None:
         instance.last_beat = self._clock.monotonic()
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from freehold.core.clock import Clock
+from freehold.core.errors import DataLossError, ResourceExhaustedError, ServiceError
 from freehold.core.placement import cpu_of, memory_of
 from freehold.core.states import CallState
 from freehold.protocol.frames import Accepted, Output, Payload, Refused, RemoteFailure, Status, Subscribe
@@ -19,6 +20,7 @@ from freehold.server.store.rows import AttemptRow, CallRow, InputRow, InstanceRo
 log = logging.getLogger("freehold.record")
 KEEP_RESULT_BYTES = 4 * 1024 * 1024  # a `remote` result above this goes to its caller only
 _RETRY_S = 0.5
+_CLEARS = (ResourceExhaustedError, DataLossError, ServiceError)  # of a disk that is full or fails: they may go away
 _STATUS = {
     CallState.SUCCEEDED: Status.OK,
     CallState.FAILED: Status.ERROR,
@@ -92,10 +94,11 @@ class Record:
         """Write until it is committed: what ran once must be known, so a full disk delays answers and loses none."""
 
         def done(error: Exception | None) -> None:
-            if error is None:
-                then()
+            if error is not None:
+                log.error("write_failed", extra={"error.type": type(error).__name__, "detail": str(error)})
+            if not isinstance(error, _CLEARS):
+                then()  # committed; or refused for good, which waiting would not mend
                 return
-            log.error("write_failed", extra={"error.type": type(error).__name__, "detail": str(error)})
             asyncio.get_running_loop().call_later(_RETRY_S, lambda: self._store.write_then(ops, done))
 
         self.written += 1

@@ -27,15 +27,19 @@ _SOURCE_FILE, _OUTPUT_FILE = "source.json", "output"
 
 Command = Callable[["Collector"], None]
 
+Running = Callable[[str], str]  # the only call that an instance runs now; "" for none or several
+
 
 class Collector(threading.Thread):
     """Owns all tails and all log files. Others talk to it by `tell`."""
 
-    def __init__(self, logs: Path, instances: Path, *, max_bytes: int, keep: int, wrote: Callable[[], None]) -> None:
+    def __init__(
+        self, logs: Path, instances: Path, *, max_bytes: int, keep: int, wrote: Callable[[], None], running: Running
+    ) -> None:
         super().__init__(name="log-collector", daemon=True)
         self._logs, self._instances, self._wrote = logs, instances, wrote
         self._max_bytes, self._keep = max_bytes, keep
-        self.running: dict[str, str] = {}  # the call that an instance is believed to run; set from the loop's thread
+        self._running = running
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._tails: dict[str, Tail] = {}
         self._orphans: dict[str, float] = {}  # instances of an earlier server, and when they last wrote
@@ -145,7 +149,7 @@ class Collector(threading.Thread):
         return False
 
     def _store(self, tail: Tail, data: bytes) -> None:
-        batch = tail.encoder.encode(data, tail.offset, self.running.get(tail.instance, ""))
+        batch = tail.encoder.encode(data, tail.offset, self._running(tail.instance))
         file = self._file(tail.source)
         if batch.data:
             file.append(batch.data)
@@ -161,7 +165,6 @@ class Collector(threading.Thread):
         tail.close(delete=True)
         tail.path.with_name(_SOURCE_FILE).unlink(missing_ok=True)
         del self._tails[tail.instance]
-        self.running.pop(tail.instance, None)
 
     def _file(self, source: LogSource) -> LogFile:
         path = log_path(self._logs, source.type, source.app)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from freehold.protocol.schemas import LogLine
-from freehold.server.logs.collector import Collector
+from freehold.server.logs.collector import Collector, Running
 from freehold.server.logs.follow import Cursor
 from freehold.server.logs.query import Keep, keeper, logs_of, query
 from freehold.server.logs.words import LogQuery, LogSource
@@ -19,9 +19,18 @@ _LOOK_AGAIN_S = 0.5  # for lines that others than the collector write, and for l
 class Logs:
     """Collects from `instances/<id>/output` into `logs/<type>/<app>.jsonl`."""
 
-    def __init__(self, logs: Path, instances: Path, *, max_bytes: int = _MAX_BYTES, keep: int = _KEEP) -> None:
+    def __init__(
+        self,
+        logs: Path,
+        instances: Path,
+        *,
+        max_bytes: int = _MAX_BYTES,
+        keep: int = _KEEP,
+        running: Running = lambda _: "",
+    ) -> None:
+        """`running` is asked, from the collector's thread, whose the lines are that do not say so."""
         self._root, self._instances = logs, instances
-        self._collector = Collector(logs, instances, max_bytes=max_bytes, keep=keep, wrote=self._wrote)
+        self._collector = Collector(logs, instances, max_bytes=max_bytes, keep=keep, wrote=self._wrote, running=running)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._told = False
@@ -43,13 +52,6 @@ class Logs:
         """Collect this instance's output from now on; its file may come later."""
         path = self._instances / instance / "output"
         self._collector.tell(lambda c: c.add(instance, source, path))
-
-    def running(self, instance: str, call: str | None) -> None:
-        """Note the only call that runs there, for lines that do not say whose they are; None: none, or several."""
-        if call is None:
-            self._collector.running.pop(instance, None)
-        else:
-            self._collector.running[instance] = call
 
     def ended(self, instance: str) -> None:
         """All its processes are gone: collect the rest, then delete its file."""

@@ -9,6 +9,7 @@ from freehold.protocol.schemas import StatusView
 from freehold.protocol.version import PROTOCOL_VERSION
 from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.registry import Registry
+from freehold.server.store.contract import Store
 
 
 @dataclass(kw_only=True)
@@ -18,6 +19,7 @@ class Status:
     fleet: Fleet
     registry: Registry
     launcher: Launcher
+    store: Store
     clock: Clock
     home: Home
     version: str
@@ -27,7 +29,7 @@ class Status:
     sqlite: str = "ok"
 
     def ready(self) -> bool:
-        return bool(self.url)
+        return bool(self.url) and self.store.fault is None
 
     def status(self) -> StatusView:
         machine, pools = self.fleet.occupied, self.registry.pools()

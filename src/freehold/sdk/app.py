@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, dataclass_transform, overload
 
@@ -18,7 +19,7 @@ from freehold.sdk.options import ClsOptions, Declaration, FunctionOptions, check
 from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
 from freehold.sdk.secret import Secret
-from freehold.sdk.source import Bundles, locate, sources_of
+from freehold.sdk.source import Bundles, left_behind, locate, sources_of
 from freehold.sdk.volume import Volume
 
 if TYPE_CHECKING:
@@ -206,10 +207,9 @@ class App:
             image=self._image, secrets=self._secrets, volumes=self._volumes,
             include_source=self._include_source, sources=sources_of(self._modules()),
         )  # fmt: skip
-        declared = [*self.registered_functions.values(), *self.registered_classes.values()]
-        functions = tuple(
-            function_spec(d.declaration, defaults, bundles) for d in declared if d.declaration is not None
-        )
+        declared = [d.declaration for d in self._declared() if d.declaration is not None]
+        self._warn_of_modules(declared)
+        functions = tuple(function_spec(d, defaults, bundles) for d in declared)
         return AppSpec(name=self._name, functions=functions, tags=self.tags, description=self.description)
 
     # ---- how
@@ -231,11 +231,23 @@ class App:
         for app in (self, *self._included):
             app.handles = {}
 
+    def _declared(self) -> "list[Function[..., Any] | Cls]":
+        return [*self.registered_functions.values(), *self.registered_classes.values()]
+
     def _modules(self) -> list[str]:
-        declared = [*self.registered_functions.values(), *self.registered_classes.values()]
-        return list(
-            dict.fromkeys([self._module, *(d.raw.__module__ for d in declared), *(a._module for a in self._included)])
-        )
+        own = (d.raw.__module__ for d in self._declared())
+        return list(dict.fromkeys([self._module, *own, *(a._module for a in self._included)]))
+
+    def _warn_of_modules(self, declared: list[Declaration]) -> None:
+        images = [i for i in (self._image, *(d.options.get("image") for d in declared)) if i is not None]
+        sources = sources_of(self._modules()) if self._include_source else []
+        along = [*(s.files for s in sources), *(f for i in images for f in (*i.files, *i.copied))]
+        for name in left_behind(sources, along):
+            warnings.warn(
+                f"{name!r} lies beside the program and is loaded, but does not go along, so instances cannot import it: "
+                f"use image.add_local_python_source({name!r})",
+                stacklevel=2,
+            )
 
     def _unique(self, name: str, raw: Any) -> None:
         taken = self.registered_functions.get(name) or self.registered_classes.get(name)

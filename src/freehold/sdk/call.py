@@ -4,6 +4,8 @@ import time
 from collections.abc import AsyncGenerator
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from freehold.core.errors import InvalidError, TimeoutError
 from freehold.core.ids import is_id
 from freehold.protocol.frames import Consumed, Item, Output, Status
@@ -42,7 +44,8 @@ class FunctionCall(Generic[R]):
         """Wait for the result. Raises what the function raised, and TimeoutError when it has not ended in `timeout` seconds."""
         client = await ready_client()
         if index not in self._outputs:
-            self._outputs[index] = await self._wait(client, timeout, index)
+            output = await self._wait(client, timeout, index)
+            self._outputs[index] = msgspec.structs.replace(output, payload=client.kept(output.payload))
         return value_of(self._outputs[index], client)
 
     @both_items

@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Any
 
+import msgspec
+
 from freehold.protocol.arena import MIN_BYTES, Arena
 from freehold.protocol.frames import Buffer, Input, Payload
 from freehold.protocol.schemas import Digests
@@ -92,6 +94,16 @@ class Shared:
         names = [b.segment for b in payload.buffers if b.kind == "arena"]
         if names:
             self._release(names)
+
+    def inlined(self, payload: Payload) -> Payload:
+        """The payload with its shared memory copied, for one that is read more than once; its segments are released."""
+        if not any(b.kind == "arena" for b in payload.buffers):
+            return payload
+        copied = tuple(
+            Buffer(kind="inline", data=bytes(self.open(b)), size=b.size) if b.kind == "arena" else b
+            for b in payload.buffers
+        )
+        return msgspec.structs.replace(payload, buffers=copied)
 
     def close(self) -> None:
         self._arena.close()

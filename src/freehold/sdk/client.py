@@ -30,6 +30,7 @@ from freehold.protocol.frames import (
     Hello,
     Item,
     Output,
+    Payload,
     Refused,
     Release,
     Submit,
@@ -92,6 +93,10 @@ class Client:
     def durable_sink(self) -> Sink:
         """Where large pieces go that must outlast this process."""
         return self._blobs
+
+    def kept(self, payload: Payload) -> Payload:
+        """The payload in a form that may be read again and again."""
+        return self._shared.inlined(payload) if self._shared else payload
 
     @property
     def source(self) -> Source:
@@ -180,7 +185,6 @@ class Client:
         started.set_result(None)
         while True:
             await self._lost.wait()
-            self._channel = None
             if self._closing:
                 return
             try:
@@ -300,6 +304,7 @@ class Client:
     def _closed_frame(self, error: Exception | None) -> None:
         if not self._welcomed.done():
             self._welcomed.set_exception(no_server(self.target, error or "it hung up"))
+        self._channel = None  # what is sent from here on waits for the next link
         self._lost.set()
 
     def _fail(self, error: Error) -> None:

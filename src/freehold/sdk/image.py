@@ -63,8 +63,11 @@ class BuildOptions(TypedDict, total=False):
 class Image:
     """Begin with `Image.debian_slim()`; nothing is built before an app that uses it runs."""
 
-    def __init__(self, steps: tuple[Step, ...] = (), files: tuple[Files, ...] = ()) -> None:
+    def __init__(
+        self, steps: tuple[Step, ...] = (), files: tuple[Files, ...] = (), copied: tuple[Files, ...] = ()
+    ) -> None:
         self._steps = steps
+        self.copied = copied  # local files that are part of the environment
         self.files = files  # laid out when an instance starts; they do not rebuild the environment
 
     def spec(self, bundles: Bundles) -> ImageSpec:
@@ -227,12 +230,13 @@ class Image:
                 "move the step before it, or pass copy=True to it"
             )
             raise InvalidError(msg)
-        return Image((*self._steps, step), self.files)
+        return Image((*self._steps, step), self.files, self.copied)
 
     def _add(self, files: Sequence[Files], *, copy: bool) -> "Image":
         if not copy:
-            return Image(self._steps, (*self.files, *files))
-        return Image((*self._steps, *(functools.partial(_copy, f) for f in files)), self.files)
+            return Image(self._steps, (*self.files, *files), self.copied)
+        steps = (functools.partial(_copy, f) for f in files)
+        return Image((*self._steps, *steps), self.files, (*self.copied, *files))
 
     def _pip(
         self,

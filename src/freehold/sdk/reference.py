@@ -83,3 +83,6 @@ def _restore(name: str, app_name: str | None, handle: FunctionHandle | None) -> 
 def _siblings() -> dict[str, FunctionHandle]:
     """Inside an instance: the functions of its own app."""
     return msgspec.json.decode(os.environ.get("FREEHOLD_FUNCTIONS", "{}"), type=dict[str, FunctionHandle])
+
+
+os.register_at_fork(after_in_child=_siblings.cache_clear)  # a warm parent has another environment than its instances

@@ -65,6 +65,7 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
     source = locate(raw.__module__)
     image = options.get("image") or defaults.image or default_image()
     batching = said.batching
+    files = [*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]
     volumes = {**defaults.volumes, **options.get("volumes", {})}
     startup = options.get("startup_timeout")
     return FunctionSpec(
@@ -74,9 +75,7 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
         kind=one.kind,
         serialized=serialized,
         image=defaults.image_spec(image, bundles),
-        mounts=bundles.mounts(
-            [*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]
-        ),
+        mounts=bundles.mounts(files),
         resources=resources(options, where),
         timeout_s=float(options.get("timeout", _DEFAULT_TIMEOUT_S)),
         startup_timeout_s=None if startup is None else float(startup),

@@ -130,6 +130,24 @@ def sources_of(modules: Iterable[str]) -> list[Source]:
     return list({s.files.remote: s for s in found}.values())
 
 
+def left_behind(sources: Iterable[Source], files: Iterable[Files]) -> list[str]:
+    """Loaded modules that lie beside a script and do not go along: an instance could not import them."""
+    known = {PurePosixPath(f.remote) for f in files}
+    found: set[str] = set()
+    for source in sources:
+        if "." in source.module or not source.files.local.is_file():
+            continue  # a package brings all of itself
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if file is None or "." in name or name in ("__main__", source.module):
+                continue
+            path = Path(file)
+            place = path.parent if path.stem == "__init__" else path
+            if place.parent == source.files.local.parent and PurePosixPath(REMOTE_ROOT, place.name) not in known:
+                found.add(name)
+    return sorted(found)
+
+
 def import_name(module: ModuleType, path: Path) -> str:
     """The name by which an instance imports `module`: that of `-m` or of its place in its package, never `__main__`."""
     if module.__name__ != "__main__":

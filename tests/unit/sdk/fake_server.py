@@ -39,6 +39,7 @@ from freehold.protocol.frames import (
 from freehold.protocol.link import Link
 from freehold.protocol.schemas import AppHandle, AppRequest, Digests, FileView, FunctionHandle, ImageRequest, ImageView
 from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
+from freehold.sdk import client as clients
 from freehold.sdk import context
 from freehold.sdk.client import Client, use
 from freehold.sdk.cls import construct, decode_parameters, hooks
@@ -183,7 +184,7 @@ class FakeServer:
         tokens = context.enter_input(submit.call, one.index)
         try:
             call = self._callable(self.functions[submit.function], submit.parameters, one.method)
-            args, kwargs = load_arguments(one.payload)
+            args, kwargs = load_arguments(one.payload, source=clients.current().source)
             result = call(*args, **kwargs)
             if inspect.isawaitable(result):
                 result = asyncio.run(cast("Any", result))

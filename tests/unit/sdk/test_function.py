@@ -68,6 +68,11 @@ def which() -> tuple[str | None, str | None]:
 
 
 @app.function()
+def apply(function: "freehold.Function[..., int]", n: int) -> int:
+    return function.remote(n)
+
+
+@app.function()
 def wait() -> str:
     assert released.wait(5)
     return "released"
@@ -168,6 +173,10 @@ def test_user_code_knows_its_call(running: FakeServer) -> None:
     assert call == running.submits[-1].call
     assert one == f"{call}:0"
     assert freehold.current_function_call_id() is None
+
+
+def test_handles_are_arguments_too(running: FakeServer) -> None:
+    assert apply.remote(add, 4) == 5
 
 
 def test_spawn_returns_before_the_result(running: FakeServer) -> None:

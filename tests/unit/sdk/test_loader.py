@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import freehold
 from freehold.core.errors import InvalidError, NotFoundError, StartError
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.loader import load_ref
+from freehold.sdk.source import Bundles
 
 PROGRAM = """
 import freehold
@@ -117,6 +119,17 @@ def test_a_syntax_error_is_told_with_its_line() -> None:
 def test_a_missing_module_is_told_with_its_fix() -> None:
     with pytest.raises(StartError, match=r"'torch_of_nowhere' is not installed here.*image.imports\(\)"):
         load_ref(write("job_j.py", "import torch_of_nowhere\n"))
+
+
+def test_a_module_that_would_be_missed_is_named() -> None:
+    write("helper_l.py", "VALUE = 1")
+    loaded = load_ref(write("job_l.py", "import helper_l\n" + PROGRAM))
+    with Bundles() as bundles:
+        with pytest.warns(UserWarning, match=r"'helper_l' lies beside.*add_local_python_source\('helper_l'\)"):
+            loaded.app.spec(bundles)
+        along = freehold.Image.debian_slim().add_local_python_source("helper_l")
+        loaded.app._image = along
+        loaded.app.spec(bundles)
 
 
 def test_a_plain_script_is_known_by_its_name(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from freehold.server.api.application import build_api
 from freehold.server.api.auth import SESSION_COOKIE, SESSION_S, TABLE, Access, Authority
 from freehold.server.api.contract import ApiConfig
 from freehold.server.api.gatekeeper import access_key, is_loopback, same_origin, unlisted
+from freehold.server.web import build_web, page_access, static_files
 
 NOTHING: Any = None
 TOKEN, INSTANCE_TOKEN, FOREIGN_TOKEN = (
@@ -36,6 +37,15 @@ def test_every_route_stands_in_the_table_and_the_table_names_no_other() -> None:
     routes = bare().router.routes
     assert unlisted(routes, TABLE) == []
     assert {key for route in routes for key in access_key(route)} == set(TABLE)
+
+
+def test_the_dashboards_pages_stand_in_it_too(world: Any) -> None:
+    pages = build_web(world.app().state.context.services)
+    app = world.app(pages=pages.routes, page_access=page_access(pages))
+    app.mount("/static", static_files())
+    assert unlisted(app.router.routes, app.state.table) == []
+    public = {k for k, access in app.state.table.items() if access is Access.PUBLIC}
+    assert public - {k for k, access in TABLE.items() if access is Access.PUBLIC} == {"GET /static"}
 
 
 def test_a_forgotten_route_would_be_seen() -> None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-import freehold
 from freehold.core.digests import image_digest
 from freehold.core.errors import ImageBuildError
 from freehold.core.home import Home
@@ -46,7 +45,7 @@ _UV_ONLY_OURS = ("UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "UV_PYTHON", "UV_
 
 def package_dir() -> Path:
     """The folder of the `freehold` package that this process runs."""
-    return Path(next(iter(freehold.__path__))).resolve()
+    return Path(__file__).resolve().parents[2]
 
 
 def library(home: Home) -> Path:

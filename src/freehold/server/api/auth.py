@@ -134,7 +134,7 @@ class Authority:
         """Use up a login code. Raises AuthError when it is unknown, used or too old."""
         ends = self.codes.pop(code, None)
         if ends is None or ends <= self.now():
-            msg = "this sign-in link was used already or is too old; `freehold status` prints a new one, or sign in with the token"
+            msg = "this sign-in link was used already or is too old; `freehold status --link` prints a new one, or sign in with the token"
             raise AuthError(msg)
 
     def _sign(self, body: str) -> str:

@@ -131,21 +131,28 @@ def sources_of(modules: Iterable[str]) -> list[Source]:
 
 
 def left_behind(sources: Iterable[Source], files: Iterable[Files]) -> list[str]:
-    """Loaded modules that lie beside a script and do not go along: an instance could not import them."""
+    """Modules beside a script that it uses and that do not go along: an instance could not import them."""
     known = {PurePosixPath(f.remote) for f in files}
     found: set[str] = set()
     for source in sources:
         if "." in source.module or not source.files.local.is_file():
             continue  # a package brings all of itself
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None)
-            if file is None or "." in name or name in ("__main__", source.module):
+        for name in _used_by(sys.modules["__main__" if source.is_main else source.module]):
+            file = getattr(sys.modules.get(name), "__file__", None)
+            if file is None or name in ("__main__", source.module):
                 continue
             path = Path(file)
             place = path.parent if path.stem == "__init__" else path
             if place.parent == source.files.local.parent and PurePosixPath(REMOTE_ROOT, place.name) not in known:
                 found.add(name)
     return sorted(found)
+
+
+def _used_by(module: ModuleType) -> set[str]:
+    """Top-level names of the modules whose objects a module has among its own."""
+    values = list(vars(module).values())
+    names = (v.__name__ if isinstance(v, ModuleType) else getattr(v, "__module__", None) for v in values)
+    return {name.partition(".")[0] for name in names if isinstance(name, str)}
 
 
 def import_name(module: ModuleType, path: Path) -> str:

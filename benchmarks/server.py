@@ -46,6 +46,7 @@ class Server:
             return len(first) == 2
 
         until(ready, limit_s=_START_S, what="the server's start")
+        until((self.home / "server.json").exists, limit_s=_START_S, what="the server's word of where it is")
         return first
 
     @property

@@ -331,15 +331,7 @@ def hostile() -> World:
     return world
 
 
-_PHASES = {
-    "queue": 0.004,
-    "image": 0.0,
-    "parent": 1.912,
-    "fork": 0.007,
-    "import": 0.003,
-    "enter": 0.842,
-    "first_input": 0.061,
-}
+_PHASES = {"prepare": 0.004, "parent": 2.912, "fork": 0.007, "import": 1.703, "snap": 0.42, "enter": 0.842}
 _SAYS = (
     ("stdout", "info", "이미지 1장 처리 완료: 인식된 글자 1,284자"),
     ("stdout", "info", "page 17/40  boxes=132  0.412 s"),
@@ -391,12 +383,12 @@ def busy() -> World:
         return replace(plain, **changes)
 
     world.instances = [
-        instance(1, InstanceState.STARTING, ready=None, phases={"queue": 0.004, "parent": 1.71}, created=now - 2.1),
+        instance(1, InstanceState.STARTING, ready=None, phases={"prepare": 0.004, "parent": 1.71}, created=now - 2.1),
         instance(2, InstanceState.BUSY, running=4), instance(3, InstanceState.BUSY, running=2), instance(4, InstanceState.IDLE),
         instance(5, InstanceState.DRAINING, version=6, running=1),
         instance(6, InstanceState.BUSY, function="split_pdf", devices=(), simulated=False, slots=1, running=1),
         instance(7, InstanceState.ERROR, ready=None, ended=now - 4000, reason="StartError: ModuleNotFoundError: No module named 'rapidocr'",
-            phases={"queue": 0.002, "parent": 0.4}),
+            phases={"prepare": 0.002, "parent": 0.4, "failed_in": 0.0}),
         instance(8, InstanceState.OFFLINE, ended=now - 3300, reason="idle for 60 s"),
         instance(9, InstanceState.BUSY, app="lora-studio", app_id=studio, function="train", running=1, slots=1),
     ]  # fmt: skip

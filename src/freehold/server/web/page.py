@@ -61,7 +61,7 @@ def environment() -> "Environment":
         "path_segments": _path_segments, "json_text": _json_text, "shell": shlex.quote,
     }  # fmt: skip
     names |= {
-        "static": static_url, "plural": display.plural, "waterfall": charts.waterfall, "share": charts.share,
+        "static": static_url, "plural": display.plural, "waterfall": charts.waterfall, "startup_s": charts.startup_s, "share": charts.share,
         "with_query": _with_query,
     }  # fmt: skip
     return env

@@ -129,7 +129,7 @@ class Volume:
     def _list(self, path: str, recursive: bool) -> "list[FileView]":
         from freehold.protocol.schemas import FileView
 
-        query = {"path": path, "recursive": recursive}
+        query = {"path": path.strip("/"), "recursive": recursive}
         return self._api().get(f"/v1/volumes/{quote(self.name, safe='')}/list", list[FileView], query)
 
     def _copy_into(self, path: str, fileobj: IO[bytes]) -> int:

@@ -1,0 +1,57 @@
+"""Tracebacks with the user's frames only."""
+
+import io
+import json
+
+from freehold.core.errors import ConnectionError
+from freehold.sdk.faces import both_static
+from freehold.sdk.secret import Secret
+from freehold.sdk.tracebacks import user_traceback
+
+
+def _caught(call: object) -> str:
+    try:
+        assert callable(call)
+        call()
+    except Exception as error:  # noqa: BLE001
+        return user_traceback(error)
+    raise AssertionError
+
+
+def test_our_frames_and_what_they_call_are_left_out() -> None:
+    @both_static
+    async def core() -> None:
+        json.load(io.StringIO("{"))
+
+    text = _caught(core)
+    assert "faces.py" not in text
+    assert "json/decoder.py" in text  # called by this file's own code
+
+
+def test_what_we_refuse_points_at_the_users_line() -> None:
+    text = _caught(lambda: Secret.from_name(""))
+    assert "secret.py" not in text
+    assert 'Secret.from_name("")' in text
+    assert text.endswith("freehold secret create NAME`\n")
+
+
+def test_causes_within_our_code_are_left_out() -> None:
+    def fail() -> None:
+        inner = ValueError("inner")
+        raise ConnectionError("no server") from inner
+
+    text = _caught(fail)
+    assert "ValueError" not in text
+    assert text.endswith("ConnectionError: no server\n")
+
+
+def test_causes_of_the_users_are_told() -> None:
+    def fail() -> None:
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError as error:
+            raise RuntimeError("outer") from error
+
+    text = _caught(fail)
+    assert "ZeroDivisionError" in text
+    assert "direct cause" in text

@@ -261,7 +261,7 @@ def test_r20_every_line_written_before_a_kill_is_there_in_order(fresh: Freehold)
     up(fresh)
 
     def collected() -> list[int]:
-        said = fresh.ok("app", "logs", "chatty", "--instance", instance["id"], "--tail", "2000000")
+        said = fresh.ok("instance", "logs", instance["id"], "--tail", "1000000")
         return [int(line.split()[-1]) for line in said.splitlines() if "line" in line]
 
     found = until(lambda: (c := collected()) and c[-1] >= written and c, 60, f"line {written}")

@@ -127,7 +127,7 @@ def delete_volume(api: Api, name: str) -> None:
 
 
 def files(api: Api, volume: str, path: str, *, recursive: bool = False) -> list[FileView]:
-    query: dict[str, Any] = {"path": path, "recursive": recursive}
+    query: dict[str, Any] = {"path": path.strip("/"), "recursive": recursive}
     return api.get(f"/v1/volumes/{segment(volume)}/list", list[FileView], query)
 
 

@@ -16,20 +16,28 @@ _ARG = re.compile(r"^\s+\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.+)$", re.MULTILINE)
 
 def invoke(raw: Callable[..., Any], call: Callable[..., Any], args: Sequence[str], *, program: str) -> Any:
     """Parse `args` by the signature of `raw`, then return `call(…)`. With `--help` show the options and return None."""
-    result: list[Any] = []
+    given = _parse(raw, args, program)
+    if given is None:
+        return None
+    value = call(*_positional(raw, given), **given)
+    return asyncio.run(value) if inspect.iscoroutine(value) else value
 
-    def run(**given: Any) -> None:
-        value = call(*_positional(raw, given), **given)
-        result.append(asyncio.run(value) if inspect.iscoroutine(value) else value)
 
-    run.__signature__ = _signature(raw)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in _signature(raw).parameters.values()}
+def _parse(raw: Callable[..., Any], args: Sequence[str], program: str) -> dict[str, Any] | None:
+    parsed: list[dict[str, Any]] = []
+
+    def take(**given: Any) -> None:
+        parsed.append(given)
+
+    signature = _signature(raw)
+    take.__signature__ = signature  # type: ignore[attr-defined]
+    take.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     takes_rest = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(raw).parameters.values())
     settings = {"help_option_names": ["-h", "--help"], "ignore_unknown_options": takes_rest}
-    app.command(name=program, help=_summary(raw), context_settings=settings)(run)
+    app.command(name=program, help=_summary(raw), context_settings=settings)(take)
     typer.main.get_command(app).main(args=list(args), prog_name=program, standalone_mode=False)
-    return result[0] if result else None
+    return parsed[0] if parsed else None
 
 
 def _positional(raw: Callable[..., Any], given: dict[str, Any]) -> list[Any]:

@@ -48,6 +48,7 @@ def _serve_again(ref: str, *, module: bool, timeout: float | None, timestamps: b
     flags = [*(["-m"] if module else []), *(["-t"] if timestamps else [])]
     command = [sys.executable, "-m", "freehold.cli.main", "serve", "--no-reload", *flags, ref]
     deadline = time.monotonic() + timeout if timeout else None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     process = subprocess.Popen(command)
     try:
         for changes in watch(

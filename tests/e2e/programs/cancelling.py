@@ -39,7 +39,7 @@ def main() -> None:
         except freehold.exception.CancelledError:
             pass
     time.sleep(max(0.0, cancelled + GRACE_S + 3.0 - time.time()))
-    ticks = {int(f.path): float(b"".join(marks.read_file(f.path))) for f in marks.listdir("/")}
+    ticks = {int(f.path): float(b"".join(marks.read_file(f.path))) for f in marks.listdir("")}
     late = {n: at - cancelled for n, at in ticks.items() if at > cancelled + GRACE_S + 2.0}
     assert not late, f"still running: {late}"
     assert len(ticks) >= 8

@@ -86,8 +86,9 @@ class FunctionCall(Generic[R]):
                     left = None if deadline is None else deadline - time.monotonic()
                     answer = await exchange.take(left)
                 except TimeoutError:
-                    if deadline is None or not await blocking(self._has_ended):
-                        raise
+                    if not await blocking(self._has_ended):
+                        msg = f"call {self.object_id} has not ended within {timeout_s:g} s"
+                        raise TimeoutError(msg) from None
                     deadline = time.monotonic() + _SETTLE_S
                     continue
                 if isinstance(answer, Output) and answer.index == index:

@@ -1,34 +1,71 @@
-"""Freehold: the GPU cloud you own. The SDK's names, and nothing else."""
+"""Freehold: the GPU cloud you own. The SDK's names, and nothing else; each is imported when it is first used.
 
+The server and the command line import this package too, and the server must hold none of the SDK.
+"""
+
+import importlib as _importlib
 import sys as _sys
+from typing import TYPE_CHECKING
 
 from freehold.core import errors as exception
 from freehold.protocol.version import VERSION as __version__  # noqa: N811 (Python's name for it)
-from freehold.sdk.app import App
-from freehold.sdk.call import FunctionCall
-from freehold.sdk.cls import Cls, parameter
-from freehold.sdk.context import current_function_call_id, current_input_id, is_local
-from freehold.sdk.decorators import (
-    asgi_app,
-    batched,
-    concurrent,
-    enter,
-    exit,
-    fastapi_endpoint,
-    method,
-    web_server,
-    wsgi_app,
-)
-from freehold.sdk.function import Function
-from freehold.sdk.image import Image
-from freehold.sdk.retries import Retries
-from freehold.sdk.secret import Secret
-from freehold.sdk.volume import Volume
+
+if TYPE_CHECKING:
+    from freehold.sdk.app import App
+    from freehold.sdk.call import FunctionCall
+    from freehold.sdk.cls import Cls, parameter
+    from freehold.sdk.context import current_function_call_id, current_input_id, is_local
+    from freehold.sdk.decorators import (
+        asgi_app,
+        batched,
+        concurrent,
+        enter,
+        exit,
+        fastapi_endpoint,
+        method,
+        web_server,
+        wsgi_app,
+    )
+    from freehold.sdk.function import Function
+    from freehold.sdk.image import Image
+    from freehold.sdk.retries import Retries
+    from freehold.sdk.secret import Secret
+    from freehold.sdk.volume import Volume
 
 _sys.modules["freehold.exception"] = exception  # so that `from freehold.exception import …` finds the one tree
+
+_HOMES = {
+    "app": ("App",),
+    "call": ("FunctionCall",),
+    "cls": ("Cls", "parameter"),
+    "context": ("current_function_call_id", "current_input_id", "is_local"),
+    "decorators": (
+        "asgi_app", "batched", "concurrent", "enter", "exit", "fastapi_endpoint", "method", "web_server", "wsgi_app",
+    ),
+    "function": ("Function",),
+    "image": ("Image",),
+    "retries": ("Retries",),
+    "secret": ("Secret",),
+    "volume": ("Volume",),
+}  # fmt: skip
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "App", "Cls", "Function", "FunctionCall", "Image", "Retries", "Secret", "Volume", "__version__", "asgi_app",
     "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit",
     "fastapi_endpoint", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    module = _HOME_OF.get(name)
+    if module is None:
+        msg = f"module 'freehold' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(_importlib.import_module(f"freehold.sdk.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,10 +8,9 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import uvicorn
 import uvloop
 
 from freehold.core.clock import SystemClock
@@ -26,6 +25,7 @@ from freehold.server import claim, housekeeping, restart
 from freehold.server.api.application import build_api
 from freehold.server.api.auth import Access, Authority, Principal
 from freehold.server.api.contract import ApiConfig, Services
+from freehold.server.api.door import ApiDoor
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.instance import Instance
@@ -42,6 +42,7 @@ from freehold.server.machine import survey
 from freehold.server.measure import Measure
 from freehold.server.pulse import Pulse
 from freehold.server.services.apps import Apps, AppsParts
+from freehold.server.services.attachments import ImageAttachments
 from freehold.server.services.blobs import Blobs
 from freehold.server.services.calls import Calls, CallsParts
 from freehold.server.services.images import Images
@@ -169,10 +170,11 @@ class Server:
         self.doors = Doors(
             registry=self.registry, fleet=self.fleet, record=self.record, clock=clock, host=settings.host, token=token
         )
-        self.fleet.preparer = Preparer(
+        self.fleet.preparer = preparer = Preparer(
             home=home, images=self.images, blobs=self.blobs, volumes=self.volumes, secrets=self.secrets, registry=self.registry,
             lease_s=settings.lease_s,
         )  # fmt: skip
+        launcher.attachments = ImageAttachments("main", preparer=preparer, secrets=self.secrets, volumes=self.volumes)
         self.apps = Apps(
             AppsParts(
                 registry=self.registry, dispatcher=self.dispatcher, fleet=self.fleet, images=self.images, store=store,
@@ -196,21 +198,9 @@ class Server:
 
     async def _listen(self, token: str) -> None:
         settings, home = self.settings, self.home
-        api = self._api(token)
-        server = _Uvicorn(
-            uvicorn.Config(
-                api,
-                uds=str(home.api_socket),
-                loop="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                ws="websockets-sansio",
-            )
-        )
-        home.api_socket.unlink(missing_ok=True)
-        self._keep(server.serve())
-        self._undo.callback(setattr, server, "should_exit", True)
+        door = ApiDoor(self._api(token), home.api_socket)
+        await door.open()
+        self._undo.push_async_callback(door.close, grace_s=0.2)
         self.ingress = Ingress(
             self.doors,
             IngressConfig(
@@ -222,10 +212,7 @@ class Server:
             on_request=self.measure.request,
         )
         await self.ingress.open()
-        self._undo.push_async_callback(self.ingress.close)
-        while not server.started:
-            await asyncio.sleep(0.005)
-        home.api_socket.chmod(0o600)
+        self._undo.push_async_callback(self.ingress.close, grace_s=settings.drain_s)
         self.doors.listener, self.doors.first_port = self.ingress, self.ingress.port
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.ingress.port}"
@@ -332,14 +319,6 @@ class InstanceLogs:
         self._logs.ended(instance.id)
 
 
-class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the server that it runs in."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-
 def serve(settings: Settings) -> None:
     """Run a server until SIGTERM or SIGINT."""
     uvloop.run(_serve(settings))
@@ -370,6 +349,3 @@ def _sqlite_guard() -> str:
         f"SQLite {sqlite3.sqlite_version} has a WAL bug with several writers (fixed in 3.51.3); this server has one writer, so it is safe as "
         "long as no other program writes to its database"
     )
-
-
-Stop = Callable[[], Awaitable[None]]

@@ -27,7 +27,7 @@ class Link(asyncio.Protocol, Generic[M]):
         closed: Callable[["Link[M]", Exception | None], None],
     ) -> None:
         self.peer: Any = None  # whatever the owner wants to find again
-        self.pid: int | None = None
+        self.local = True  # both sides on one machine: large buffers may ride in shared memory
         self._decode, self._receive, self._closed = decoder.decode, receive, closed
         self._unread = bytearray()
         self._unsent: list[Any] = []

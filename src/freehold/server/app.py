@@ -116,19 +116,23 @@ class Server:
         self.volumes.open()
         self.logs.start()
         self._undo.push_async_callback(self.logs.close)
-        await self.links.listen(home)
-        self._undo.push_async_callback(self.links.close)
-        await self._listen(token)
+        # in this order: who dials in must find its app, and its calls, as they were
+        await self._open_ingress()
         await self.apps.restore()
+        await self._open_api(token)
+        await self.links.bind(home)
+        self._undo.push_async_callback(self.links.close)
         orphans = await restart.resume_calls(
             store=store, registry=self.registry, fleet=self.fleet, dispatcher=self.dispatcher, clock=clock
         )
+        await self.links.serve()
         self.apps.warm_minimums()
         self._undo.push_async_callback(self.fleet.close, grace_s=settings.drain_s)
         self._keep(self._tick())
         self._keep(self._recall())
         self._keep(self._hourly())
         self._keep(self._end_orphans(orphans))
+        self.status.url = self.url
         self._announce()
         log.info("server_ready", extra={"url": self.url, "pid": os.getpid(), "version": VERSION})
 
@@ -196,11 +200,13 @@ class Server:
 
     # ---- listening
 
-    async def _listen(self, token: str) -> None:
-        settings, home = self.settings, self.home
-        door = ApiDoor(self._api(token), home.api_socket)
+    async def _open_api(self, token: str) -> None:
+        door = ApiDoor(self._api(token), self.home.api_socket)
         await door.open()
         self._undo.push_async_callback(door.close, grace_s=0.2)
+
+    async def _open_ingress(self) -> None:
+        settings, home = self.settings, self.home
         self.ingress = Ingress(
             self.doors,
             IngressConfig(
@@ -216,7 +222,6 @@ class Server:
         self.doors.listener, self.doors.first_port = self.ingress, self.ingress.port
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.ingress.port}"
-        self.status.url = self.url
 
     def _api(self, token: str) -> Any:
         services = Services(

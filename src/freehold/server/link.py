@@ -47,6 +47,7 @@ class Client:
 
     def __init__(self, link: PeerLink, *, workspace: str, name: str) -> None:
         self.link, self.workspace, self.name = link, workspace, name
+        self.local = link.local
         self.send = link.send
 
 
@@ -55,6 +56,7 @@ class Alias:
 
     def __init__(self, client: Client, call: str) -> None:
         self._client, self._call = client, call
+        self.local = client.local
 
     def send(self, message: Any) -> None:
         self._client.send(msgspec.structs.replace(message, call=self._call))
@@ -92,16 +94,24 @@ class Links:
 
     # ---- connections
 
-    async def listen(self, home: Home) -> None:
-        """Listen on the home's link socket, for this user only."""
+    async def bind(self, home: Home) -> None:
+        """Make the home's link socket, for this user only; who dials it is refused until `serve`."""
         home.link_socket.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self.accept, str(home.link_socket), backlog=1024)
+        self._server = await loop.create_unix_server(
+            self.accept, str(home.link_socket), backlog=1024, start_serving=False
+        )
         home.link_socket.chmod(0o600)
 
-    def accept(self) -> PeerLink:
+    async def serve(self) -> None:
+        """Let clients and instances in."""
+        assert self._server is not None
+        await self._server.start_serving()
+
+    def accept(self, *, local: bool = True) -> PeerLink:
         """Make the link of one new connection; it must introduce itself soon."""
         link: PeerLink = Link(self.decoder, self.received, self.closed)
+        link.local = local
         asyncio.get_running_loop().call_later(_HELLO_TIMEOUT_S, lambda: link.peer is None and link.abort())
         return link
 
@@ -162,7 +172,7 @@ class Links:
         client = link.peer = Client(link, workspace=self._workspace(message.token), name=message.client)
         self.clients[client] = None
         self.client_seen(client.name)
-        link.send(self._welcome)
+        link.send(self._welcome if link.local else msgspec.structs.replace(self._welcome, arena=""))
 
     def _join(self, link: PeerLink, message: Join) -> None:
         instance = self._fleet.by_token.get(message.token)

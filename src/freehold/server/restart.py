@@ -23,7 +23,7 @@ async def resume_calls(
 ) -> list[CallRow]:
     """Queue again the inputs of durable calls. Return the calls that only their client can bring back."""
     orphans: list[CallRow] = []
-    resumed = 0
+    resumed: list[LiveCall] = []
     for left in await Reads(store).unfinished():
         function = registry.functions.get(left.call.function_id)
         if left.call.kind == "web" or function is None:
@@ -35,10 +35,11 @@ async def resume_calls(
         elif not left.inputs:
             orphans.append(left.call)
         else:
-            dispatcher.adopt(_live(left, fleet.pool(function, left.call.parameters)))
-            resumed += 1
+            resumed.append(_live(left, fleet.pool(function, left.call.parameters)))
+    for call in resumed:
+        dispatcher.adopt(call)
     if resumed or orphans:
-        log.info("calls_resumed", extra={"resumed": resumed, "awaiting_client": len(orphans)})
+        log.info("calls_resumed", extra={"resumed": len(resumed), "awaiting_client": len(orphans)})
     return orphans
 
 

@@ -28,6 +28,7 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
+        self.local = True
 
     def send(self, message: Any) -> None:
         self.heard.append(message)
@@ -44,6 +45,7 @@ class PlayedLauncher:
 
     def __init__(self) -> None:
         self.exited: Callable[[Exit], None] = lambda _: None
+        self.attachments: Any = None
         self.started: list[StartRequest] = []
         self.killed: list[str] = []
 

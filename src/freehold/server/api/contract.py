@@ -131,7 +131,7 @@ class Events(Protocol):
 
 
 class Links(Protocol):
-    def accept(self) -> Link[Any]: ...
+    def accept(self, *, local: bool = True) -> Link[Any]: ...
 
 
 class Logs(Protocol):

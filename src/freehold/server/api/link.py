@@ -16,7 +16,7 @@ _HIGH_BYTES = 4 * 1024 * 1024
 async def link(websocket: WebSocket) -> None:
     """Carry frames both ways until either side hangs up."""
     await websocket.accept()
-    ours = websocket.app.state.context.services.links.accept()
+    ours = websocket.app.state.context.services.links.accept(local=False)
     transport = SocketTransport(websocket, ours)
     ours.connection_made(transport)
     error: Exception | None = None

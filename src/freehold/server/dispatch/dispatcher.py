@@ -229,7 +229,8 @@ class Dispatcher:
                 instance.link.send(Release(shared))
             finish(payload)
 
-        if shared and task.call.kind == "spawn":
+        far = task.call.kind == "spawn" or not all(s.local for s in task.call.subscribers)
+        if shared and far:
             work = asyncio.get_running_loop().create_task(keep_large())
             self._keeping.add(work)
             work.add_done_callback(self._keeping.discard)

@@ -9,6 +9,11 @@ from freehold.protocol.frames import Payload
 class Subscriber(Protocol):
     """Whoever wants a call's outputs: a client's link, or a waiter of the JSON face."""
 
+    @property
+    def local(self) -> bool:
+        """It can look into this machine's shared memory."""
+        ...
+
     def send(self, message: Any) -> None: ...
 
 

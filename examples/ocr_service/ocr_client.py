@@ -71,8 +71,9 @@ def _multipart(fields: dict[str, str], image_data: bytes) -> tuple[bytes, str]:
 
 def _reason(error: urllib.error.HTTPError) -> str:
     try:
-        return str(json.load(error).get("error", ""))
-    except ValueError:
+        reason: Any = json.load(error)["error"]
+        return str(reason["message"] if isinstance(reason, dict) else reason)  # the platform's errors are objects
+    except (ValueError, KeyError, TypeError):
         return ""
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import msgspec
@@ -138,12 +138,30 @@ def _secret(ref: SecretRef) -> str:
     return ref.sealed or ref.name or ""
 
 
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:
+    """Write one file of a client's tar beneath `root`. Clients send plain files only, so there is no link to follow.
+
+    By hand, since `extractall(filter="data")` came with Python 3.11.4, and Debian 12 has 3.11.2.
+    """
+    name = PurePosixPath(member.name)
+    if not member.isreg() or name.is_absolute() or ".." in name.parts or not name.parts:
+        raise tarfile.TarError(f"{member.name!r} is not a plain file beneath its folder")
+    content = archive.extractfile(member)
+    assert content is not None
+    target = root / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as file:
+        shutil.copyfileobj(content, file)
+    target.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
 def _unpack(tar: Path, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpack-"))
     try:
         with tarfile.open(tar) as archive:
-            archive.extractall(scratch, filter="data")
+            for member in archive:
+                _extract(archive, member, scratch)
         scratch.chmod(0o755)
         scratch.rename(target)
     except (tarfile.TarError, EOFError) as error:

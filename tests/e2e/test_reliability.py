@@ -62,7 +62,7 @@ def fresh(make_home: MakeHome) -> Freehold:
 
 def traced_until_killed(home: Freehold, when: int) -> None:
     """Run the server under strace, which kills it at its `when`-th sync of the database."""
-    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-e", "trace=fdatasync", "-e", f"inject=fdatasync:signal=SIGKILL:when={when}"]
+    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", f"inject=fdatasync:signal=SIGKILL:when={when}"]
     process = subprocess.Popen([*argv, *home.command("up")], env=home.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     process.wait(60)
 

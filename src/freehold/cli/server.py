@@ -124,7 +124,16 @@ def find(home: Home) -> ServerFile | None:
         server = msgspec.json.decode(home.server_file.read_bytes(), type=ServerFile)
     except (OSError, msgspec.DecodeError):
         return None
-    return server if _locked(home.lock) else None
+    return server if _locked(home.lock) and _alive(server.pid) else None
+
+
+def _alive(pid: int) -> bool:
+    """Tell whether this process runs; one that was killed may hold the home for a moment longer."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
 
 
 def _locked(path: Path) -> bool:

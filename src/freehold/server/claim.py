@@ -1,15 +1,22 @@
 """One server a home: the lock, the token, the key, the file that tells clients where the server is."""
 
+import contextlib
 import fcntl
 import json
 import os
 import secrets
 import stat
+import tempfile
+import time
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from freehold.core.errors import ConflictError, InvalidError
 from freehold.core.home import Home
+
+_DYING_S = 5.0
 
 
 def claim(home: Home) -> IO[str]:
@@ -17,15 +24,16 @@ def claim(home: Home) -> IO[str]:
     for folder in (home.root, home.run, home.logs, home.instances, home.arena):
         _private(folder)
     lock = home.lock.open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        owner = lock.read().strip() or "unknown"
-        lock.close()
-        raise ConflictError(
-            f"another server (pid {owner}) runs with home {home.root}; stop it with `freehold down`, or set FREEHOLD_HOME to another folder"
-        ) from None
+    deadline = time.monotonic() + _DYING_S
+    while not _locked(lock):
+        owner = _owner(lock)
+        if alive(owner) or time.monotonic() > deadline:
+            lock.close()
+            raise ConflictError(
+                f"another server (pid {owner or 'unknown'}) runs with home {home.root}; stop it with `freehold down`, "
+                "or set FREEHOLD_HOME to another folder"
+            )
+        time.sleep(0.02)  # it was killed, and is not quite gone
     lock.seek(0)
     lock.truncate()
     lock.write(f"{os.getpid()}\n")
@@ -33,17 +41,29 @@ def claim(home: Home) -> IO[str]:
     return lock
 
 
-def secret_file(path: Path, make: "bytes") -> bytes:
-    """Read a secret that only this user can read, made on first use."""
+def alive(pid: int) -> bool:
+    """Tell whether this process runs; a zombie does not."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.Error:
+        return False
+
+
+def secret_file(path: Path, make: bytes) -> bytes:
+    """Read a secret that only this user can read; made on first use, whole or not at all."""
+    with contextlib.suppress(FileNotFoundError):
         return path.read_bytes().strip()
-    with os.fdopen(fd, "wb") as file:
-        file.write(make)
-        file.flush()
-        os.fsync(file.fileno())
-    return make
+    fd, scratch = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # 0600
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(make)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(scratch, path)
+    finally:
+        Path(scratch).unlink()
+    return path.read_bytes().strip()
 
 
 def token(home: Home) -> str:
@@ -72,3 +92,17 @@ def _private(folder: Path) -> None:
         )
     if folder.parent in (Path("/tmp"), Path("/dev/shm")):  # noqa: S108 (checked above)
         folder.chmod(0o700)
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _owner(lock: IO[str]) -> int:
+    lock.seek(0)
+    text = lock.read().strip()
+    return int(text) if text.isdigit() else 0

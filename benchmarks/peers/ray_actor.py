@@ -2,6 +2,7 @@
 
 import os
 import statistics
+import tempfile
 import time
 from importlib import import_module
 from importlib.util import find_spec
@@ -36,7 +37,8 @@ class RayActor:
     pipelined = 5000
 
     def start(self) -> None:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}  # no calls home, no token in ~/.ray
+        self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
         self._ray: Any = import_module("ray")
         self._ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=_STORE_BYTES)
         self._worker = self._ray.remote(Worker).remote()
@@ -66,6 +68,7 @@ class RayActor:
 
     def stop(self) -> None:
         self._ray.shutdown()
+        self._folder.cleanup()
 
 
 if __name__ == "__main__":

@@ -70,11 +70,14 @@ def _multipart(fields: dict[str, str], image_data: bytes) -> tuple[bytes, str]:
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
+    """The service answers `{"error": "…"}`, the platform in front of it `{"error": {"message": "…"}}`."""
     try:
-        reason: Any = json.load(error)["error"]
-        return str(reason["message"] if isinstance(reason, dict) else reason)  # the platform's errors are objects
-    except (ValueError, KeyError, TypeError):
+        body: Any = json.load(error)
+        return str(body["error"]["message"])
+    except (ValueError, KeyError):
         return ""
+    except TypeError:
+        return str(body["error"])
 
 
 def _failed(reason: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from freehold.cli.errors import ExitCode
 from freehold.cli.output import Column, listing, size
 from freehold.core.errors import Error
 from freehold.core.home import Home
+from freehold.launchers.process.sandbox import find_bwrap, probe
 
 _GIB = 1 << 30
 _FIXED_SQLITE = (3, 51, 3)
@@ -85,23 +86,12 @@ def _uv() -> Iterator[Finding]:
 
 
 def _bubblewrap() -> Iterator[Finding]:
-    path = _bwrap_path()
-    if path is None:
-        yield Finding(
-            check="bubblewrap",
-            verdict="warn",
-            found="not found",
-            fix="apt-get install bubblewrap (instances get a view of their own)",
-        )
+    path = find_bwrap()
+    level, why = probe(path)
+    if level == "none":
+        yield Finding(check="bubblewrap", verdict="warn", found=path or "not found", fix=why)
         return
-    tried = subprocess.run(
-        [path, "--ro-bind", "/", "/", "--", "true"], capture_output=True, text=True, check=False, timeout=10
-    )
-    if tried.returncode == 0:
-        yield Finding(check="bubblewrap", verdict="ok", found=path)
-        return
-    fix = "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run as root"
-    yield Finding(check="bubblewrap", verdict="warn", found=f"does not work: {tried.stderr.strip()[:120]}", fix=fix)
+    yield Finding(check="bubblewrap", verdict="ok", found=f"{path}{'' if level == 'pids' else f', {why}'}")
 
 
 def _cgroups() -> Iterator[Finding]:
@@ -206,14 +196,6 @@ def _port() -> Iterator[Finding]:
             )
             return
     yield Finding(check="port", verdict="ok", found=f"{settings.host}:{settings.port} is free")
-
-
-def _bwrap_path() -> str | None:
-    found = os.environ.get("FREEHOLD_BWRAP") or shutil.which("bwrap")
-    if found:
-        return found
-    beside = Path(sys.executable).parent / "bwrap"
-    return str(beside) if beside.exists() else None
 
 
 def _first_line(command: list[str]) -> str:

@@ -70,14 +70,12 @@ def _multipart(fields: dict[str, str], image_data: bytes) -> tuple[bytes, str]:
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    """The service answers `{"error": "…"}`, the platform in front of it `{"error": {"message": "…"}}`."""
+    """Read `{"error": "…"}` of the service, or `{"error": {"message": "…"}}` of the platform in front of it."""
     try:
-        body: Any = json.load(error)
-        return str(body["error"]["message"])
-    except (ValueError, KeyError):
+        reason: Any = json.load(error)["error"]
+    except (ValueError, KeyError, TypeError):
         return ""
-    except TypeError:
-        return str(body["error"])
+    return reason if isinstance(reason, str) else str(reason.get("message", ""))
 
 
 def _failed(reason: str) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import psutil
 import pytest
-
 from tests.e2e.harness import PROGRAMS, Freehold, MakeHome
 
 CALLS, KILLS, TRACED_KILLS = 2000, 50, 8
@@ -62,8 +61,20 @@ def fresh(make_home: MakeHome) -> Freehold:
 
 def traced_until_killed(home: Freehold, when: int) -> None:
     """Run the server under strace, which kills it at its `when`-th sync of the database."""
-    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", f"inject=fdatasync:signal=SIGKILL:when={when}"]
-    process = subprocess.Popen([*argv, *home.command("up")], env=home.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    argv = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        f"inject=fdatasync:signal=SIGKILL:when={when}",
+    ]
+    process = subprocess.Popen(
+        [*argv, *home.command("up")], env=home.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     process.wait(60)
 
 
@@ -76,11 +87,15 @@ def test_r1_no_acknowledged_call_is_lost_and_no_result_recorded_twice(make_home:
     points = sorted(dice.sample(range(20, CALLS - 20), KILLS))
     traced = set(dice.sample(points, TRACED_KILLS)) if shutil.which("strace") else set[int]()
     acknowledged = tmp_path / "acknowledged"
-    client = subprocess.Popen([sys.executable, str(PROGRAMS / "durable.py"), str(CALLS), str(acknowledged)], env=home.env, cwd=PROGRAMS)
+    client = subprocess.Popen(
+        [sys.executable, str(PROGRAMS / "durable.py"), str(CALLS), str(acknowledged)], env=home.env, cwd=PROGRAMS
+    )
     slowest = 0.0
     try:
         for point in points:
-            until(lambda point=point: len(lines(acknowledged)) >= point or client.poll() is not None, 60, f"call {point}")
+            until(
+                lambda point=point: len(lines(acknowledged)) >= point or client.poll() is not None, 60, f"call {point}"
+            )
             kill_server(home)
             if point in traced:
                 traced_until_killed(home, dice.randrange(3, 25))
@@ -154,10 +169,15 @@ def test_r3_an_instance_stopped_past_its_lease_records_nothing(fresh: Freehold) 
     fresh.ok("deploy", "durable.py")
     for turn in range(3):
         [call] = spawn_naps(fresh, 1, 4.0, f"stopped{turn}")
-        [instance] = until(lambda: [i for i in instances(fresh) if i["function"] == "nap" and i["state"] == "busy"], what="a busy instance")
+        [instance] = until(
+            lambda: [i for i in instances(fresh) if i["function"] == "nap" and i["state"] == "busy"],
+            what="a busy instance",
+        )
         os.kill(instance["pid"], signal.SIGSTOP)
         shown = until(
-            lambda call=call: (c := fresh.json("call", "show", call)) and c["call"]["state"] == "succeeded" and c, 30, "its end elsewhere"
+            lambda call=call: (c := fresh.json("call", "show", call)) and c["call"]["state"] == "succeeded" and c,
+            30,
+            "its end elsewhere",
         )
         assert shown["inputs"][0]["attempt"] == 2
         assert shown["inputs"][0]["instance"] != instance["id"]
@@ -175,7 +195,9 @@ def alive(pid: int) -> bool:
 def test_r4_calls_end_while_instances_are_killed_and_poison_ends(fresh: Freehold, tmp_path: Path) -> None:
     fresh.ok("deploy", "durable.py")
     acknowledged = tmp_path / "acknowledged"
-    client = subprocess.Popen([sys.executable, str(PROGRAMS / "durable.py"), "1500", str(acknowledged)], env=fresh.env, cwd=PROGRAMS)
+    client = subprocess.Popen(
+        [sys.executable, str(PROGRAMS / "durable.py"), "1500", str(acknowledged)], env=fresh.env, cwd=PROGRAMS
+    )
     dice, killed = random.Random(4), 0
     deadline = time.monotonic() + 60
     try:
@@ -253,7 +275,7 @@ def test_r20_every_line_written_before_a_kill_is_there_in_order(fresh: Freehold)
     text = "import freehold; freehold.Function.from_name('chatty', 'talk').spawn()"
     subprocess.run([sys.executable, "-c", text], env=fresh.env, check=True)
     until(lambda: int((marks(fresh, "counter") or ["0"])[0]) > 20_000, 60, "some lines")
-    [instance] = [i for i in instances(fresh, "chatty")]
+    [instance] = instances(fresh, "chatty")
     os.kill(instance["pid"], signal.SIGKILL)
     until(lambda: not alive(instance["pid"]), what="its death")
     written = int(marks(fresh, "counter")[0])
@@ -271,7 +293,13 @@ def test_r20_every_line_written_before_a_kill_is_there_in_order(fresh: Freehold)
 @pytest.mark.slow
 def test_r21_many_clients_that_meet_a_cold_model_load_it_once(fresh: Freehold) -> None:
     done = subprocess.run(
-        [sys.executable, str(PROGRAMS / "cold.py")], env=fresh.env, cwd=PROGRAMS, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, str(PROGRAMS / "cold.py")],
+        env=fresh.env,
+        cwd=PROGRAMS,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert marks(fresh, "loads") == ["loaded"]

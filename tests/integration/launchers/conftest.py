@@ -10,11 +10,11 @@ import pytest
 from freehold.core.home import Home
 from freehold.core.specs import FunctionSpec, ImageSpec
 from freehold.launchers.process.launcher import ProcessLauncher
+from freehold.launchers.process.sandbox import Level
 
 from . import fake
 
 PROGRAMS = Path(__file__).parent / "programs"
-Level = fake.Level
 
 
 @pytest.fixture(scope="session")

@@ -5,22 +5,33 @@ import contextlib
 import json
 import pickle
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
+import cloudpickle
 import msgspec
-
 
 from freehold.core.home import Home
 from freehold.core.specs import FunctionSpec
 from freehold.launchers.contract import Exit, StartRequest
 from freehold.launchers.process.launcher import ProcessLauncher
-from freehold.launchers.process.sandbox import Level as Level
 from freehold.protocol.frames import (
-    CancelInput, Drain, Execute, Format, FromInstance, Item, Join, Payload, Ready, RemoteFailure, Result, Returned, StartFailed, Welcome,
+    CancelInput,
+    Drain,
+    Execute,
+    Format,
+    FromInstance,
+    Item,
+    Join,
+    Payload,
+    Ready,
+    RemoteFailure,
+    Result,
+    Returned,
+    StartFailed,
+    Welcome,
 )  # fmt: skip
 from freehold.protocol.link import Link
 from freehold.protocol.payload import decode_failure
@@ -55,7 +66,7 @@ class FakeInstance:
                 payload: Payload | None = None, **kwargs: Any) -> "asyncio.Future[Result]":  # fmt: skip
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self.results[call, index] = future
-        data = payload or Payload(data=cloudpickle.dumps((args, kwargs), protocol=5))
+        data = payload or Payload(data=cast(Any, cloudpickle).dumps((args, kwargs), protocol=5))
         self.send(Execute(call, index, 1, method, data, timeout_s, generator))
         return future
 
@@ -155,7 +166,7 @@ class FakeServer:
 @contextlib.asynccontextmanager
 async def serve(
     home: Home, image_of: "Callable[[ProcessLauncher], Awaitable[Path]]", **options: Any
-) -> AsyncIterator[FakeServer]:
+) -> AsyncGenerator[FakeServer]:
     """A fake server with a launcher; everything is gone afterwards."""
     home.run.mkdir(parents=True, exist_ok=True)
     home.arena.mkdir(mode=0o700, exist_ok=True)
@@ -163,9 +174,7 @@ async def serve(
     server = FakeServer(home, launcher, await image_of(launcher))
     loop = asyncio.get_running_loop()
     home.link_socket.unlink(missing_ok=True)
-    listener = await loop.create_unix_server(
-        lambda: Link(_decoder, server.receive, lambda *_: None), str(home.link_socket)
-    )
+    listener = await loop.create_unix_server(lambda: Link(_decoder, server.receive, _ignore), str(home.link_socket))
     try:
         yield server
     finally:
@@ -177,7 +186,10 @@ async def serve(
         await asyncio.sleep(0.01)  # for the transports to close
 
 
+def _ignore(_link: Link[Any], _error: Exception | None) -> None: ...
+
+
 def value_of(payload: Payload) -> Any:
     if payload.format == Format.JSON:
         return json.loads(payload.data)
-    return pickle.loads(payload.data, buffers=[b.data for b in payload.buffers])  # noqa: S301 (our own test's bytes)
+    return pickle.loads(payload.data, buffers=[b.data for b in payload.buffers])

@@ -1,7 +1,6 @@
 """What an instance sees and says: mount view, volumes, limits, output records."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,4 +103,4 @@ async def test_a_warm_start_is_fast(server: FakeServer, spec: Spec) -> None:
     await server.start(spec("echo"), PROGRAMS)
     phases = [(await server.start(spec("echo"), PROGRAMS)).phases for _ in range(5)]
     assert min(p["ready"] for p in phases) < 0.1, phases
-    assert os.path.exists(server.home.root)
+    assert server.home.root.exists()

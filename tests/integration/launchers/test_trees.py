@@ -29,7 +29,7 @@ def haunting(daemon: str) -> list[psutil.Process]:
     """What `work.haunt` leaves: a sleep, and a daemon whose command line names its pid file."""
     found: list[psutil.Process] = []
     for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
+        words: list[str] = process.info["cmdline"] or []
         if CHILD in words or daemon in words:
             found.append(process)
     return found

@@ -1,7 +1,6 @@
 """What docs/concepts/guarantees.md promises about the server's edges, on a real server that is watched by an audit hook."""
 
 import json
-import os
 import pickle
 import subprocess
 import sys
@@ -51,7 +50,9 @@ def events(out: Path, pid: int) -> list[str]:
 
 
 def send(home: Freehold, method: str, path: str, body: bytes = b"", **headers: str) -> int:
-    request = urllib.request.Request(home.url + path, data=body or None, method=method, headers={"Authorization": f"Bearer {home.token}", **headers})
+    request = urllib.request.Request(
+        home.url + path, data=body or None, method=method, headers={"Authorization": f"Bearer {home.token}", **headers}
+    )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status
@@ -110,14 +111,21 @@ def test_s3_the_server_unpickles_nothing(watched: tuple[Freehold, Path]) -> None
         "    assert echo.remote(Canary()) == 'opened'\n"
         "    assert echo.spawn(Canary()).get() == 'opened'\n"
     )
-    subprocess.run([sys.executable, "-c", text], env={k: v for k, v in home.env.items() if k != "PYTHONPATH"}, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", text],
+        env={k: v for k, v in home.env.items() if k != "PYTHONPATH"},
+        check=True,
+        timeout=60,
+    )
     # and as bytes in every place that takes bytes
     for method, path in (
         ("POST", "/v1/apps"), ("POST", "/v1/images"), ("POST", "/v1/blobs/missing"), ("PUT", "/v1/volumes/v"), ("PUT", "/v1/volumes/v/files/x.pkl"),
         ("PUT", "/v1/secrets/s"), ("POST", "/v1/functions/e2e-counter/Counter/add/call"), ("POST", "/login"),
     ):  # fmt: skip
         for kind in ("application/json", "application/python-pickle", "application/octet-stream"):
-            status = send(home, method, path, canary, **{"Content-Type": kind, "Cookie": "freehold_session=" + canary.hex()})
+            status = send(
+                home, method, path, canary, **{"Content-Type": kind, "Cookie": "freehold_session=" + canary.hex()}
+            )
             assert status < 500, (method, path, status)
     home.ok("call", "list")
     found = [e for e in events(out, 0) if e.startswith("pickle.")]
@@ -135,7 +143,16 @@ def test_s5_no_command_is_made_from_a_request(watched: tuple[Freehold, Path]) ->
     ]  # fmt: skip
     for path in paths:
         for method in ("GET", "PUT", "POST", "DELETE"):
-            assert send(home, method, path, json.dumps({"args": [evil], "values": {"K": evil}}).encode(), **{"X-Request-Id": MARK}) < 500
+            assert (
+                send(
+                    home,
+                    method,
+                    path,
+                    json.dumps({"args": [evil], "values": {"K": evil}}).encode(),
+                    **{"X-Request-Id": MARK},
+                )
+                < 500
+            )
     send(home, "PUT", f"/v1/secrets/{MARK}", json.dumps({"values": {MARK: evil}}).encode())
     send(home, "PUT", f"/v1/volumes/{MARK}", b"{}")
     send(home, "PUT", f"/v1/volumes/{MARK}/files/{MARK}", b"x")
@@ -146,7 +163,9 @@ def test_s5_no_command_is_made_from_a_request(watched: tuple[Freehold, Path]) ->
 
 
 def test_stderr_of_a_traceback_never_reaches_a_caller(server: Freehold) -> None:
-    request = urllib.request.Request(f"{server.url}/v1/apps", data=b'{"spec": 1}', method="POST", headers={"Authorization": f"Bearer {server.token}"})
+    request = urllib.request.Request(
+        f"{server.url}/v1/apps", data=b'{"spec": 1}', method="POST", headers={"Authorization": f"Bearer {server.token}"}
+    )
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=10)
     body = caught.value.read().decode()

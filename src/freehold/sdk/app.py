@@ -67,6 +67,7 @@ class App:
         self.registered_classes: dict[str, Cls] = {}
         self.registered_entrypoints: dict[str, Entrypoint[..., Any]] = {}
         self.handle: AppHandle | None = None  # while it runs
+        self._main_of: tuple[AppHandle | None, str | None] = (None, None)
         self.handles: dict[str, FunctionHandle] = {}
         self._included: list[App] = []
 
@@ -91,8 +92,11 @@ class App:
     @property
     def main(self) -> str | None:
         """How instances import the script that is `__main__` here, if it goes along."""
-        source = locate("__main__") if "__main__" in self._modules() else None
-        return source.module if source else None
+        if self.handle is None:
+            return self._main()
+        if self.handle is not self._main_of[0]:  # asked for every input: worked out once a run
+            self._main_of = (self.handle, self._main())
+        return self._main_of[1]
 
     # ---- declaring
 
@@ -233,6 +237,10 @@ class App:
 
     def _declared(self) -> "list[Function[..., Any] | Cls]":
         return [*self.registered_functions.values(), *self.registered_classes.values()]
+
+    def _main(self) -> str | None:
+        source = locate("__main__") if "__main__" in self._modules() else None
+        return source.module if source else None
 
     def _modules(self) -> list[str]:
         own = (d.raw.__module__ for d in self._declared())

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -253,7 +254,7 @@ class Server:
             await asyncio.sleep(TICK_S)
             _guarded(self.fleet.tick)
             _guarded(self.pulse.beat)
-            _guarded(lambda: self.dispatcher.persist_long_running(LONG_RUNNING_S))
+            _guarded(lambda: self.dispatcher.notice_long_running(LONG_RUNNING_S))
             for instance, task in self.dispatcher.overdue(OVERDUE_SLACK_S):
                 self.dispatcher.time_out(instance, task)
             for client in self.links.clients:
@@ -335,6 +336,8 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stopping.set)
     await server.start()
+    gc.freeze()  # what is here now stays: the collector need not walk it again and again
+    gc.set_threshold(20_000, 20, 50)
     await server.stopping.wait()
     log.info("server_stops")
     await server.stop()

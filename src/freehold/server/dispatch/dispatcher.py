@@ -360,12 +360,12 @@ class Dispatcher:
             if subscriber in call.subscribers:
                 call.subscribers.remove(subscriber)
 
-    def persist_long_running(self, older_than_s: float) -> None:
-        """Give calls that run for a while a row, so that they are seen, and survive the server."""
+    def notice_long_running(self, older_than_s: float) -> None:
+        """Give calls that run for a while a row, so that they are seen. Their clients send them again if the server ends."""
         limit = self._clock.now() - older_than_s
         for call in self.calls.values():
-            if not call.persisted and not call.done and call.created < limit:
-                self._record.created(call, None)
+            if not call.noted and not call.done and call.created < limit:
+                self._record.noticed(call)
 
     def overdue(self, slack_s: float) -> list[tuple[Instance, Task]]:
         """Inputs whose instance should have reported a timeout long ago."""

@@ -339,7 +339,8 @@ class Fleet:
                 self._lose(instance)
         for pool in self._registry.pools():
             if pool.instances or pool.backlog or pool.spec.scaling.min_instances:
-                pool.pump_soon()
+                pool.pump()
+                pool.scale()
 
     def recall_stalled(self) -> None:
         for pool in self._registry.pools():

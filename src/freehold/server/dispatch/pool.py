@@ -76,7 +76,7 @@ class Pool:
             asyncio.get_running_loop().call_soon(self.pump)
 
     def pump(self) -> None:
-        """Send what waits to instances that have room, then scale."""
+        """Send what waits to instances that have room; start more for what still waits."""
         self._pump_planned = False
         now, epoch = self._clock.monotonic(), self._clock.now()
         if self.waiters:
@@ -91,7 +91,8 @@ class Pool:
                 break
             self.queue.popleft()
             instance.execute(task, now, epoch=epoch)
-        self.scale()
+        if self.queue or self.waiters:
+            self.scale()
 
     def pick(self) -> Instance | None:
         """Return the least loaded instance with room."""

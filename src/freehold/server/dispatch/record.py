@@ -40,6 +40,11 @@ class Record:
 
     # ---- writes
 
+    def noticed(self, call: LiveCall) -> None:
+        """Give a call that its client would send again a row, so that it is seen."""
+        call.noted = True
+        self._keep_trying([writes.put_calls([_call_row(call)])], lambda: None)
+
     def created(self, call: LiveCall, subscriber: Subscriber | None) -> None:
         """Make a call durable with all its inputs; its subscriber hears when it is."""
         call.noted = call.persisted = True

@@ -1,6 +1,8 @@
 """`freehold run`: run a local entrypoint, or one function, of a program while its app is up."""
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -61,6 +63,9 @@ def run(
     except KeyboardInterrupt:
         stderr().print("interrupted: the app is stopped", style="yellow")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if failure and isinstance(failure[0], BrokenPipeError):  # who reads our output has had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(ExitCode.PROGRAM)
     if failure:
         raise typer.Exit(report_user_error(failure[0]))
 

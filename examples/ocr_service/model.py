@@ -1,12 +1,13 @@
 """`OcrModel`: one model with engines behind it, chosen by language. Runs with and without Freehold."""
 
 import importlib
+import io
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from .engines import Engine, MissingEngineError, RapidEngine, TesseractEngine, TextBox, load_cv2
+from .engines import Engine, MissingEngineError, RapidEngine, TesseractEngine, TextBox
 
 KOREAN = frozenset({"korean", "ko", "kor"})
 OTHERS = frozenset({"english", "en", "eng", "chinese", "ch", "zh", "japanese", "ja", "jpn", "latin"})
@@ -71,15 +72,16 @@ class OcrModel:
 
 
 def decode(image_data: bytes) -> Any:
-    """Decode PNG, JPEG, WebP, TIFF or BMP bytes to a BGR array. Raises ValueError when they are none."""
+    """Decode PNG, JPEG, WebP, TIFF or BMP bytes to an upright BGR array. Raises ValueError when they are none."""
     numpy: Any = importlib.import_module("numpy")
-    cv2 = load_cv2()
-    image = cv2.imdecode(numpy.frombuffer(image_data, numpy.uint8), cv2.IMREAD_COLOR) if image_data else None
-    if image is None:
+    image: Any = importlib.import_module("PIL.Image")
+    try:
+        upright = importlib.import_module("PIL.ImageOps").exif_transpose(image.open(io.BytesIO(image_data)))
+        return numpy.ascontiguousarray(numpy.asarray(upright.convert("RGB"))[:, :, ::-1])
+    except (OSError, SyntaxError, ValueError, image.DecompressionBombError):
         raise ValueError(
             f"the {len(image_data)} bytes sent are no image that can be read; send PNG, JPEG, WebP, TIFF or BMP"
-        )
-    return image
+        ) from None
 
 
 def succeeded(lines: list[TextBox]) -> dict[str, Any]:

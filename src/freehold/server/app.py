@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -23,10 +24,8 @@ from freehold.protocol.arena import sweep
 from freehold.protocol.frames import Welcome
 from freehold.protocol.version import PROTOCOL_VERSION, VERSION
 from freehold.server import claim, housekeeping, restart
-from freehold.server.api.application import build_api
 from freehold.server.api.auth import Access, Authority, Principal
 from freehold.server.api.contract import ApiConfig, Services
-from freehold.server.api.door import ApiDoor
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.instance import Instance
@@ -55,7 +54,6 @@ from freehold.server.services.volumes import Volumes
 from freehold.server.settings import Settings
 from freehold.server.store import writes
 from freehold.server.store.sqlite import SqliteStore
-from freehold.server.web import build_web, page_access, render_login, static_files
 from freehold.telemetry.logging import LoggingConfig, configure
 
 log = logging.getLogger("freehold.server")
@@ -120,7 +118,7 @@ class Server:
         # in this order: who dials in must find its app, and its calls, as they were
         await self._open_ingress()
         await self.apps.restore()
-        await self._open_api(token)
+        await self._open_face(token)
         await self.links.bind(home)
         self._undo.push_async_callback(self.links.close)
         orphans = await restart.resume_calls(
@@ -201,9 +199,16 @@ class Server:
 
     # ---- listening
 
-    async def _open_api(self, token: str) -> None:
-        door = ApiDoor(self._api(token), self.home.api_socket)
-        await door.open()
+    async def _open_face(self, token: str) -> None:
+        face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
+        services = Services(
+            apps=self.apps, calls=self.calls, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
+            secrets=self.secrets, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
+            shutdown=self.stopping.set, log_query=LogQuery,
+        )  # fmt: skip
+        authority = Authority(token=token, key=self.secrets.signing_key, instance=self._instance_principal)
+        config = ApiConfig(host=self.settings.host, on_request=self.measure.request)
+        door = await face.open_face(services, authority, config, socket=self.home.api_socket)
         self._undo.push_async_callback(door.close, grace_s=0.2)
 
     async def _open_ingress(self) -> None:
@@ -223,25 +228,6 @@ class Server:
         self.doors.listener, self.doors.first_port = self.ingress, self.ingress.port
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.ingress.port}"
-
-    def _api(self, token: str) -> Any:
-        services = Services(
-            apps=self.apps, calls=self.calls, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
-            shutdown=self.stopping.set, log_query=LogQuery,
-        )  # fmt: skip
-        authority = Authority(token=token, key=self.secrets.signing_key, instance=self._instance_principal)
-        web = build_web(services)
-        api = build_api(
-            services,
-            authority,
-            ApiConfig(host=self.settings.host, on_request=self.measure.request),
-            login_page=render_login,
-            pages=web.routes,
-            page_access=page_access(web),
-        )
-        api.mount("/static", static_files())
-        return api
 
     def _instance_principal(self, token: str) -> Principal | None:
         instance = self.fleet.by_token.get(token)

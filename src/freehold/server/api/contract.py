@@ -2,10 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
-
-from starlette.requests import Request
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from freehold.core.specs import FunctionSpec, ImageSpec
 from freehold.protocol.link import Link
@@ -30,6 +27,10 @@ from freehold.protocol.schemas import (
 from freehold.server.ingress.contract import RequestRecord
 from freehold.server.logs.words import LogQuery
 from freehold.server.store.rows import CallFilter
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
 
 
 class Apps(Protocol):
@@ -162,7 +163,7 @@ class Services:
 class LoginPage(Protocol):
     """Draws the sign-in form."""
 
-    def __call__(self, request: Request, *, error: str | None = None, next_path: str = "/") -> Response: ...
+    def __call__(self, request: "Request", *, error: str | None = None, next_path: str = "/") -> "Response": ...
 
 
 @dataclass(frozen=True, kw_only=True)

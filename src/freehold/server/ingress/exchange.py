@@ -59,6 +59,9 @@ class Caller(Protocol):
     def over(self, exchange: "Exchange") -> None: ...
 
 
+_ALIVE = b'{"status":"ok"}'
+
+
 class UnreachableError(Exception):
     """No connection to the instance came about; nothing was sent."""
 
@@ -165,15 +168,17 @@ class Exchange:
         if self.problem is not None:
             raise self.problem
         self._route = self._find_route()
-        if self._route is None:
+        if self._route is None and self.head.target == b"/livez" and not self.head.has_body:
+            self._answer_alive()
+        elif self._route is None:
             try:
                 await self._forward(self._gate.config.api, user_code=False)
             except (UnreachableError, BrokenError) as error:
-                msg = "the control API does not answer; `freehold status` tells whether the server runs"
+                msg = "the control API does not answer: the server is starting or stopping; `freehold status` tells"
                 raise ServiceError(msg) from error
-            return
-        self._check_credentials(self._route)
-        await self._serve_endpoint(self._route)
+        else:
+            self._check_credentials(self._route)
+            await self._serve_endpoint(self._route)
 
     def _find_route(self) -> Route | None:
         """The endpoint that is meant; None: the control API."""
@@ -361,6 +366,13 @@ class Exchange:
         if not self.keep_alive:
             return b"connection: close\r\n"
         return b"connection: keep-alive\r\n" if self.head.version == "1.0" else b""
+
+    def _answer_alive(self) -> None:
+        """The one probe that depends on nothing, not even on the API, which comes up later."""
+        self._status = 200
+        headers: Headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_ALIVE))]
+        data = response_head(ResponseHead(200, b"", headers), self._connection(), self._id)
+        self._caller.write(data if self.head.method == b"HEAD" else data + _ALIVE)
 
     def _refuse(self, error: Exception, status: int, code: str) -> None:
         self._error = type(error).__name__

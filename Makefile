@@ -78,7 +78,7 @@ lint: $(DONE)/dev ## ruff, its formatter, and the import contracts
 	$(call step,import contracts)
 	@$(BIN)/lint-imports --no-logo
 
-types: $(DONE)/dev ## pyright, strict
+types: $(DONE)/dev $(DONE)/tools ## pyright, strict
 	$(call step,types)
 	@$(BIN)/basedpyright
 

@@ -2,22 +2,34 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import playwright
 import pytest
 
+_NODE = Path(playwright.__file__ or "").parent / "driver" / "node"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    no_browser = pytest.mark.skip(reason="no Chromium here (Debian: apt-get install chromium)")
     no_gpu = pytest.mark.skip(reason="no accelerator here (no /dev/nvidia0)")
+    browser_items = [item for item in items if item.get_closest_marker("browser")]
+    reason = _no_browser() if browser_items else ""
+    for item in browser_items if reason else ():
+        item.add_marker(pytest.mark.skip(reason=reason))
     for item in items:
-        if item.get_closest_marker("browser") and CHROMIUM is None:
-            item.add_marker(no_browser)
         if item.get_closest_marker("gpu") and not Path("/dev/nvidia0").exists():
             item.add_marker(no_gpu)
+
+
+def _no_browser() -> str:
+    """Say why no browser can be driven here; empty when one can."""
+    if CHROMIUM is None:
+        return "no Chromium here (Debian: apt-get install chromium)"
+    node = subprocess.run([_NODE, "--version"], capture_output=True, text=True, check=False)
+    return f"Playwright does not run here: {node.stderr.strip()}" if node.returncode else ""
 
 
 @pytest.fixture(autouse=True, scope="session")

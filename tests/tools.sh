@@ -5,6 +5,8 @@ missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v strace >/dev/null 2>&1 || missing="$missing strace"
 command -v bwrap >/dev/null 2>&1 || missing="$missing bubblewrap"
+# the Node.js that comes inside the wheels of Playwright and basedpyright links it
+ldconfig -p 2>/dev/null | grep -q libatomic.so.1 || missing="$missing libatomic1"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   echo "==> not here:$missing (tests that need them skip)"

@@ -145,6 +145,7 @@ def test_serve_takes_up_changes(server: Freehold, tmp_path: Any) -> None:
     finally:
         serving.send_signal(2)
         output, _ = serving.communicate(timeout=30)
+        print(output)
     assert serving.returncode == 0, output
     assert "served.py changed" in output
     wait_for(lambda: not [a for a in server.json("app", "list") if a["name"] == "e2e-served"])

@@ -103,10 +103,13 @@ def main() -> int:
     parser.add_argument("--json", help="write all rounds to this file")
     options = parser.parse_args()
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in options.peers.split(",")}
+    failures: list[str] = []
     for number in range(options.rounds):
         for name, figures in rounds.items():
-            figures.append(measure(PEERS[name], options.seconds))
-            print(f"round {number + 1}: {name} done", file=sys.stderr, flush=True)
+            try:
+                figures.append(measure(PEERS[name], options.seconds))
+            except Exception as error:  # noqa: BLE001 (one failed round must not lose the others)
+                failures.append(f"round {number + 1}: {name}: {type(error).__name__}: {error}")
     peers = {name: medians(figures) for name, figures in rounds.items()}
     show(
         f"A web endpoint: medians of {options.rounds} rounds, load by {tool()}; xN: Freehold is N times better",
@@ -115,7 +118,9 @@ def main() -> int:
     )
     if options.json:
         Path(options.json).write_text(json.dumps({"medians": peers, "rounds": rounds}, indent=1))
-    return 0
+    for failure in failures:
+        print(f"note: FAILED {failure}")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

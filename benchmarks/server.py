@@ -13,6 +13,8 @@ import psutil
 from benchmarks.environments import CACHE, wheel_folders
 from benchmarks.processes import free_port, start, tree, until
 
+from freehold.sdk import client
+
 FREEHOLD = Path(sys.executable).parent / "freehold"
 _START_S, _STOP_S = 60, 30
 
@@ -29,6 +31,7 @@ class Server:
         os.environ |= {"FREEHOLD_HOME": str(self.home), **wheel_folders()}
         for name in ("FREEHOLD_SERVER", "FREEHOLD_TOKEN", "FREEHOLD_API", "FREEHOLD_LINK"):
             os.environ.pop(name, None)
+        client.use(None)  # one that knows another home's token is of no use here
 
     def start(self) -> dict[str, float]:
         """Start it; return the seconds from exec to the first 200 of each probe."""

@@ -122,6 +122,21 @@ def test_an_app_is_stopped_by_name(server: Freehold) -> None:
     assert post(server, "/v1/functions/e2e-short/add/call", {"args": [1]})[0] == 404
 
 
+def test_an_endpoint_keeps_its_port_while_its_app_is_stopped(server: Freehold) -> None:
+    def urls(name: str) -> list[str]:
+        return [u for f in server.json("app", "show", name)["functions"] for u in f["endpoints"].values()]
+
+    server.ok("deploy", "service.py", "--name", "e2e-kept")
+    before = urls("e2e-kept")
+    server.ok("app", "stop", "e2e-kept", "--yes")
+    server.ok("deploy", "service.py", "--name", "e2e-other")
+    assert not set(before) & set(urls("e2e-other"))
+    server.ok("deploy", "service.py", "--name", "e2e-kept")
+    assert urls("e2e-kept") == before
+    for name in ("e2e-kept", "e2e-other"):
+        server.ok("app", "stop", name, "--yes")
+
+
 def test_serve_takes_up_changes(server: Freehold, tmp_path: Any) -> None:
     program = tmp_path / "served.py"
     text = "import freehold\napp = freehold.App('e2e-served')\n@app.function()\n@freehold.fastapi_endpoint()\ndef say():\n    return 'WORD'\n"

@@ -5,6 +5,7 @@ import builtins
 import hmac
 import logging
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,13 +61,15 @@ class Doors:
 
     # ---- for the apps service
 
-    async def open(self, function: LiveFunction, method: str, label: str, port: int | None) -> tuple[int, str]:
-        """Listen for an endpoint, on the port it had before where that is free; return its port and URL."""
+    async def open(
+        self, function: LiveFunction, method: str, label: str, port: int | None, *, avoid: Collection[int] = ()
+    ) -> tuple[int, str]:
+        """Listen for an endpoint, on the port it had before where that is free, else on none of `avoid`; return port and URL."""
         web = function.spec.endpoints()[method]
         route = Route(label=label, function_id=function.id, method=method, requires_auth=web.requires_proxy_auth)
         known = self._by_label.get(label)
         if known is None:
-            port = await self._listen(port)
+            port = await self._listen(port, {*avoid, *self._by_port})
         else:
             port = known[1]
         self._by_label[label] = (route, port)
@@ -79,10 +82,10 @@ class Doors:
             self._by_port.pop(known[1], None)
             await self.listener.unlisten(known[1])
 
-    async def _listen(self, port: int | None) -> int:
+    async def _listen(self, port: int | None, taken: set[int]) -> int:
         candidates = [port] if port else []
         candidates += [
-            p for p in range(self.first_port + 1, self.first_port + _PORT_TRIES) if p not in self._by_port and p < 65536
+            p for p in range(self.first_port + 1, self.first_port + _PORT_TRIES) if p not in taken and p < 65536
         ]
         for candidate in candidates:
             if _free(self._host, candidate):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -52,7 +52,9 @@ class Blobs(Protocol):
 class Doors(Protocol):
     """Where web endpoints are listened for: one port each."""
 
-    async def open(self, function: LiveFunction, method: str, label: str, port: int | None) -> tuple[int, str]: ...
+    async def open(
+        self, function: LiveFunction, method: str, label: str, port: int | None, *, avoid: Collection[int] = ()
+    ) -> tuple[int, str]: ...
 
     async def close(self, label: str) -> None: ...
 
@@ -228,7 +230,12 @@ class Apps:
                     )
                 if row is None and label in taken:
                     label = self._free_label(app, label, web.label is not None)
-                port, url = await self._p.doors.open(function, method, label, row.port if row else None)
+                if row is not None and row.label != label:  # renamed: the port goes along
+                    await self._p.doors.close(row.label)
+                    await self._p.store.write(writes.delete_endpoint(app.workspace, row.label))
+                # ports of apps that are stopped are theirs still: their addresses hold when they are deployed again
+                others = [e.port for e in known.values() if e is not row]
+                port, url = await self._p.doors.open(function, method, label, row.port if row else None, avoid=others)
                 function.endpoints[method] = url
                 await self._p.store.write(
                     writes.put_endpoints(

@@ -38,7 +38,7 @@ class FakeLinks:
         self.closed: list[Exception | None] = []
         self.open: list[Link[Any]] = []
 
-    def accept(self) -> Link[Any]:
+    def accept(self, *, local: bool = True) -> Link[Any]:
         link: Link[Any] = Link(
             msgspec.msgpack.Decoder(list[FromClient]), self._receive, lambda _, error: self.closed.append(error)
         )

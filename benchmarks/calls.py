@@ -40,7 +40,8 @@ CALLS = (
     Row("first_answer_ms", "from nothing to the first answer", "ms"),
 )
 SERVER = (
-    Row("first_200_s", "server's first 200, live and ready", "s", 1.0),
+    Row("livez_s", "server's first 200, /livez", "s", 1.0),
+    Row("first_200_s", "server's first 200 of /readyz", "s", 1.0),
     Row("first_200_new_home_s", "the same in a new home", "s"),
     Row("import_s", "import freehold", "s", 0.3),
     Row("help_s", "freehold --help", "s", 0.5),

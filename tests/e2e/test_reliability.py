@@ -1,4 +1,4 @@
-"""What docs/concepts/reliability.md promises, held against a real server that is killed, stopped, starved and drained."""
+"""What docs/concepts/guarantees.md promises, held against a real server that is killed, stopped, starved and drained."""
 
 import contextlib
 import json

@@ -6,8 +6,10 @@ Names are `{owner}.{number}`, so that the server knows whose they are and can sw
 """
 
 import contextlib
+import glob
 import mmap
 import os
+import shutil
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -140,9 +142,12 @@ def _exported(mapped: mmap.mmap) -> bool:
     return False
 
 
-def sweep(folder: Path, owner: str | None = None) -> None:
-    """Remove the segments of `owner`, or all; views that are open stay valid."""
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if owner is None or path.name.startswith(f"{owner}."):
-                path.unlink(missing_ok=True)
+def remove(folder: Path) -> None:
+    """Remove an arena with all its segments; views that are open stay valid."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(folder: Path, owner: str) -> None:
+    """Remove the segments of `owner`; views that are open stay valid."""
+    for path in folder.glob(f"{glob.escape(owner)}.*"):
+        path.unlink(missing_ok=True)

@@ -77,7 +77,9 @@ class Batched(Sequential):
         for (run, _), value in zip(ready, values, strict=True):
             run.in_user_code = False
             try:
-                self._end_returned(run, value)
+                payload = self._written(run, value)
+                del value
+                self._end_returned(run, payload)
             except Exception as error:  # noqa: BLE001 (that input alone fails)
                 self._end_failed(run, error)
 

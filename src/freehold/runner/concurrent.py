@@ -126,7 +126,9 @@ class Concurrent(Inputs):
             if execute.generator:
                 await self._stream_async(run, value)
             else:
-                self._end_returned(run, value)
+                payload = self._written(run, value)
+                del value
+                self._end_returned(run, payload)
         except BaseException as error:  # noqa: BLE001 (whatever user code raises crosses)
             self._end_failed(run, error)
 
@@ -158,7 +160,9 @@ class Concurrent(Inputs):
                 self._stream_sync(run, value)
             else:
                 run.in_user_code = False
-                self._end_returned(run, value)
+                payload = self._written(run, value)
+                del value
+                self._end_returned(run, payload)
         except BaseException as error:  # noqa: BLE001 (whatever user code raises crosses)
             self._end_failed(run, error)
         finally:

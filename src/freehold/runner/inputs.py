@@ -6,11 +6,13 @@ returns after `finish`, when all that was begun has ended. An input that is in `
 
 import asyncio
 import inspect
+import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from freehold.core.errors import InputCancellation, InvalidError
 from freehold.protocol.frames import Execute, Item, Payload, Result, Status
@@ -18,6 +20,7 @@ from freehold.runner import output
 from freehold.runner.codec import Codec
 from freehold.runner.load import Target, UserCode
 from freehold.runner.outbox import Outbox
+from freehold.sdk.tracebacks import user_traceback
 
 try:
     import uvloop
@@ -76,6 +79,7 @@ class Inputs:
         self.running: dict[Key, Run] = {}
         self._skipped: set[Key] = set()  # cancelled before they were begun
         self._finishing = False
+        self._pid = os.getpid()
 
     # ---- from the IO thread
 
@@ -128,6 +132,7 @@ class Inputs:
         return target
 
     def _end(self, run: Run, status: Status, payload: Payload, kept: list[str] | None = None) -> None:
+        self._leave_if_forked()
         output.flush()  # all that it printed is in the file before its result is known
         self.output.end(run.execute.call)
         if self.running.pop(run.key, None) is not None:  # else it was told already: it timed out
@@ -137,18 +142,28 @@ class Inputs:
         self.outbox.post(Result(*run.key, status, payload, run.started, time.time(), kept or []))
 
     def _end_failed(self, run: Run, error: BaseException) -> None:
+        self._leave_if_forked(error)
         if run.cancelled and isinstance(error, (InputCancellation, asyncio.CancelledError)):
             self._end(run, Status.CANCELLED, NOTHING)
             return
         self._end(run, Status.ERROR, self.codec.failure(error), self.codec.kept(run.execute.payload))
 
-    def _end_returned(self, run: Run, value: Any) -> None:
+    def _written(self, run: Run, value: Any) -> Payload:
+        """A result as a payload. Its caller lets go of the value before it ends the input: what was only echoed is then seen as unused."""
+        self._leave_if_forked()
         execute = run.execute
         if inspect.isgenerator(value) or inspect.isasyncgen(value):
             _not_declared(self.user.spec.name, execute.method)
-        payload = self.codec.result(value, execute.payload.format)
-        del value
+        return self.codec.result(value, execute.payload.format)
+
+    def _end_returned(self, run: Run, payload: Payload) -> None:
+        execute = run.execute
         self._end(run, Status.OK, payload, self.codec.kept(execute.payload) if execute.payload.buffers else None)
+
+    def _leave_if_forked(self, error: BaseException | None = None) -> None:
+        """A process that user code forked ends where the function ends: the input is its parent's, and so is the link."""
+        if os.getpid() != self._pid:
+            _leave(error)
 
     def _item(self, run: Run, sequence: int, value: Any) -> None:
         self.outbox.post(Item(*run.key, sequence, self.codec.result(value, run.execute.payload.format)))
@@ -167,6 +182,19 @@ def new_loop() -> asyncio.AbstractEventLoop:
 async def settle(value: Any) -> Any:
     """Any awaitable as a coroutine."""
     return await value
+
+
+def _leave(error: BaseException | None) -> NoReturn:
+    """End this process as Python would."""
+    code: object = 0 if error is None else 1
+    if isinstance(error, SystemExit):
+        code = error.code or 0
+    elif error is not None:
+        sys.stderr.write(user_traceback(error))
+    if not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+    output.flush()
+    os._exit(code if isinstance(code, int) else 1)
 
 
 def _not_declared(name: str, method: str) -> None:

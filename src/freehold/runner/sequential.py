@@ -104,7 +104,9 @@ class Sequential(Inputs):
             self._stream(run, value)
         else:
             run.in_user_code = False
-            self._end_returned(run, value)
+            payload = self._written(run, value)
+            del value
+            self._end_returned(run, payload)
 
     def _enter_user_code(self, run: Run) -> None:
         run.in_user_code = True

@@ -20,7 +20,7 @@ from freehold.core.home import Home
 from freehold.core.ids import new_id
 from freehold.core.states import AppState
 from freehold.launchers.process.launcher import ProcessLauncher
-from freehold.protocol.arena import sweep
+from freehold.protocol.arena import remove
 from freehold.protocol.frames import Welcome
 from freehold.protocol.version import PROTOCOL_VERSION, VERSION
 from freehold.server import claim, housekeeping, restart
@@ -102,7 +102,9 @@ class Server:
                 )
             )
         )
-        sweep(home.arena)
+        remove(home.arena)
+        home.arena.mkdir(mode=0o700)
+        self._undo.callback(remove, home.arena)
         token = claim.token(home)
         self.store = store = SqliteStore(home.database)
         await store.open()
@@ -271,7 +273,7 @@ class Server:
     def _client_seen(self, name: str) -> None:
         now = self.clock.monotonic()
         for app in self.registry.apps.values():
-            if app.state is AppState.EPHEMERAL and app.client == name:
+            if app.client == name and app.state is not AppState.DEPLOYED:
                 app.client_seen = now
 
     def _announce(self) -> None:
@@ -323,7 +325,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, server.stopping.set)
     await server.start()
     gc.freeze()  # what is here now stays: the collector need not walk it again and again
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(50_000, 50, 1000)
     await server.stopping.wait()
     log.info("server_stops")
     await server.stop()

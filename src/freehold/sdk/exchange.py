@@ -42,6 +42,8 @@ class Exchange:
     def put(self, answer: Answer | BaseException) -> None:
         if type(answer) is Output:
             answered = self.unanswered.pop(answer.index, None)
+            if answered is None and self.submit is not None:
+                return  # told twice, since it was asked for again
             if answered is not None and answered.payload.buffers and self.shared is not None:
                 self.shared.answered((answered,), answer.keep)
         elif type(answer) is Item:

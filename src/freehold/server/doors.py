@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import contextlib
 import hmac
 import logging
 import socket
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from freehold.core.clock import Clock
-from freehold.core.errors import ResourceExhaustedError, ServiceError, TimeoutError
+from freehold.core.errors import ConflictError, ResourceExhaustedError, ServiceError, TimeoutError
 from freehold.core.ids import new_id
 from freehold.core.states import CallState
 from freehold.server.dispatch.fleet import Fleet
@@ -88,8 +89,9 @@ class Doors:
             p for p in range(self.first_port + 1, self.first_port + _PORT_TRIES) if p not in taken and p < 65536
         ]
         for candidate in candidates:
-            if _free(self._host, candidate):
-                return await self.listener.listen(candidate)
+            if candidate not in self._by_port and _free(self._host, candidate):
+                with contextlib.suppress(ConflictError):  # somebody was quicker
+                    return await self.listener.listen(candidate)
         raise ResourceExhaustedError(f"no free port for a web endpoint above {self.first_port}")
 
     # ---- for the ingress
@@ -119,6 +121,7 @@ class Doors:
         except builtins.TimeoutError:
             why = f" ({pool.blocked})" if pool.blocked else ""
             raise TimeoutError(f"no instance of endpoint {route.label!r} was ready in time{why}") from None
+        pool = instance.pool  # of a newer version, if one was deployed meanwhile
         address = instance.endpoints.get(route.method)
         if address is None:
             pool.release(instance)

@@ -3,14 +3,17 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from freehold.core.clock import Clock
 from freehold.core.home import Home
+from freehold.core.ids import is_id
 from freehold.protocol.frames import (
+    Accepted,
     Beat,
     Cancel,
     Consumed,
@@ -35,10 +38,14 @@ from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.record import Record
+from freehold.server.dispatch.task import LiveCall
+from freehold.server.memory import sweep
+from freehold.server.store.rows import InputRow
 
 log = logging.getLogger("freehold.link")
 PeerLink = Link[FromPeer]
 _HELLO_TIMEOUT_S = 10.0
+_MEMORY_GRACE_S = 120.0  # longer than clients try to come back
 P = TypeVar("P")
 
 
@@ -75,9 +82,10 @@ class Links:
         self._token, self._welcome = token, welcome
         self._server: asyncio.Server | None = None
         self._pending: set[asyncio.Task[None]] = set()
+        self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
         self._for_client: dict[type, Callable[[Client, Any], None]] = {
             Submit: self._submit,
-            Extend: lambda _, m: self._dispatcher.extend(m),
+            Extend: lambda c, m: self._dispatcher.extend(m, workspace=c.workspace),
             Cancel: self._cancel,
             Subscribe: self._subscribe,
             Release: self._release,
@@ -139,8 +147,15 @@ class Links:
             self.clients.pop(peer, None)
             self._dispatcher.dropped(peer)
             self.client_seen(peer.name)
+            asyncio.get_running_loop().call_later(_MEMORY_GRACE_S, self._sweep, peer.name)
         elif isinstance(peer, Instance) and peer.link is link:
             self._fleet.link_lost(peer)
+
+    def _sweep(self, name: str) -> None:
+        """Free what a client that did not come back left in shared memory."""
+        owner = name.rpartition(" ")[2]
+        if is_id(owner, "cl") and all(c.name != name for c in self.clients):
+            sweep(self._welcome.arena, owner)
 
     async def close(self) -> None:
         if self._server is not None:
@@ -204,15 +219,33 @@ class Links:
 
     async def _submit_again(self, client: Client, message: Submit) -> None:
         """A call that may have been here before: answer what is recorded of it, admit the rest."""
-        live = self._dispatcher.keyed(client.workspace, message.function, message.key)
-        if live is not None and live.id != message.call:
-            live.subscribers.append(Alias(client, message.call))
-            return
-        known = await self._record.find(client.workspace, message.call, message.function, message.key)
-        done = set[int]() if known is None else await self._record.replay(client, message.call, known)
-        if known is None or (not known.state.final and known.id == message.call):
-            rest = [i for i in message.inputs if i.index not in done]
-            self._dispatcher.submit(client, msgspec.structs.replace(message, inputs=rest), workspace=client.workspace)
+        turn = (client.workspace, message.function, message.key or message.call)
+        async with self._turns.setdefault(turn, asyncio.Lock()):  # two with one key are one call
+            live = self._watch(client, message)  # first, so that it misses nothing that ends while we read
+            if live is not None and live.id != message.call:
+                return
+            known = await self._record.find(client.workspace, message.call, message.function, message.key)
+            past: Sequence[InputRow] = ()
+            if known is not None:
+                if known.kind == "spawn":
+                    client.send(Accepted(message.call))
+                past = await self._record.replay(client, message.call, known, [i.index for i in message.inputs])
+            if (known is not None and known.state.final) or (live is not None and live.done):
+                return
+            done = {row.idx for row in past}
+            rest = msgspec.structs.replace(message, inputs=[i for i in message.inputs if i.index not in done])
+            self._dispatcher.submit(client, rest, workspace=client.workspace, past=past)
+
+    def _watch(self, client: Client, message: Submit) -> LiveCall | None:
+        """Listen to a call under way that has this id or idempotency key."""
+        call = self._dispatcher.calls.get(message.call)
+        if call is not None and call.workspace == client.workspace:
+            self._dispatcher.watch(call, client)
+            return call
+        call = self._dispatcher.keyed(client.workspace, message.function, message.key)
+        if call is not None:
+            self._dispatcher.watch(call, Alias(client, message.call))
+        return call
 
     def _cancel(self, client: Client, message: Cancel) -> None:
         call = self._dispatcher.calls.get(message.call)
@@ -221,9 +254,10 @@ class Links:
 
     def _subscribe(self, client: Client, message: Subscribe) -> None:
         call = self._dispatcher.calls.get(message.call)
-        if call is not None and call.workspace == client.workspace and client not in call.subscribers:
+        ours = call is not None and call.workspace == client.workspace
+        if call is not None and ours and client not in call.subscribers:
             call.subscribers.append(client)
-        self._spawn(self._record.subscribe(client, client.workspace, message, live=call is not None))
+        self._spawn(self._record.subscribe(client, client.workspace, message, live=ours))
 
     def _release(self, client: Client, message: Release) -> None:
         by_owner: dict[str, list[str]] = {}
@@ -239,8 +273,8 @@ class Links:
         if call is None or call.workspace != client.workspace:
             return
         for task in call.tasks.values():
-            instance = call.pool.instances.get(task.instance)
-            if instance is not None:
+            instance = self._fleet.instances.get(task.instance or "")
+            if instance is not None and instance.link is not None:
                 instance.link.send(message)
 
     def _spawn(self, work: Awaitable[None]) -> None:

@@ -71,6 +71,9 @@ def _live(left: UnfinishedCall, pool: object) -> LiveCall:
     call.pool = pool
     call.noted = call.persisted = True
     call.total, call.succeeded, call.failed = row.inputs, row.succeeded, row.failed
+    call.last_index = row.inputs - 1
+    if row.failed:
+        call.result_state, call.error = CallState.FAILED, row.error
     call.started = row.started
     call.tasks = {i.idx: _task(call, i) for i in left.inputs}
     return call

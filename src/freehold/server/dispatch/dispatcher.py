@@ -4,11 +4,12 @@ It decides nothing about instances (`fleet`) and keeps nothing durable itself (`
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from freehold.core.clock import Clock
-from freehold.core.errors import Error, InstanceDiedError, NotFoundError
+from freehold.core.errors import DataLossError, Error, InstanceDiedError, NotFoundError
 from freehold.core.retry import MAX_CRASHES, delay_before_retry
 from freehold.core.states import CallState, InstanceState
 from freehold.protocol.frames import (
@@ -33,7 +34,9 @@ from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import LiveFunction, Registry
 from freehold.server.dispatch.task import LiveCall, Subscriber, Task
+from freehold.server.store.rows import InputRow
 
+log = logging.getLogger("freehold.dispatch")
 CANCEL_GRACE_S = 2.0
 MAX_BACKLOG = 200_000  # inputs that wait for one pool; a client that sends more is told to wait
 _STATUS = {
@@ -46,6 +49,8 @@ _STATUS = {
 
 class Fleet(Protocol):
     """The part of the fleet that the dispatcher needs."""
+
+    instances: dict[str, Instance]
 
     def pool(self, function: LiveFunction, parameters: bytes) -> Pool: ...
 
@@ -66,15 +71,16 @@ class Dispatcher:
 
     # ---- from clients
 
-    def submit(self, subscriber: Subscriber, message: Submit, *, workspace: str) -> LiveCall | None:
-        """Admit a call, or refuse it."""
+    def submit(
+        self, subscriber: Subscriber, message: Submit, *, workspace: str, past: Sequence[InputRow] = ()
+    ) -> LiveCall | None:
+        """Admit a call, or refuse it; `past` are the outcomes that an earlier server recorded of it."""
         known = self.calls.get(message.call)
-        if known is not None:
-            if subscriber not in known.subscribers:
-                known.subscribers.append(subscriber)
+        if known is not None and known.workspace == workspace:
+            self._submitted_again(known, subscriber, message)
             return known
         function = self._registry.functions.get(message.function)
-        if function is None or function.app.workspace != workspace:
+        if known is not None or function is None or function.app.workspace != workspace:
             subscriber.send(
                 Refused(
                     message.call,
@@ -88,14 +94,28 @@ class Dispatcher:
             subscriber.send(Refused(message.call, "resource_exhausted", text))
             return None
         call = self._admit(function, message, workspace)
+        call.take_past(past)
         call.subscribers.append(subscriber)
         tasks = self._tasks(call, message.inputs)
         if message.kind == "spawn":
             self._record.created(call, subscriber)
         self._enqueue(tasks)
         if call.done:
-            self._complete_empty(call)
+            self._complete(call)
         return call
+
+    def watch(self, call: LiveCall, subscriber: Subscriber) -> None:
+        """Tell one more of a call's outputs; of a spawned call also when it is durable."""
+        if subscriber not in call.subscribers:
+            call.subscribers.append(subscriber)
+        if call.kind == "spawn":
+            self._record.created(call, subscriber)
+
+    def _submitted_again(self, call: LiveCall, subscriber: Subscriber, message: Submit) -> None:
+        """Its client lost its link meanwhile, and with it perhaps some of the inputs."""
+        self.watch(call, subscriber)
+        if not call.done:
+            self._extend(call, message.inputs, more=message.more)
 
     def keyed(self, workspace: str, function_id: str, key: str) -> LiveCall | None:
         """The call under way that has this idempotency key."""
@@ -112,17 +132,19 @@ class Dispatcher:
         for task in call.tasks.values():
             call.pool.add(task)
 
-    def extend(self, message: Extend) -> None:
+    def extend(self, message: Extend, *, workspace: str) -> None:
         call = self.calls.get(message.call)
-        if call is None or not call.more:
-            return
-        call.more = message.more
-        tasks = self._tasks(call, message.inputs)
-        if call.persisted:
+        if call is not None and call.workspace == workspace and call.more:
+            self._extend(call, message.inputs, more=message.more)
+
+    def _extend(self, call: LiveCall, inputs: Iterable[Input], *, more: bool) -> None:
+        call.more = more
+        tasks = self._tasks(call, inputs)
+        if call.persisted and tasks:
             self._record.extended(call, tasks)
         self._enqueue(tasks)
-        if call.done and not call.uncommitted:
-            self._complete_empty(call)
+        if call.done:
+            self._complete(call)
 
     def cancel(self, call_id: str, *, reason: str = "cancelled by its caller", terminate: bool = False) -> bool:
         """Cancel what is not final of a call; False when nothing is."""
@@ -132,7 +154,18 @@ class Dispatcher:
         call.more = False
         for task in list(call.tasks.values()):
             self._cancel_task(task, reason, terminate=terminate)
+        if call.ended is None and call.done:  # it had no input left, and waited for more of them
+            call.result_state, call.error = call.result_state or CallState.CANCELLED, call.error or reason
+            self._complete(call)
         return True
+
+    def abandon(self, call_id: str, subscriber: Subscriber) -> None:
+        """Its caller waits no more: cancel a call that nobody else waits for."""
+        call = self.calls.get(call_id)
+        if call is not None:
+            call.subscribers = [s for s in call.subscribers if s is not subscriber]
+            if not call.subscribers:
+                self.cancel(call_id, reason="its client left")
 
     def _admit(self, function: LiveFunction, message: Submit, workspace: str) -> LiveCall:
         call = LiveCall(message.call, message.kind, workspace=workspace, created=self._clock.now())
@@ -146,27 +179,31 @@ class Dispatcher:
         return call
 
     def _tasks(self, call: LiveCall, inputs: Iterable[Input]) -> list[Task]:
-        """Make the tasks of inputs that are new; a client may send some again."""
+        """Make the tasks of inputs that are new; a client sends them in their order, and perhaps some again."""
         now = self._clock.now()
-        tasks = [Task(call, i.index, i.method, i.payload, now) for i in inputs if i.index not in call.tasks]
-        call.tasks.update({t.index: t for t in tasks})
+        last = call.last_index
+        tasks = {i.index: Task(call, i.index, i.method, i.payload, now) for i in inputs if i.index > last}
+        call.last_index = max(tasks, default=last)
+        call.tasks.update(tasks)
         call.total += len(tasks)
-        return tasks
+        return list(tasks.values())
 
     def _enqueue(self, tasks: Iterable[Task]) -> None:
         for task in tasks:
             task.call.pool.add(task)
 
-    def _complete_empty(self, call: LiveCall) -> None:
+    def _complete(self, call: LiveCall) -> None:
+        """End a call by itself, when no input's end did."""
         call.ended = self._clock.now()
-        self._record.completed(call, lambda: self._forget(call))
+        call.uncommitted += 1
+        self._record.completed(call, lambda: self._committed(call))
 
     def _cancel_task(self, task: Task, reason: str, *, terminate: bool) -> None:
         if task.state is CallState.PENDING:
             self._finish(task, CallState.CANCELLED, _failure("CancelledError", reason, "cancelled"), error=reason)
             return
-        instance = task.call.pool.instances.get(task.instance)
-        if instance is None or task.cancelling:
+        instance = self._fleet.instances.get(task.instance or "")
+        if instance is None or task.cancelling or instance.tasks.get(task.key) is not task:
             return
         task.cancelling = True
         if terminate:
@@ -191,12 +228,7 @@ class Dispatcher:
         task.started = message.started
         status = message.status
         if task.cancelling:
-            self._finish(
-                task,
-                CallState.CANCELLED,
-                _failure("CancelledError", "the call was cancelled", "cancelled"),
-                error="cancelled",
-            )
+            self._end_cancelled(task)
             self._fleet.retire_if_littered(instance)
         elif status in (Status.OK, Status.GENERATOR_DONE):
             self._succeeded(instance, task, message)
@@ -224,10 +256,16 @@ class Dispatcher:
             )
 
         async def keep_large() -> None:
-            payload = await self.keep_large(message.payload)
+            try:
+                payload = await self.keep_large(message.payload)
+            except Exception as error:
+                log.exception("result_not_kept", extra={"call": task.call.id, "instance": instance.id})
+                lost = DataLossError(f"the result could not be brought from shared memory to disk: {error}")
+                self._attempt_failed(task, CallState.FAILED, error_payload(lost), message.ended)
+            else:
+                finish(payload)
             if instance.link is not None:
                 instance.link.send(Release(shared))
-            finish(payload)
 
         far = task.call.kind == "spawn" or not all(s.local for s in task.call.subscribers)
         if shared and far:
@@ -255,6 +293,8 @@ class Dispatcher:
             if task is not None and task.attempt == attempt:
                 del instance.tasks[task.key]
                 self._requeue(task, back)
+        if not instance.load:
+            instance.settle(self._clock.monotonic())
         instance.pool.put_back(back)
 
     def instance_died(self, instance: Instance, reason: str) -> None:
@@ -264,12 +304,7 @@ class Dispatcher:
         for place, task in enumerate(held):
             begun = place < instance.slots
             if task.cancelling:
-                self._finish(
-                    task,
-                    CallState.CANCELLED,
-                    _failure("CancelledError", "the call was cancelled", "cancelled"),
-                    error="cancelled",
-                )
+                self._end_cancelled(task)
                 continue
             if begun:
                 task.crashes += 1
@@ -291,18 +326,17 @@ class Dispatcher:
 
     def _requeue(self, task: Task, back: list[Task]) -> None:
         if task.cancelling:
-            self._finish(
-                task,
-                CallState.CANCELLED,
-                _failure("CancelledError", "the call was cancelled", "cancelled"),
-                error="cancelled",
-            )
+            self._end_cancelled(task)
             return
         task.move(CallState.PENDING)
         task.instance = None
         back.append(task)
 
     # ---- ends
+
+    def _end_cancelled(self, task: Task) -> None:
+        failure = _failure("CancelledError", "the call was cancelled", "cancelled")
+        self._finish(task, CallState.CANCELLED, failure, error="cancelled")
 
     def _attempt_failed(self, task: Task, state: CallState, payload: Payload, ended: float) -> None:
         task.failures += 1
@@ -345,10 +379,10 @@ class Dispatcher:
     def _answer(self, call: LiveCall, output: Output) -> None:
         for subscriber in call.subscribers:
             subscriber.send(output)
-        call.uncommitted -= 1
-        self._forget(call)
+        self._committed(call)
 
-    def _forget(self, call: LiveCall) -> None:
+    def _committed(self, call: LiveCall) -> None:
+        call.uncommitted -= 1
         if call.done and not call.uncommitted:
             self.calls.pop(call.id, None)
 
@@ -371,13 +405,12 @@ class Dispatcher:
         """Inputs whose instance should have reported a timeout long ago."""
         now = self._clock.monotonic()
         found: list[tuple[Instance, Task]] = []
-        for pool in self._registry.pools():
-            for instance in pool.instances.values():
-                if instance.state is not InstanceState.BUSY and instance.state is not InstanceState.DRAINING:
-                    continue
-                begun = list(instance.tasks.values())[: instance.slots]
-                limit = pool.spec.timeout_s + slack_s
-                found += [(instance, t) for t in begun if now - max(t.sent, instance.last_progress) > limit]
+        for instance in self._fleet.instances.values():  # those of versions that were replaced, too
+            if not instance.tasks or instance.state not in (InstanceState.BUSY, InstanceState.DRAINING):
+                continue
+            begun = list(instance.tasks.values())[: instance.slots]
+            limit = instance.pool.spec.timeout_s + slack_s
+            found += [(instance, t) for t in begun if now - max(t.sent, instance.last_progress) > limit]
         return found
 
     def time_out(self, instance: Instance, task: Task) -> None:
@@ -385,9 +418,11 @@ class Dispatcher:
         if instance.tasks.pop(task.key, None) is None:
             return
         text = f"ran past its timeout of {instance.pool.spec.timeout_s:g} s and did not answer"
-        self._attempt_failed(
-            task, CallState.TIMED_OUT, _failure("FunctionTimeoutError", text, "deadline_exceeded"), self._clock.now()
-        )
+        if task.cancelling:
+            self._end_cancelled(task)
+        else:
+            failure = _failure("FunctionTimeoutError", text, "deadline_exceeded")
+            self._attempt_failed(task, CallState.TIMED_OUT, failure, self._clock.now())
         self._fleet.kill(instance, reason=text)
 
 

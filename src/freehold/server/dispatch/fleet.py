@@ -13,7 +13,14 @@ from typing import Protocol
 import psutil
 
 from freehold.core.clock import Clock
-from freehold.core.errors import Error, InstanceDiedError, ResourceExhaustedError, ServiceError, StartupTimeoutError
+from freehold.core.errors import (
+    Error,
+    InstanceDiedError,
+    NotFoundError,
+    ResourceExhaustedError,
+    ServiceError,
+    StartupTimeoutError,
+)
 from freehold.core.ids import new_id
 from freehold.core.placement import Machine, cpu_of, memory_of, place
 from freehold.core.states import InstanceState
@@ -25,10 +32,15 @@ from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import LiveFunction, Registry
+from freehold.server.memory import sweep
 
 log = logging.getLogger("freehold.fleet")
 MAX_FAILED_STARTS = 3  # crashes in a row before an instance is ready; then what waits fails
 STOP_GRACE_S = 10.0
+IDLE_POOL_S = 600.0  # a set of parameters that nobody used for so long loses its pool and its warm parent
+LATE_S = 1.0  # a tick that comes so late means that this process stood still, not the others
+MEMORY_GRACE_S = 30.0  # results of an instance that died may still be on their way
+_MAX_PAUSE_S = 30.0
 
 
 class Preparer(Protocol):
@@ -65,6 +77,7 @@ class Fleet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: dict[str, asyncio.Event] = {}
         self._closing = False
+        self._ticked = clock.monotonic()
         launcher.exited = self.exited
 
     # ---- pools
@@ -87,12 +100,30 @@ class Fleet:
         pool.function_id, pool.function_name, pool.version = function.id, function.name, function.version
         return pool
 
-    def close_pool(self, pool: Pool, *, grace_s: float, reason: str) -> None:
-        """Let a pool's instances finish what they run, and start no more."""
+    def close_pool(self, pool: Pool, *, grace_s: float, reason: str, finish_s: float | None = None) -> None:
+        """Let a pool's instances finish what they run, for `finish_s` or the function's timeout, and start no more."""
         pool.closed = True
+        pool.pump_soon()
         for instance in list(pool.instances.values()):
-            self.stop(instance, grace_s=grace_s, reason=reason)
+            self.stop(instance, grace_s=grace_s, reason=reason, finish_s=finish_s)
         self._spawn(self._retire_when_empty(pool))
+
+    def successor(self, pool: Pool) -> Pool | None:
+        """The pool that a newer version of a closed pool's function has for its parameters; None: the function is gone."""
+        function = self._registry.functions.get(pool.function_id)
+        return None if function is None else self.pool(function, pool.parameters)
+
+    def refuse_waiting(self, pool: Pool) -> None:
+        """End what waits for a function that is gone."""
+        self._give_up(pool, NotFoundError(f"{pool.app_name}.{pool.function_name} was removed, or its app was stopped"))
+
+    def _close_unused(self, now: float) -> None:
+        """A Cls has a pool a set of parameters: let go of those that nobody uses."""
+        for function in self._registry.functions.values():
+            for parameters, pool in list(function.pools.items()):
+                if parameters and not pool.instances and not pool.backlog and now - pool.last_used > IDLE_POOL_S:
+                    del function.pools[parameters]
+                    self.close_pool(pool, grace_s=0.0, reason="unused")
 
     async def _retire_when_empty(self, pool: Pool) -> None:
         while pool.instances:
@@ -143,7 +174,9 @@ class Fleet:
         else:
             instance.pid = started.pid
             instance.phases.update(started.phases)
-            if instance.state is not InstanceState.STARTING and not instance.stopping:
+            if not instance.state.live:  # given up meanwhile
+                await self._launcher.kill(instance.id)
+            elif instance.state is not InstanceState.STARTING and not instance.stopping:
                 self.stop(instance, grace_s=STOP_GRACE_S, reason=instance.reason or "stopped while it started")
 
     def joined(self, instance: Instance, link: object, pid: int) -> None:
@@ -185,9 +218,7 @@ class Fleet:
     def _failed_to_start(self, instance: Instance, failure: Payload, reason: str) -> None:
         """End what waits for this pool with the cause; the next call tries again, after a growing pause."""
         pool: Pool = instance.pool
-        pool.failed_starts += 1
-        pool.start_after = self._clock.monotonic() + min(30.0, 0.25 * 2**pool.failed_starts)
-        pool.last_failure = reason
+        self._pause_starts(pool, reason)
         self._error(instance, reason)
         if not any(i.ready for i in pool.live):
             self.dispatcher.fail_waiting(pool, failure)
@@ -195,6 +226,12 @@ class Fleet:
                 ServiceError(f"{pool.app_name}.{pool.function_name} could not start: {failure_text(failure)}")
             )
         self.kill(instance, reason=reason)
+
+    def _pause_starts(self, pool: Pool, reason: str | None) -> None:
+        pool.failed_starts += 1
+        pool.last_failure = reason
+        pause = min(_MAX_PAUSE_S, 0.25 * 2 ** min(pool.failed_starts, 10))
+        pool.start_after = self._clock.monotonic() + pause
 
     def _give_up(self, pool: Pool, error: Error) -> None:
         self.dispatcher.fail_waiting(pool, error_payload(error))
@@ -207,6 +244,8 @@ class Fleet:
                 "pool_waits_for_resources",
                 extra={"app": pool.app_name, "function": pool.function_name, "reason": reason},
             )
+        if any(i.state is InstanceState.DRAINING and not i.load for i in self.instances.values()):
+            return  # one is leaving already
         idle = [i for i in self.instances.values() if i.state is InstanceState.IDLE and i.pool is not pool]
         spare = [i for i in idle if len(i.pool.live) > i.pool.spec.scaling.min_instances]
         if spare:
@@ -214,8 +253,8 @@ class Fleet:
 
     # ---- stopping
 
-    def stop(self, instance: Instance, *, grace_s: float, reason: str) -> None:
-        """Drain an instance; when it runs nothing any more, end its process tree."""
+    def stop(self, instance: Instance, *, grace_s: float, reason: str, finish_s: float | None = None) -> None:
+        """Drain an instance; when it runs nothing any more, at the latest after `finish_s`, end its process tree."""
         if instance.state in (InstanceState.ERROR, InstanceState.OFFLINE):
             return
         instance.reason = instance.reason or reason
@@ -223,11 +262,13 @@ class Fleet:
         self._notify(instance)
         if instance.pid is not None and not instance.stopping:
             instance.stopping = True
-            self._spawn(self._stop(instance, grace_s))
+            self._spawn(self._stop(instance, grace_s, instance.pool.spec.timeout_s if finish_s is None else finish_s))
 
-    async def _stop(self, instance: Instance, grace_s: float) -> None:
-        if instance.load:
-            await instance.emptied.wait()
+    async def _stop(self, instance: Instance, grace_s: float, finish_s: float) -> None:
+        if instance.load:  # a WebSocket, for one, may stay open for ever
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(finish_s):
+                    await instance.emptied.wait()
         await self._launcher.stop(instance.id, grace_s=grace_s)
 
     def kill(self, instance: Instance, *, reason: str) -> None:
@@ -265,6 +306,7 @@ class Fleet:
         """An instance hung up; the launcher's word on why follows in a moment, or it is killed."""
         if instance.state in (InstanceState.ERROR, InstanceState.OFFLINE):
             return
+        instance.spent = True
         asyncio.get_running_loop().call_later(1.0, partial(self._unlinked, instance))
 
     def _unlinked(self, instance: Instance) -> None:
@@ -290,6 +332,7 @@ class Fleet:
         self.logs.end(instance)
         self._ended.pop(instance.id).set()
         self._notify(instance)
+        asyncio.get_running_loop().call_later(MEMORY_GRACE_S, sweep, self.welcome.arena, instance.id)
         if unready and crashed and not wanted:
             self._crashed_starting(pool, instance)
         for other in self._registry.pools():
@@ -297,9 +340,7 @@ class Fleet:
                 other.pump_soon()
 
     def _crashed_starting(self, pool: Pool, instance: Instance) -> None:
-        pool.failed_starts += 1
-        pool.last_failure = instance.reason
-        pool.start_after = self._clock.monotonic() + min(30.0, 0.25 * 2**pool.failed_starts)
+        self._pause_starts(pool, instance.reason)
         if pool.failed_starts >= MAX_FAILED_STARTS and not any(i.ready for i in pool.live):
             self._give_up(
                 pool,
@@ -332,6 +373,7 @@ class Fleet:
     def tick(self) -> None:
         """Everything that time alone brings about; a few times a second."""
         now = self._clock.monotonic()
+        self._forgive_standstill(now)
         for instance in list(self.instances.values()):
             if instance.state is InstanceState.STARTING:
                 self._check_startup(instance, now)
@@ -341,6 +383,16 @@ class Fleet:
             if pool.instances or pool.backlog or pool.spec.scaling.min_instances:
                 pool.pump()
                 pool.scale()
+        self._close_unused(now)
+
+    def _forgive_standstill(self, now: float) -> None:
+        """This process was stopped, or the machine slept: what instances sent meanwhile is unread, so no lease has run out."""
+        gap, self._ticked = now - self._ticked, now
+        if gap > LATE_S:
+            for instance in self.instances.values():
+                instance.last_beat += gap
+                instance.started_at += gap
+                instance.last_progress = now
 
     def recall_stalled(self) -> None:
         for pool in self._registry.pools():

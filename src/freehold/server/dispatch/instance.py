@@ -34,7 +34,7 @@ class Instance:
         self.last_progress = 0.0  # monotonic: when it last began or ended something
         self.idle_since = 0.0  # monotonic
         self.stalled = False  # an input took long while others waited behind it: no prefetch until it ends
-        self.spent = False  # single use, and used
+        self.spent = False  # takes nothing more: single use and used, or its link broke
         self.emptied = asyncio.Event()  # set when it runs nothing any more
         self.stopping = False  # the launcher was asked to stop it
 

@@ -1,9 +1,10 @@
 """The instances of one Function and one set of parameters, with their queue. The server's loop owns it; nothing here waits."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 from freehold.core.autoscaler import Idle, PoolSnapshot, decide
 from freehold.core.clock import Clock
@@ -19,7 +20,9 @@ STALL_S = 0.025
 class Fleet(Protocol):
     """What starts and stops a pool's instances."""
 
-    def pool(self, function: Any, parameters: bytes) -> "Pool": ...
+    def successor(self, pool: "Pool") -> "Pool | None": ...
+
+    def refuse_waiting(self, pool: "Pool") -> None: ...
 
     def start(self, pool: "Pool", count: int) -> None: ...
 
@@ -41,9 +44,8 @@ class Pool:
         self.start_after = 0.0  # monotonic: no start before
         self.blocked: str | None = None  # why no instance can be placed now
         self.last_failure: str | None = None  # why the last start failed
-        self.heir: Any = None  # the function of the version that took over
         self.last_used = clock.monotonic()
-        self.closed = False
+        self.closed = False  # another version took over, or its app stopped
         batchings = [b for b in (spec.batching, *(m.batching for m in spec.methods)) if b is not None]
         self.batched = bool(batchings)
         self._batch_size = max((b.max_batch_size for b in batchings), default=1)
@@ -53,22 +55,13 @@ class Pool:
     # ---- inputs
 
     def add(self, task: Task) -> None:
-        target = self._successor()
-        task.call.pool = target
-        target.queue.append(task)
-        target.pump_soon()
+        self.queue.append(task)
+        self.pump_soon()
 
     def put_back(self, tasks: Iterable[Task]) -> None:
         """Queue inputs again, ahead of the others, in their order."""
-        target = self._successor()
-        for task in reversed(list(tasks)):
-            task.call.pool = target
-            target.queue.appendleft(task)
-        target.pump_soon()
-
-    def _successor(self) -> "Pool":
-        """The pool that took over when a newer version was deployed; else this one."""
-        return self if self.heir is None else self._fleet.pool(self.heir, self.parameters)
+        self.queue.extendleft(reversed(list(tasks)))
+        self.pump_soon()
 
     def pump_soon(self) -> None:
         if not self._pump_planned:
@@ -78,6 +71,9 @@ class Pool:
     def pump(self) -> None:
         """Send what waits to instances that have room; start more for what still waits."""
         self._pump_planned = False
+        if self.closed:
+            self._hand_on()
+            return
         now, epoch = self._clock.monotonic(), self._clock.now()
         if self.waiters:
             self._serve_waiters()
@@ -94,6 +90,22 @@ class Pool:
         if self.queue or self.waiters:
             self.scale()
 
+    def _hand_on(self) -> None:
+        """What still waits in a closed pool goes to the one that took over; where there is none, it ends."""
+        if not self.backlog:
+            return
+        heir = self._fleet.successor(self)
+        if heir is None or heir is self:
+            self._fleet.refuse_waiting(self)
+            return
+        for task in self.queue:
+            task.call.pool = heir
+        heir.queue.extendleft(reversed(self.queue))
+        heir.waiters.extendleft(reversed(self.waiters))
+        self.queue.clear()
+        self.waiters.clear()
+        heir.pump_soon()
+
     def pick(self) -> Instance | None:
         """Return the least loaded instance with room."""
         best, least = None, 1 << 30
@@ -105,6 +117,8 @@ class Pool:
 
     def ended(self, instance: Instance, duration_s: float) -> None:
         """Note that an input ended on `instance`, `duration_s` after it began."""
+        if not 0.0 <= duration_s < self.spec.timeout_s:  # clocks jump, and an instance may say anything
+            duration_s = min(self.spec.timeout_s, max(0.0, duration_s))
         mean = self.mean_s
         self.mean_s = duration_s if mean is None else mean + EWMA * (duration_s - mean)
         now = self._clock.monotonic()
@@ -130,6 +144,8 @@ class Pool:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.release(waiter.result())
+            with contextlib.suppress(ValueError):
+                self.waiters.remove(waiter)
             raise
 
     def release(self, instance: Instance) -> None:
@@ -138,8 +154,8 @@ class Pool:
         now = self._clock.monotonic()
         self.last_used = now
         instance.settle(now)
-        if self.queue or self.waiters:
-            self.pump_soon()
+        if instance.pool.backlog:
+            instance.pool.pump_soon()
 
     def fail_waiters(self, error: Exception) -> None:
         while self.waiters:

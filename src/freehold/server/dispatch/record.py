@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from freehold.core.clock import Clock
 from freehold.core.errors import DataLossError, ResourceExhaustedError, ServiceError
@@ -118,18 +118,24 @@ class Record:
             row = await self._reads.call_by_key(workspace, function_id, key)
         return row
 
-    async def replay(self, subscriber: Subscriber, call_id: str, row: CallRow) -> set[int]:
-        """Send the recorded outcomes of `row` under the id that the client knows; return their indexes."""
-        if row.kind == "spawn":
-            subscriber.send(Accepted(call_id))
-        sent: set[int] = set()
+    async def replay(
+        self, subscriber: Subscriber, call_id: str, row: CallRow, wanted: Collection[int] | None = None
+    ) -> list[InputRow]:
+        """Send recorded outcomes of `row`, the `wanted` or all, under the id that the client knows; return all there are."""
+        past: list[InputRow] = []
         after = -1
         while batch := await self._reads.outcomes(row.id, after=after):
             for outcome in batch:
-                sent.add(outcome.idx)
-                subscriber.send(_output(call_id, outcome))
+                if wanted is None or outcome.idx in wanted:
+                    subscriber.send(_output(call_id, outcome))
+            past += [outcome._replace(result=None) for outcome in batch]
             after = batch[-1].idx
-        return sent
+        if row.state.final:
+            told = {outcome.idx for outcome in past}
+            for index in range(row.inputs) if wanted is None else wanted:
+                if index not in told:
+                    subscriber.send(_lost(call_id, index, row))
+        return past
 
     async def subscribe(self, subscriber: Subscriber, workspace: str, message: Subscribe, *, live: bool) -> None:
         """Answer `Subscribe` with what is recorded; what is to come follows by itself when the call is live."""
@@ -139,9 +145,13 @@ class Record:
                 subscriber.send(Refused(message.call, "not_found", f"no call {message.call!r}"))
             return
         if message.index < 0:
-            await self.replay(subscriber, message.call, row._replace(kind=""))
-        elif (outcome := await self._reads.input(message.call, message.index)) is not None and outcome.state.final:
+            await self.replay(subscriber, message.call, row)
+            return
+        outcome = await self._reads.input(message.call, message.index)
+        if outcome is not None and outcome.state.final:
             subscriber.send(_output(message.call, outcome))
+        elif row.state.final:
+            subscriber.send(_lost(message.call, message.index, row))
 
 
 def _output(call_id: str, row: InputRow) -> Output:
@@ -149,6 +159,13 @@ def _output(call_id: str, row: InputRow) -> Output:
         text = "the result went to its first caller only, or is no longer kept"
         return Output(call_id, row.idx, Status.ERROR, _expired(text))
     return Output(call_id, row.idx, _STATUS[row.state], decode_payload(row.result))
+
+
+def _lost(call_id: str, index: int, row: CallRow) -> Output:
+    """An input that its call outlived: it has no outcome, and never will."""
+    text = f"call {row.id} ended without this input's outcome: {row.error or 'its record is gone'}"
+    failure = RemoteFailure("freehold.exception.ServiceError", text, "", ServiceError.code)
+    return Output(call_id, index, Status.ERROR, Payload(encode_failure(failure)))
 
 
 def _expired(text: str) -> Payload:

@@ -1,9 +1,11 @@
 """A call and its inputs while they are under way. Plain mutable records with one owner, the server's loop."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from freehold.core.states import CALL, CallState, move
 from freehold.protocol.frames import Payload
+from freehold.server.store.rows import InputRow
 
 
 class Subscriber(Protocol):
@@ -50,8 +52,8 @@ class LiveCall:
     """A call that is not final yet, or whose end is not committed yet."""
 
     __slots__ = (
-        "app_id", "app_name", "created", "ended", "error", "failed", "function_id", "function_name", "id", "key", "kind", "more", "noted",
-        "parameters", "parent", "persisted", "pool", "result_state", "started", "subscribers", "succeeded", "tasks", "total",
+        "app_id", "app_name", "created", "ended", "error", "failed", "function_id", "function_name", "id", "key", "kind", "last_index", "more",
+        "noted", "parameters", "parent", "persisted", "pool", "result_state", "started", "subscribers", "succeeded", "tasks", "total",
         "uncommitted", "version", "workspace",
     )  # fmt: skip
 
@@ -63,6 +65,7 @@ class LiveCall:
         self.parent = self.key = ""
         self.parameters = b""
         self.more = False
+        self.last_index = -1  # the highest that came in
         self.noted = False  # has a row
         self.persisted = False  # its row and its inputs are in the store, so that it survives the server
         self.tasks: dict[int, Task] = {}  # inputs that are not final
@@ -83,6 +86,12 @@ class LiveCall:
         if self.done:
             return self.result_state or CallState.SUCCEEDED
         return CallState.PENDING if self.started is None else CallState.RUNNING
+
+    def take_past(self, outcomes: Iterable[InputRow]) -> None:
+        """Count inputs that became final under an earlier server."""
+        for row in outcomes:
+            self.total += 1
+            self.note_end(row.state, row.error)
 
     def note_end(self, state: CallState, error: str | None) -> None:
         """Count one input that became final; a failure outweighs a success, the first failure names the call's error."""

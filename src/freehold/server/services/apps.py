@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -87,7 +88,9 @@ class Apps:
     def __init__(self, parts: AppsParts) -> None:
         self._p = parts
         self._reads = Reads(parts.store)
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._labelling = asyncio.Lock()
+        self._reaping: set[asyncio.Task[None]] = set()
         self._stopping: set[str] = set()
 
     # ---- reading
@@ -124,12 +127,15 @@ class Apps:
         """Create an ephemeral app, or deploy one over the version that runs now; nothing changes when it can't be done."""
         name = request.spec.name or "app"
         _check_name(name)
-        key = (workspace, name if request.mode == "deploy" else new_id("ap"))
-        async with self._locks.setdefault(key, asyncio.Lock()):
+        async with self._lock(workspace, name if request.mode == "deploy" else new_id("ap")):
             spec = await self._checked(workspace, request.spec)
             if request.dry_run:
                 return AppHandle(id="", name=name, version=0, url="", functions={})
             return await self._install(workspace, replace(spec, name=name), request, who)
+
+    def _lock(self, workspace: str, name: str) -> asyncio.Lock:
+        """Held while the app of this name changes hands; it goes when nobody holds it."""
+        return self._locks.setdefault((workspace, name), asyncio.Lock())
 
     async def rollback(self, workspace: str, ref: str, version: int | None = None) -> AppHandle:
         """Deploy an earlier version's spec again, as a new version."""
@@ -198,9 +204,16 @@ class Apps:
         )  # fmt: skip
         before = old.functions if old else {}
         app.functions = {f.name: self._live_function(app, f, before.get(f.name)) for f in spec.functions}
-        await self._open_doors(app)
-        await self._p.store.write(*self._rows(app, spec, request, who, now))
-        await self._switch(app, old, request)
+        try:
+            await self._open_doors(app)
+            await self._p.store.write(*self._rows(app, spec, request, who, now))
+            await self._switch(app, old, request)
+        except BaseException:
+            if old is not None:
+                await self._restore(old)
+            await self._close_doors(app, but=old)
+            raise
+        await self._close_doors(app, but=app)
         for function in app.functions.values():
             self._warm_minimum(function)
         return AppHandle(
@@ -218,8 +231,23 @@ class Apps:
         return function
 
     async def _open_doors(self, app: LiveApp) -> None:
+        async with self._labelling:  # or two apps could take one label
+            await self._open_its_doors(app)
+
+    async def _close_doors(self, app: LiveApp, *, but: LiveApp | None) -> None:
+        """Close the app's endpoints that `but`, one of its versions, does not have."""
+        kept = but.functions if but else {}
+        for row in await self._reads.endpoints():
+            function = kept.get(row.function)
+            url = function.endpoints.get(row.method, "") if function else ""
+            if row.app_id == app.id and not url.endswith(f":{row.port}"):
+                await self._p.doors.close(row.label)
+                await self._p.store.write(writes.delete_endpoint(app.workspace, row.label))
+
+    async def _open_its_doors(self, app: LiveApp) -> None:
         known = {(e.app_id, e.function, e.method): e for e in await self._reads.endpoints()}
-        taken = {e.label for e in known.values()}
+        owners = {e.label: e.app_id for e in known.values()}
+        ours: set[str] = set()
         for function in app.functions.values():
             for method, web in function.spec.endpoints().items():
                 row = known.get((app.id, function.name, method))
@@ -228,8 +256,9 @@ class Apps:
                     raise InvalidError(
                         f"label {label!r} is not a host name part: small letters, digits and dashes, at most 63"
                     )
-                if row is None and label in taken:
+                if owners.get(label, app.id) != app.id or label in ours:
                     label = self._free_label(app, label, web.label is not None)
+                ours.add(label)
                 if row is not None and row.label != label:  # renamed: the port goes along
                     await self._p.doors.close(row.label)
                     await self._p.store.write(writes.delete_endpoint(app.workspace, row.label))
@@ -249,7 +278,7 @@ class Apps:
 
     def _free_label(self, app: LiveApp, label: str, asked_for: bool) -> str:
         if asked_for and app.state is AppState.DEPLOYED:
-            raise ConflictError(f"label {label!r} belongs to another app; choose another, or stop and delete that one")
+            raise ConflictError(f"label {label!r} belongs to another endpoint; choose another label")
         return f"{label[:50]}-{app.id[-8:]}"
 
     def _rows(self, app: LiveApp, spec: AppSpec, request: AppRequest, who: str, now: float) -> Sequence[Write]:
@@ -287,17 +316,15 @@ class Apps:
         except BaseException:
             for new, _ in changed:
                 for pool in new.pools.values():
-                    self._p.fleet.close_pool(pool, grace_s=0.0, reason="its deployment failed")
-            await self._restore(old)
+                    self._p.fleet.close_pool(pool, grace_s=0.0, reason="its deployment failed", finish_s=0.0)
             raise
         self._p.registry.remove(old)
         self._p.registry.add(app)
         gone = [f for n, f in old.functions.items() if n not in app.functions]
         for new, was in changed:
-            self._hand_over(new, was)
+            self._close(was, f"version {new.version} took over")
         for function in gone:
-            for pool in function.pools.values():
-                self._close(pool, "its function is no longer in the app")
+            self._close(function, "its function is no longer in the app")
 
     async def _restore(self, old: LiveApp) -> None:
         row = await self._reads.app(old.workspace, old.id)
@@ -307,7 +334,7 @@ class Apps:
 
     async def _warm(self, new: LiveFunction, was: LiveFunction) -> None:
         """Start one instance for every pool of the old version that has one, and wait until it is ready."""
-        for parameters, pool in was.pools.items():
+        for parameters, pool in list(was.pools.items()):
             if not any(i.ready for i in pool.live):
                 continue
             fresh = self._p.fleet.pool(new, parameters)
@@ -325,20 +352,9 @@ class Apps:
     def _last_reason(self, pool: Pool) -> str:
         return pool.last_failure or "it ended"
 
-    def _hand_over(self, new: LiveFunction, was: LiveFunction) -> None:
-        for parameters, pool in was.pools.items():
-            waiting = [t for t in pool.queue if not t.state.final]
-            pool.queue.clear()
-            if waiting:
-                fresh = self._p.fleet.pool(new, parameters)
-                for task in waiting:
-                    task.call.pool = fresh
-                    fresh.add(task)
-            pool.heir = new
-            self._close(pool, f"version {new.version} took over")
-
-    def _close(self, pool: Pool, reason: str) -> None:
-        self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason)
+    def _close(self, function: LiveFunction, reason: str) -> None:
+        for pool in function.pools.values():
+            self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason)
 
     def _warm_minimum(self, function: LiveFunction) -> None:
         if function.spec.scaling.min_instances and not function.spec.parameters:
@@ -358,18 +374,24 @@ class Apps:
             return
         self._stopping.add(app.id)
         try:
-            await self._stop(app, reason)
+            async with self._lock(workspace, app.name if app.state is AppState.DEPLOYED else app.id):
+                app = self._p.registry.apps.get(app.id, app)  # a deployment may have gone before us
+                pools = await self._stop(app, reason)
+            for pool in pools:
+                for instance_id in list(pool.instances):
+                    await self._p.fleet.wait_ended(instance_id)
+            await self._p.logs.drained(app.id)
         finally:
             self._stopping.discard(app.id)
 
-    async def _stop(self, app: LiveApp, reason: str) -> None:
+    async def _stop(self, app: LiveApp, reason: str) -> Sequence[Pool]:
         self._p.registry.remove(app)
         pools = [p for f in app.functions.values() for p in f.pools.values()]
         for call in [c for c in self._p.dispatcher.calls.values() if c.app_id == app.id]:
             self._p.dispatcher.cancel(call.id, reason=reason)
         for pool in pools:
             pool.fail_waiters(NotFoundError(f"app {app.name!r} was stopped"))
-            self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason)
+            self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason, finish_s=STOP_GRACE_S)
         for endpoint in await self._reads.endpoints():
             if endpoint.app_id == app.id:
                 await self._p.doors.close(endpoint.label)
@@ -377,22 +399,31 @@ class Apps:
                     await self._p.store.write(writes.delete_endpoint(app.workspace, endpoint.label))
         app.state = AppState.STOPPED
         await self._p.store.write(writes.set_app_state(app.id, AppState.STOPPED, self._p.clock.now()))
-        for pool in pools:
-            for instance_id in list(pool.instances):
-                await self._p.fleet.wait_ended(instance_id)
-        await self._p.logs.drained(app.id)
+        return pools
 
     async def reap(self) -> None:
         """Stop ephemeral apps whose client is gone, and detached ones that have nothing left to do."""
         now = self._p.clock.monotonic()
         for app in list(self._p.registry.apps.values()):
             if app.state is AppState.EPHEMERAL and app.client and now - app.client_seen > CLIENT_GRACE_S:
-                await self.stop(app.workspace, app.id, "its client is gone")
+                self._stop_soon(app, "its client is gone")
             elif app.state is AppState.DETACHED:
                 busy = any(c.app_id == app.id for c in self._p.dispatcher.calls.values())
                 app.client_seen = now if busy else app.client_seen
                 if now - app.client_seen > CLIENT_GRACE_S:
-                    await self.stop(app.workspace, app.id, "its work is done")
+                    self._stop_soon(app, "its work is done")
+
+    def _stop_soon(self, app: LiveApp, reason: str) -> None:
+        """Stop an app beside what goes on: its instances may take their time."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._reaping.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                log.error("reap_failed", exc_info=task.exception(), extra={"app": app.name})
+
+        task = asyncio.get_running_loop().create_task(self.stop(app.workspace, app.id, reason))
+        self._reaping.add(task)
+        task.add_done_callback(done)
 
     # ---- after a restart
 

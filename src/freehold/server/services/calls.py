@@ -124,13 +124,13 @@ class Calls:
         waiter = _Waiter(wait=wait)
         live = self._p.dispatcher.keyed(workspace, target.id, key)
         if live is not None:
-            live.subscribers.append(waiter)
+            self._p.dispatcher.watch(live, waiter)
         else:
             live = self._p.dispatcher.submit(waiter, message, workspace=workspace)
         call_id = live.id if live else message.call
         return JsonResult(
             call=call_id,
-            result=await waiter.wait_for(lambda: self._p.dispatcher.cancel(call_id, reason="its client left")),
+            result=await waiter.wait_for(lambda: self._p.dispatcher.abandon(call_id, waiter)),
         )
 
 

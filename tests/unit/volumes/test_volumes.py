@@ -152,9 +152,9 @@ async def test_a_folder_swapped_for_a_link_does_not_lead_out(volumes: Volumes) -
                 with contextlib.suppress(OSError):  # an upload made the folder anew meanwhile
                     step()
 
+    before = outside(volumes)
     swapper = threading.Thread(target=swap)
     swapper.start()
-    before = outside(volumes)
     try:
         for _ in range(80):
             for work in (

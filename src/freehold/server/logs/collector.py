@@ -72,6 +72,8 @@ class Collector(threading.Thread):
         """Collect everything that is written now, then call `done`."""
         for tail in list(self._tails.values()):
             self._collect_all(tail)
+            if tail.ended and tail.offset >= tail.written():
+                self._collect(tail)  # nothing more comes: its file goes now, not with the next pass
         done()
 
     # ---- the thread

@@ -194,7 +194,7 @@ class Dispatch(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.loop.run_until_complete(asyncio.wait_for(self._end_all(), 20))
+            self.loop.run_until_complete(asyncio.wait_for(self._end_all(), 5))
             assert not self.problems
             assert not self.rig.dispatcher.calls
             assert {(o.call, o.index) for o in self.rig.ear.of(Output)} == set(self.expected)
@@ -235,5 +235,5 @@ class Dispatch(RuleBasedStateMachine):
 
 TestDispatch = Dispatch.TestCase
 TestDispatch.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

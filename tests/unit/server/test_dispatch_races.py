@@ -1,9 +1,13 @@
 """What happens to a call when two things happen to it at once."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tests.unit.server.harness import Ear, Rig, until
 
+from freehold.core.errors import ResourceExhaustedError
 from freehold.core.states import CallState, InstanceState
 from freehold.launchers.contract import Exit, Started, StartRequest
 from freehold.protocol.frames import (
@@ -22,6 +26,7 @@ from freehold.protocol.frames import (
     Subscribe,
 )
 from freehold.protocol.payload import decode_failure
+from freehold.server.dispatch import dispatcher
 from freehold.server.dispatch.registry import LiveFunction
 from freehold.server.store import writes
 
@@ -150,6 +155,30 @@ async def test_a_client_that_comes_back_brings_the_inputs_that_were_lost(tmp_pat
         rig.dispatcher.submit(rig.ear, again, workspace="main")
         assert sorted(rig.dispatcher.calls[call].tasks) == [1, 2]
         assert not rig.dispatcher.calls[call].more
+
+
+async def test_a_generator_that_nobody_hears_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "UNHEARD_S", 0.02)
+    async with Rig(tmp_path) as rig:
+        rig.submit("generator")
+        _, link = await rig.instance()
+        await until(lambda: link.of(Execute))
+        rig.dispatcher.dropped(rig.ear)
+        await until(lambda: link.of(CancelInput))
+
+
+async def test_a_spawn_that_was_refused_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Rig(tmp_path) as rig:
+
+        def full(_: object, then: Callable[[Exception | None], None]) -> None:
+            asyncio.get_running_loop().call_soon(then, ResourceExhaustedError("the disk is full"))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(rig.store, "write_then", full)
+            call = rig.submit("spawn")
+            await until(lambda: rig.ear.of(Refused))
+        assert rig.dispatcher.calls[call].done
+        await until(lambda: not rig.dispatcher.calls)
 
 
 async def test_what_an_earlier_server_recorded_counts(tmp_path: Path) -> None:

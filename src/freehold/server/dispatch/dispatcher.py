@@ -38,6 +38,7 @@ from freehold.server.store.rows import InputRow
 
 log = logging.getLogger("freehold.dispatch")
 CANCEL_GRACE_S = 2.0
+UNHEARD_S = 10.0  # how long a generator goes on for a client that may come back
 MAX_BACKLOG = 200_000  # inputs that wait for one pool; a client that sends more is told to wait
 _STATUS = {
     CallState.SUCCEEDED: Status.OK,
@@ -98,7 +99,7 @@ class Dispatcher:
         call.subscribers.append(subscriber)
         tasks = self._tasks(call, message.inputs)
         if message.kind == "spawn":
-            self._record.created(call, subscriber)
+            self._record.created(call, subscriber, refused=lambda: self.cancel(call.id, reason="it was refused"))
         self._enqueue(tasks)
         if call.done:
             self._complete(call)
@@ -389,10 +390,16 @@ class Dispatcher:
     # ---- housekeeping
 
     def dropped(self, subscriber: Subscriber) -> None:
-        """A client's link is gone: its calls run on, their results stay in the store."""
+        """A client's link is gone: its calls run on, their results stay in the store. Items of generators are kept nowhere."""
         for call in self.calls.values():
             if subscriber in call.subscribers:
                 call.subscribers.remove(subscriber)
+                if call.kind == "generator" and not call.subscribers:
+                    asyncio.get_running_loop().call_later(UNHEARD_S, self._cancel_unheard, call)
+
+    def _cancel_unheard(self, call: LiveCall) -> None:
+        if not call.subscribers:
+            self.cancel(call.id, reason="its client left")
 
     def notice_long_running(self, older_than_s: float) -> None:
         """Give calls that run for a while a row, so that they are seen. Their clients send them again if the server ends."""

@@ -45,16 +45,17 @@ class Record:
         call.noted = True
         self._keep_trying([writes.put_calls([_call_row(call)])], lambda: None)
 
-    def created(self, call: LiveCall, subscriber: Subscriber | None) -> None:
-        """Make a call durable with all its inputs; its subscriber hears when it is."""
+    def created(self, call: LiveCall, subscriber: Subscriber, *, refused: Callable[[], object] = lambda: None) -> None:
+        """Make a call durable with all its inputs; its subscriber hears when it is, or that it can't be."""
         call.noted = call.persisted = True
         tasks = list(call.tasks.values())
 
         def done(error: Exception | None) -> None:
-            if subscriber is not None:
-                subscriber.send(
-                    Accepted(call.id) if error is None else Refused(call.id, "resource_exhausted", str(error))
-                )
+            if error is None:
+                subscriber.send(Accepted(call.id))
+            else:
+                subscriber.send(Refused(call.id, "resource_exhausted", str(error)))
+                refused()
 
         self._store.write_then(
             [writes.put_calls([_call_row(call)]), writes.put_inputs([_input_row(t) for t in tasks])], done

@@ -9,6 +9,7 @@ from rich.text import Text
 from freehold.cli import control, logs
 from freehold.cli.ask import Json
 from freehold.cli.output import Column, ago, done, duration, facts, listing, print_json, state, stdout
+from freehold.core.waterfall import steps
 from freehold.protocol.schemas import InstanceView
 
 app = typer.Typer(no_args_is_help=True, help="List, show and stop instances.")
@@ -76,7 +77,7 @@ def stop(instance: Id) -> None:
 
 def waterfall(view: InstanceView) -> Table:
     """Draw the phases of a start as bars on one time axis, each where the one before it ended."""
-    phases = {name: seconds for name, seconds in view.phases.items() if name != "total"}
+    phases = steps(view.phases)
     total = sum(phases.values()) or 1.0
     table = Table(box=None, pad_edge=False, title="start", title_justify="left", title_style="bold", show_header=False)
     table.add_column(no_wrap=True)
@@ -89,5 +90,5 @@ def waterfall(view: InstanceView) -> Table:
         bar = Text(" " * min(left, _BAR - 1)).append("█" * width if seconds > 0 else "▏", style="cyan")
         table.add_row(Text(phase.replace("_", " ")), bar, duration(seconds))
         begun += seconds
-    table.add_row(Text("total", style="bold"), "", Text(duration(begun), style="bold"))
+    table.add_row(Text("total", style="bold"), "", Text(duration(view.phases.get("total", begun)), style="bold"))
     return table

@@ -139,7 +139,7 @@ class Doors:
         request = self._open.pop(lease.call_id, None)
         if request is None:
             return
-        request.pool.release(request.instance)
+        request.pool.release(request.instance, max(0.0, self._clock.now() - (request.row.started or self._clock.now())))
         state, error = _verdict(outcome)
         row = request.row._replace(
             state=state,

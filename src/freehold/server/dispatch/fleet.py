@@ -147,6 +147,7 @@ class Fleet:
             pool.blocked = None
             instance = Instance(new_id("in"), pool, token=secrets.token_urlsafe(24), created=self._clock.now())
             instance.devices = verdict.devices
+            instance.phases["queue"] = pool.waited_s()
             instance.started_at = instance.last_beat = self._clock.monotonic()
             pool.instances[instance.id] = self.instances[instance.id] = self.by_token[instance.token] = instance
             self._ended[instance.id] = asyncio.Event()
@@ -158,7 +159,7 @@ class Fleet:
         begun = self._clock.monotonic()
         try:
             request = await self.preparer.prepare(instance)
-            instance.phases["prepare"] = self._clock.monotonic() - begun
+            instance.phases["prepare"] = self._clock.monotonic() - begun - instance.phases.get("image", 0.0)
             self.logs.begin(instance)
             if instance.state is not InstanceState.STARTING:
                 self._gone(instance, "stopped while it started")
@@ -205,6 +206,11 @@ class Fleet:
         self._record.instance(instance)
         self._notify(instance)
         instance.pool.pump_soon()
+
+    def served_first(self, instance: Instance, seconds: float) -> None:
+        """An instance has ended its first input: the last phase of its start."""
+        instance.phases["first_input"] = seconds
+        self._record.instance(instance)
 
     def start_failed(self, instance: Instance, message: StartFailed) -> None:
         """The user's module or an enter hook raised."""

@@ -26,6 +26,8 @@ class Fleet(Protocol):
 
     def start(self, pool: "Pool", count: int) -> None: ...
 
+    def served_first(self, instance: Instance, seconds: float) -> None: ...
+
     def stop(self, instance: Instance, *, grace_s: float, reason: str) -> None: ...
 
 
@@ -39,6 +41,7 @@ class Pool:
         self.instances: dict[str, Instance] = {}
         self.queue: deque[Task] = deque()
         self.waiters: deque[asyncio.Future[Instance]] = deque()  # web requests that wait for an instance
+        self._waiting_since = 0.0  # monotonic, of the first web request that waits
         self.mean_s: float | None = None
         self.failed_starts = 0  # in a row
         self.start_after = 0.0  # monotonic: no start before
@@ -123,6 +126,8 @@ class Pool:
         self.mean_s = duration_s if mean is None else mean + EWMA * (duration_s - mean)
         now = self._clock.monotonic()
         self.last_used = now
+        if "first_input" not in instance.phases:
+            self._fleet.served_first(instance, duration_s)
         instance.settle(now)
         if self.queue or self.waiters:
             self.pump_soon()
@@ -137,6 +142,8 @@ class Pool:
             self._occupy(instance)
             return instance
         waiter: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
+        if not self.waiters:
+            self._waiting_since = self._clock.monotonic()
         self.waiters.append(waiter)
         self.pump_soon()
         try:
@@ -148,14 +155,23 @@ class Pool:
                 self.waiters.remove(waiter)
             raise
 
-    def release(self, instance: Instance) -> None:
-        """Take a web request off its instance."""
+    def release(self, instance: Instance, seconds: float | None = None) -> None:
+        """Take a web request off its instance, which it took `seconds`."""
         instance.web -= 1
         now = self._clock.monotonic()
         self.last_used = now
+        if seconds is not None and "first_input" not in instance.phases:
+            self._fleet.served_first(instance, seconds)
         instance.settle(now)
         if instance.pool.backlog:
             instance.pool.pump_soon()
+
+    def waited_s(self) -> float:
+        """How long the first input or request has waited that no instance has taken."""
+        if self.waiters:
+            return self._clock.monotonic() - self._waiting_since
+        first = self.queue[0] if self.queue else None
+        return max(0.0, self._clock.now() - first.created) if first is not None and first.attempt == 1 else 0.0
 
     def fail_waiters(self, error: Exception) -> None:
         while self.waiters:

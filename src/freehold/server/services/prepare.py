@@ -5,6 +5,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import time
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -45,7 +46,9 @@ class Preparer:
     async def prepare(self, instance: Instance) -> StartRequest:
         pool = instance.pool
         spec: FunctionSpec = pool.spec
+        begun = time.monotonic()
         image = await self._images.path(spec.image)
+        instance.phases["image"] = time.monotonic() - begun
         mounts = [(await self.unpacked(m.digest), m.remote_path) for m in spec.mounts]
         volumes = [await self._volume(pool.workspace, v) for v in spec.volumes]
         folder = self._home.instances / instance.id

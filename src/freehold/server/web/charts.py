@@ -3,18 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from freehold.core.waterfall import steps
 from freehold.protocol.schemas import AttemptView, CallDetail, CallView, InputView
 
 SCALE = 1000.0
-_ORDER = {
-    name: place
-    for place, name in enumerate(
-        ("queue", "image", "prepare", "parent", "import", "snap", "fork", "other", "enter", "first_input")
-    )
-}
-_IN_PARENT = ("import", "snap")
-_NO_PHASES = ("total", "failed_in")
-_NOTABLE_S = 0.001
 _VISIBLE = 5.0  # the thinnest bar that still shows
 
 
@@ -44,29 +36,18 @@ class Point:
 
 def waterfall(phases: Mapping[str, float]) -> list[Bar]:
     """Start-up phases one after the other; their widths are shares of the whole."""
-    steps = _steps(phases)
-    total = sum(steps.values())
+    found = steps(phases)
+    total = sum(found.values())
     bars: list[Bar] = []
     begun = 0.0
-    for name, seconds in steps.items():
+    for name, seconds in found.items():
         bars.append(_bar(name, seconds, begun, span=total, tone=name.replace("_", "-")))
         begun += seconds
     return bars
 
 
 def startup_s(phases: Mapping[str, float]) -> float:
-    return phases.get("total") or sum(_steps(phases).values())
-
-
-def _steps(phases: Mapping[str, float]) -> dict[str, float]:
-    """Phases in the order they happen. Those inside the parent's start are taken out of it; what is left of the total is `other`."""
-    steps = {name: max(seconds, 0.0) for name, seconds in phases.items() if name not in _NO_PHASES}
-    if "parent" in steps:
-        steps["parent"] = max(steps["parent"] - sum(steps.get(name, 0.0) for name in _IN_PARENT), 0.0)
-    rest = phases.get("total", 0.0) - sum(steps.values())
-    if rest > _NOTABLE_S:
-        steps["other"] = rest
-    return dict(sorted(steps.items(), key=lambda step: _ORDER.get(step[0], len(_ORDER))))
+    return phases.get("total") or sum(steps(phases).values())
 
 
 def attempts(detail: CallDetail, now: float) -> dict[int, list[AttemptRow]]:

@@ -78,7 +78,8 @@ def show(call: Id, as_json: Json = False) -> None:
             ("created", ago(view.created)), ("took", _took(view)), ("parent", view.parent), ("error", view.error),
         ]
     )  # fmt: skip
-    listing(list(detail.inputs), _INPUTS, as_json=False, empty="its inputs are no longer kept")
+    if view.kind != "web":  # a request's body is its instance's alone
+        listing(list(detail.inputs), _INPUTS, as_json=False, empty="its inputs are no longer kept")
     for failed in (i for i in detail.inputs if i.traceback):
         stdout().print(f"\ninput {failed.index}:", style="bold")
         stdout().print(failed.traceback, markup=False, soft_wrap=True)

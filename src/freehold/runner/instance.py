@@ -37,7 +37,7 @@ from freehold.runner import output, threads
 from freehold.runner.batched import Batched
 from freehold.runner.codec import Codec
 from freehold.runner.concurrent import Concurrent
-from freehold.runner.inputs import Executor, Key, Tools, new_loop
+from freehold.runner.inputs import CANCEL_SIGNAL, Executor, Key, Tools, new_loop
 from freehold.runner.load import UserCode
 from freehold.runner.outbox import Outbox
 from freehold.runner.sequential import Sequential
@@ -89,6 +89,7 @@ class Instance:
     def listen_to_signals(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_term)
+        os.register_at_fork(after_in_child=_as_any_process)
 
     def live(self, phases: dict[str, float], began: float) -> int:
         """Enter, serve, exit."""
@@ -267,6 +268,13 @@ class Instance:
         self._output.event("error", f"instance_leaves: {why}")
         output.flush()
         os._exit(LINK_LOST)
+
+
+def _as_any_process() -> None:
+    """What user code forks ends at SIGTERM and Ctrl-C, as multiprocessing's pools count on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(CANCEL_SIGNAL, signal.SIG_DFL)
 
 
 def _take_environment(request: Fork) -> None:

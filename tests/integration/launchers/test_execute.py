@@ -40,6 +40,16 @@ async def test_values_go_both_ways(server: FakeServer, spec: Spec) -> None:
     assert many == [(n, 1) for n in range(500)]
 
 
+async def test_a_forked_child_ends_where_the_function_ends(server: FakeServer, spec: Spec) -> None:
+    instance = await server.start(spec("forks"), PROGRAMS)
+    assert [await instance.value(ending) for ending in ("return", "raise", "exit")] == [0, 1, 3]
+
+
+async def test_pools_of_forked_processes_end(server: FakeServer, spec: Spec) -> None:
+    instance = await server.start(spec("pools"), PROGRAMS)
+    assert await instance.value([-1, -2]) == [1, 2]
+
+
 async def test_json_in_json_out(server: FakeServer, spec: Spec) -> None:
     instance = await server.start(spec("echo"), PROGRAMS)
     body = Payload(data=json.dumps({"args": [1], "kwargs": {"y": "z"}}).encode(), format=Format.JSON)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -29,6 +30,20 @@ def fails(kind="value"):
     if kind == "unpicklable":
         return threading.Lock()
     raise ValueError(f"no {kind}")
+
+
+def forks(ending):
+    """How a child ends that leaves the function by itself."""
+    if pid := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if ending == "raise":
+        raise ValueError("in the child")
+    return sys.exit(3) if ending == "exit" else None
+
+
+def pools(numbers):
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(abs, numbers)
 
 
 def generate(n):

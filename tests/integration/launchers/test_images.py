@@ -83,6 +83,14 @@ async def test_steps_shape_what_instances_see(home: Home, spec: Spec, tmp_path: 
     assert "remembering this" in (home.images / image_digest(recipe) / "build.log").read_text()
 
 
+async def test_a_working_directory_is_made(launcher: ProcessLauncher, home: Home, spec: Spec) -> None:
+    if launcher.guards()["bubblewrap"] != "ok":
+        pytest.skip("the host's own folders are left as they are")
+    async with fake.serve(home, lambda it: it.ensure_image(image(("workdir", {"path": "/made/here"})), print)) as server:
+        instance = await server.start(spec("run"), PROGRAMS)
+        assert await instance.value("pwd") == (0, "/made/here\n")
+
+
 async def test_a_failed_step_is_named_with_its_last_lines(launcher: ProcessLauncher, home: Home) -> None:
     recipe = image(("run_commands", {"commands": ["echo before; ls /nowhere; exit 3"]}))
     with pytest.raises(ImageBuildError, match=r"run_commands .* exit code 2") as caught:

@@ -65,7 +65,7 @@ def argv(bwrap: str, view: View, *, level: Level) -> list[str]:
         made += ["--bind" if bind.writable else "--ro-bind", str(bind.source), bind.inside]
     if os.geteuid() == 0:
         made += ["--cap-drop", "ALL", *(word for c in _CAPABILITIES for word in ("--cap-add", f"CAP_{c}"))]
-    return [*made, "--chdir", view.workdir, "--"]
+    return [*made, "--dir", view.workdir, "--chdir", view.workdir, "--"]
 
 
 def binds(view: View) -> list[Bind]:

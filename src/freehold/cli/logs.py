@@ -87,7 +87,8 @@ def as_text(line: LogLine, *, timestamps: bool = False) -> Text:
         return text.append(line.message, style="red" if line.stream == "stderr" and style else "")
     text.append(f"{line.level:<7} ", style=style or "cyan").append(line.message)
     for key, value in line.extra.items():
-        text.append(f" {key}=", style="dim").append(str(value))
+        if key != "app_id":  # the line's app was asked for, or is told by its instance
+            text.append(f" {key}=", style="dim").append(str(value))
     return text
 
 

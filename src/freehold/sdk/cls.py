@@ -72,6 +72,9 @@ def construct(cls: type, values: dict[str, Any]) -> Any:
     """Make an object of a user's class with these parameters; hooks are not run."""
     made = cls()
     given = {p.name: p for p in parameters(cls)}
+    for name in values:
+        if name not in given:
+            raise InvalidError(_no_such(cls.__qualname__, name, given))
     for name, (_, field) in _fields(cls).items():
         if name in values and name in given:
             setattr(made, name, values[name])
@@ -301,8 +304,7 @@ def _fields(cls: type) -> dict[str, tuple[object, _Field]]:
 def _checked(cls_name: str, given: dict[str, Any], known: dict[str, specs.Parameter]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in known:
-            msg = f"{cls_name}({name}=…): no such parameter; it has {', '.join(known) or 'none'}"
-            raise InvalidError(msg)
+            raise InvalidError(_no_such(cls_name, name, known))
         if type(value) is not _PYTHON[known[name].type]:
             msg = (
                 f"{cls_name}({name}={value!r}): the parameter is of type {known[name].type}, not {type(value).__name__}"
@@ -313,6 +315,10 @@ def _checked(cls_name: str, given: dict[str, Any], known: dict[str, specs.Parame
         msg = f"{cls_name}() lacks its parameter {missing[0]!r}: write {cls_name}({missing[0]}=…)"
         raise InvalidError(msg)
     return {n: v for n, v in given.items() if known[n].required or v != known[n].default}
+
+
+def _no_such(cls_name: str, name: str, known: dict[str, specs.Parameter]) -> str:
+    return f"{cls_name}({name}=…): no such parameter; it has {', '.join(known) or 'none'}"
 
 
 def _run_here(hook: Callable[[Any], Any], made: Any) -> None:

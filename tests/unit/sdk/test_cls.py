@@ -137,6 +137,8 @@ def test_construct_makes_the_users_object() -> None:
     assert made.show() == ("k", b"d", True)
     with pytest.raises(InvalidError, match="lacks its parameter 'key'"):
         construct(cls_of(Named).raw, {})
+    with pytest.raises(InvalidError, match=r"Named\(no=…\): no such parameter; it has key, data, on"):
+        construct(cls_of(Named).raw, {"key": "k", "no": 1})
 
 
 @pytest.mark.parametrize(

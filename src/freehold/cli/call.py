@@ -91,5 +91,10 @@ def cancel(
     terminate: Annotated[bool, typer.Option("--terminate", help="End the instances that run it, too.")] = False,
 ) -> None:
     """Cancel a call: what waits never runs, what runs is stopped."""
-    control.cancel(control.connect(), call, terminate=terminate)
+    api = control.connect()
+    state = control.call(api, call).call.state
+    if state.final:
+        done(f"{call} had ended already: {state.value}")
+        return
+    control.cancel(api, call, terminate=terminate)
     done(f"cancelled {call}")

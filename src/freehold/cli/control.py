@@ -84,7 +84,7 @@ def call(api: Api, call_id: str) -> CallDetail:
 
 
 def cancel(api: Api, call_id: str, *, terminate: bool) -> None:
-    api.act("POST", f"/v1/calls/{segment(call_id)}/cancel", {"terminate": terminate})
+    api.act("POST", f"/v1/calls/{segment(call_id)}/cancel{'?terminate=true' if terminate else ''}")
 
 
 def instances(api: Api, query: Query) -> list[InstanceView]:

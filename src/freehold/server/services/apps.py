@@ -148,7 +148,7 @@ class Apps:
         if found is None or wanted == row.version:
             have = ", ".join(str(v.version) for v in past if v.version != row.version) or "none"
             raise NotFoundError(
-                f"app {row.name!r} has no earlier version {wanted or ''}; it has: {have}".replace("  ", " ")
+                f"app {row.name!r} has no earlier version{f' {wanted}' if wanted else ''}; it has: {have}"
             )
         spec = msgspec.json.decode(found.spec, type=AppSpec)
         return await self.create(

@@ -188,7 +188,9 @@ def _check_method(function: LiveFunction, method: str) -> None:
     if method and method not in methods:
         raise NotFoundError(f"{function.name!r} has no method {method!r}; it has: {', '.join(methods) or 'none'}")
     if not method and function.spec.kind == "cls":
-        raise InvalidError(f"{function.name!r} is a class: call one of its methods: {', '.join(methods)}")
+        raise InvalidError(
+            f"{function.name!r} is a class: call one of its methods, as POST …/{function.name}/METHOD/call; it has: {', '.join(methods)}"
+        )
     if function.spec.is_generator:
         raise InvalidError(f"{function.name!r} is a generator; JSON calls take functions that return one value")
 

@@ -4,7 +4,7 @@ from collections import deque
 from time import monotonic
 from typing import Literal, NamedTuple
 
-from freehold.core.errors import TimeoutError
+from freehold.core.errors import DataLossError, TimeoutError
 from freehold.protocol.frames import Accepted, Extend, Frame, Input, Item, Output, Submit, Subscribe
 from freehold.sdk.carrier import Shared
 from freehold.sdk.faces import Gate, pause
@@ -49,6 +49,9 @@ class Exchange:
         elif type(answer) is Item:
             if answer.sequence < self._next_item:
                 return  # a later attempt repeats what an earlier one gave
+            if answer.sequence > self._next_item and self.submit is not None:
+                text = f"items of call {self.call} were lost while the link to the server was broken; call it again"
+                self._inbox.append(DataLossError(text))
             self._next_item = answer.sequence + 1
         elif type(answer) is Accepted:
             self.accepted = True

@@ -99,6 +99,8 @@ def test_a_call_can_be_cancelled_from_elsewhere(server: Freehold) -> None:
     wait_for(lambda: server.json("call", "show", call)["call"]["state"] == "running")
     server.ok("call", "cancel", call)
     wait_for(lambda: server.json("call", "show", call)["call"]["state"] == "cancelled")
+    again = server("call", "cancel", call)
+    assert "had ended already: cancelled" in again.stdout + again.stderr
 
 
 def test_a_timeout_ends_the_input_and_all_its_processes(server: Freehold) -> None:

@@ -145,7 +145,9 @@ def unfinished(home: Freehold) -> int:
 
 def live_pids(home: Freehold) -> list[int]:
     """Pids of ready instances that are alive."""
-    pids = [row[0] for row in ask(home, "select pid from instances where state in ('idle', 'busy') and pid is not null")]
+    pids = [
+        row[0] for row in ask(home, "select pid from instances where state in ('idle', 'busy') and pid is not null")
+    ]
     return [pid for pid in pids if alive(pid)]
 
 

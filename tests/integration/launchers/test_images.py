@@ -86,7 +86,9 @@ async def test_steps_shape_what_instances_see(home: Home, spec: Spec, tmp_path: 
 async def test_a_working_directory_is_made(launcher: ProcessLauncher, home: Home, spec: Spec) -> None:
     if launcher.guards()["bubblewrap"] != "ok":
         pytest.skip("the host's own folders are left as they are")
-    async with fake.serve(home, lambda it: it.ensure_image(image(("workdir", {"path": "/made/here"})), print)) as server:
+    async with fake.serve(
+        home, lambda it: it.ensure_image(image(("workdir", {"path": "/made/here"})), print)
+    ) as server:
         instance = await server.start(spec("run"), PROGRAMS)
         assert await instance.value("pwd") == (0, "/made/here\n")
 

@@ -7,6 +7,7 @@ import asyncio
 import struct
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -15,6 +16,27 @@ _HEADER = struct.Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
 
 M = TypeVar("M")
+
+
+class _Unflushed:
+    """The links of one loop that have something to write: at the end of its turn, or at once when what came in was handled."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._call_soon = loop.call_soon
+        self._links: list[Link[Any]] = []
+
+    def add(self, link: "Link[Any]") -> None:
+        if not self._links:
+            self._call_soon(self.flush)
+        self._links.append(link)
+
+    def flush(self) -> None:
+        links, self._links = self._links, []
+        for link in links:
+            link.flush()
+
+
+_unflushed: WeakKeyDictionary[asyncio.AbstractEventLoop, _Unflushed] = WeakKeyDictionary()
 
 
 class Link(asyncio.Protocol, Generic[M]):
@@ -32,7 +54,8 @@ class Link(asyncio.Protocol, Generic[M]):
         self._unread = bytearray()
         self._unsent: list[Any] = []
         self._transport: asyncio.Transport | None = None
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        self._turn = _unflushed.get(loop) or _unflushed.setdefault(loop, _Unflushed(loop))
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -47,6 +70,7 @@ class Link(asyncio.Protocol, Generic[M]):
             self._take_frames()
         except (msgspec.DecodeError, ValueError) as error:
             self.close(error)
+        self._turn.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -77,12 +101,12 @@ class Link(asyncio.Protocol, Generic[M]):
     def send(self, message: Any) -> None:
         """Send `message` at the end of this turn of the loop; dropped when the link is closed."""
         if not self._unsent:
-            self._loop.call_soon(self._flush)
+            self._turn.add(self)
         self._unsent.append(message)
 
     def close(self, error: Exception | None = None) -> None:
         """Write out what was sent, then hang up."""
-        self._flush()
+        self.flush()
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
@@ -95,7 +119,8 @@ class Link(asyncio.Protocol, Generic[M]):
         if self._transport is not None:
             self._transport.abort()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was sent, in one frame."""
         messages, self._unsent = self._unsent, []
         if messages and self._transport is not None:
             body = _encode(messages)

@@ -19,6 +19,8 @@ def decode_payload(data: bytes) -> Payload:
 
 def payload_bytes(payload: Payload) -> int:
     """Size of the value as written: data and buffers."""
+    if not payload.buffers:
+        return len(payload.data)
     return len(payload.data) + sum(b.size or len(b.data) for b in payload.buffers)
 
 

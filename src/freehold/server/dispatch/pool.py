@@ -58,8 +58,13 @@ class Pool:
     # ---- inputs
 
     def add(self, task: Task) -> None:
-        self.queue.append(task)
-        self.pump_soon()
+        """Send an input at once where an instance has room and nobody waits before it; else queue it."""
+        instance = None if self.queue or self.waiters or self.closed else self.pick()
+        if instance is not None:
+            instance.execute(task, self._clock.monotonic(), epoch=self._clock.now())
+        else:
+            self.queue.append(task)
+            self.pump_soon()
 
     def put_back(self, tasks: Iterable[Task]) -> None:
         """Queue inputs again, ahead of the others, in their order."""

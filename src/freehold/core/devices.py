@@ -43,7 +43,11 @@ def parse_declared(text: str) -> tuple[Device, ...]:
     """Parse FREEHOLD_DEVICES, such as `A10G:2,T4:1`, into simulated devices."""
     devices: list[Device] = []
     for part in filter(None, (p.strip() for p in text.split(","))):
-        request = parse_gpu(part)
+        try:
+            request = parse_gpu(part)
+        except InvalidError:
+            msg = f'FREEHOLD_DEVICES={text!r}: {part!r} is not of the form "TYPE" or "TYPE:COUNT"; write for example "A10G:2,T4:1"'
+            raise InvalidError(msg) from None
         size = VRAM_GIB.get(request.type, 16) * 2**30
         devices += [
             Device(

@@ -6,6 +6,8 @@ Times are seconds since the epoch, durations seconds, sizes bytes, unless the na
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from freehold.core.specs import AppSpec, ImageSpec
 from freehold.core.states import AppState, CallState, InstanceState
 
@@ -190,13 +192,12 @@ class CallDetail:
     attempts: tuple[AttemptView, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class JsonCall:
-    """Body of `POST /v1/functions/{app}/{function}/call`."""
+class JsonCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/functions/{app}/{function}/call`. A field that it does not have is refused."""
 
-    args: list[Any] = field(default_factory=list[Any])
-    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
-    parameters: dict[str, Any] = field(default_factory=dict[str, Any])  # of a Cls
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
-from freehold.core.errors import InputCancellation, InvalidError
+from freehold.core.errors import FunctionTimeoutError, InputCancellation, InvalidError
 from freehold.protocol.frames import Execute, Item, Payload, Result, Status
 from freehold.runner import output
 from freehold.runner.codec import Codec
@@ -97,7 +97,9 @@ class Inputs:
         """End what is past its deadline; return the next deadline."""
         for run in [r for r in list(self.running.values()) if r.deadline <= now]:
             if self.running.pop(run.key, None) is not None:
-                self._post(run, Status.TIMEOUT, NOTHING)
+                limit = run.execute.timeout_s
+                text = f"an input of {self.user.spec.name!r} ran past its timeout of {limit:g} s: raise timeout=, or give it less to do"
+                self._post(run, Status.TIMEOUT, self.codec.failure(FunctionTimeoutError(text)))
                 if run.task is not None:
                     self._interrupt(run)
         return min((r.deadline for r in list(self.running.values())), default=None)

@@ -74,6 +74,10 @@ class FunctionCall(Generic[R]):
     @both_static
     async def gather(*calls: "FunctionCall[Any]") -> list[Any]:
         """The results of several calls, in their order; raises the first failure among them."""
+        for call in calls:
+            if not isinstance(call, FunctionCall):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass a list)
+                msg = f"gather takes calls one by one, not a {type(call).__qualname__!r}: write FunctionCall.gather(*calls)"
+                raise InvalidError(msg)
         return [await _result(call) for call in calls]
 
     async def _wait(self, client: Client, timeout_s: float | None, index: int) -> Output:

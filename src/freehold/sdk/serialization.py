@@ -11,6 +11,7 @@ import io
 import json
 import pickle
 import sys
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Protocol
 
@@ -294,13 +295,32 @@ def _message(error: BaseException) -> str:
 
 
 def _pickle_error(error: BaseException) -> bytes:
-    """Empty when it cannot be pickled, or would not come back."""
-    try:
-        data: bytes = cloudpickle.dumps(error, protocol=5)  # pyright: ignore[reportUnknownMemberType]
-        pickle.loads(data)  # noqa: S301 (our own bytes: an __init__ with other arguments fails only here)
-    except Exception:  # noqa: BLE001 (any failure means: cross as text)
-        return b""
-    return data
+    """By its own way of being pickled, else by its parts; empty when it would not come back either way."""
+    for whole in (error, _Parts(error)):
+        try:
+            data: bytes = cloudpickle.dumps(whole, protocol=5)  # pyright: ignore[reportUnknownMemberType]
+            pickle.loads(data)  # noqa: S301 (our own bytes: an __init__ with other arguments fails only here)
+        except Exception:  # noqa: BLE001, S112 (any failure means: the next way, in the end as text)
+            continue
+        return data
+    return b""
+
+
+class _Parts:
+    """An exception whose `__init__` takes other arguments than it keeps: put together again without calling it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._parts = (type(error), error.args, dict(vars(error)))
+
+    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
+        return _put_together, self._parts
+
+
+def _put_together(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(state)
+    return error
 
 
 def _unpickle_error(remote: RemoteFailure) -> BaseException | None:

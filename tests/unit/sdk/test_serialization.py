@@ -213,3 +213,17 @@ def test_a_message_that_raises_is_survived() -> None:
             raise RuntimeError("no")
 
     assert "cannot be read" in failure(_caught(Nasty())).message
+
+
+class PickyError(Exception):
+    """Its `__init__` takes other arguments than it keeps."""
+
+    def __init__(self, code: int, *, hint: str) -> None:
+        super().__init__(f"code {code}")
+        self.code, self.hint = code, hint
+
+
+def test_an_exception_with_an_init_of_its_own_comes_back_as_itself() -> None:
+    back = rebuild(failure(PickyError(7, hint="later")))
+    assert isinstance(back, PickyError)
+    assert (str(back), back.code, back.hint) == ("code 7", 7, "later")

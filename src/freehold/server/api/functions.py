@@ -42,6 +42,8 @@ async def call_method(
 
 async def _call(request: Request, app: str, function: str, *, method: str, key: str, wait: bool) -> Response:
     body = await read(request, JsonCall)
+    if not method:
+        function, _, method = function.partition(".")  # "Ocr.predict", as the SDK and the listings write it
     if not all(body.kwargs):
         msg = "the request's body has an empty name in kwargs; name each argument"
         raise InvalidError(msg)

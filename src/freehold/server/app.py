@@ -324,6 +324,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stopping.set)
     await server.start()
+    gc.enable()
     gc.freeze()  # what is here now stays: the collector need not walk it again and again
     gc.set_threshold(50_000, 50, 1000)
     await server.stopping.wait()

@@ -30,17 +30,18 @@ def tick(n: int) -> None:
 def main() -> None:
     calls = [tick.spawn(n) for n in range(CALLS)]
     time.sleep(1.5)
-    cancelled = time.time()
+    cancelled: list[float] = []
     for call in calls:
         call.cancel()
+        cancelled.append(time.time())
     for call in calls:
         try:
             call.get(timeout=30)
         except freehold.exception.CancelledError:
             pass
-    time.sleep(max(0.0, cancelled + GRACE_S + 3.0 - time.time()))
+    time.sleep(max(0.0, cancelled[-1] + GRACE_S + 3.0 - time.time()))
     ticks = {int(f.path): float(b"".join(marks.read_file(f.path))) for f in marks.listdir("")}
-    late = {n: at - cancelled for n, at in ticks.items() if at > cancelled + GRACE_S + 2.0}
+    late = {n: at - cancelled[n] for n, at in ticks.items() if at > cancelled[n] + GRACE_S + 2.0}
     assert not late, f"still running: {late}"
     assert len(ticks) >= 8
     print(f"all stopped, {len(ticks)} had begun")

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
+MAX_UNREAD_BYTES = 512 * 1024 * 1024  # written, and not read by the other side
 _HEADER = struct.Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -125,6 +126,8 @@ class Link(asyncio.Protocol, Generic[M]):
         if messages and self._transport is not None:
             body = _encode(messages)
             self._transport.write(_HEADER.pack(len(body)) + body)
+            if self.congested and self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+                self.abort()  # who reads nothing must not fill our memory; what it misses is in the store
 
     def _take_frames(self) -> None:
         unread, start, end = self._unread, 0, len(self._unread)

@@ -55,6 +55,9 @@ class SocketTransport(asyncio.Transport):
             self._paused = True
             self._owner.pause_writing()
 
+    def get_write_buffer_size(self) -> int:
+        return self._queued_bytes
+
     def is_closing(self) -> bool:
         return self._closing
 

@@ -41,7 +41,9 @@ def main() -> None:
         except freehold.exception.CancelledError:
             pass
     time.sleep(max(0.0, cancelled[-1] + GRACE_S + 3.0 - time.time()))
-    ticks = {int(f.path): float(b"".join(marks.read_file(f.path))) for f in marks.listdir("") if not f.path.startswith(".")}
+    ticks = {
+        int(f.path): float(b"".join(marks.read_file(f.path))) for f in marks.listdir("") if not f.path.startswith(".")
+    }
     late = {n: at - cancelled[n] for n, at in ticks.items() if at > cancelled[n] + GRACE_S + 2.0}
     assert not late, f"still running: {late}"
     assert len(ticks) >= 8

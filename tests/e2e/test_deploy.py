@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 import urllib.request
 from typing import Any
@@ -164,3 +165,53 @@ def test_serve_takes_up_changes(server: Freehold, tmp_path: Any) -> None:
     assert serving.returncode == 0, output
     assert "served.py changed" in output
     wait_for(lambda: not [a for a in server.json("app", "list") if a["name"] == "e2e-served"])
+
+
+def test_a_new_version_takes_over_without_a_failed_request_and_a_broken_one_never_does(
+    server: Freehold, tmp_path: Any
+) -> None:
+    program = tmp_path / "rolling.py"
+    text = (
+        "import freehold, time\n"
+        "app = freehold.App('e2e-rolling')\n"
+        "EXTRA\n"
+        "@app.function()\n"
+        "@freehold.concurrent(max_inputs=4)\n"
+        "@freehold.fastapi_endpoint()\n"
+        "def version():\n"
+        "    time.sleep(0.02)\n"
+        "    return NUMBER\n"
+    )
+
+    def deploy(number: int, extra: str = "") -> int:
+        program.write_text(text.replace("NUMBER", str(number)).replace("EXTRA", extra))
+        return server("deploy", str(program)).returncode
+
+    assert deploy(1) == 0
+    [url] = [u for f in server.json("app", "show", "e2e-rolling")["functions"] for u in f["endpoints"].values()]
+    seen: list[str] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(timeout=30) as client:
+            while not stop.is_set():
+                answer = client.get(url)
+                seen.append(answer.text if answer.status_code == 200 else f"HTTP {answer.status_code}")
+
+    asking = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in asking:
+        thread.start()
+    try:
+        assert deploy(2) == 0
+        assert httpx.get(url, timeout=30).text == "2", "the old version answered after the deploy was done"
+        assert deploy(3, "if not freehold.is_local(): import a_module_that_is_not_there") != 0
+        assert httpx.get(url, timeout=30).text == "2"
+    finally:
+        stop.set()
+        for thread in asking:
+            thread.join(30)
+    assert set(seen) == {"1", "2"}
+    assert [v["version"] for v in server.json("app", "history", "e2e-rolling")] == [2, 1], (
+        "the broken one left a version"
+    )
+    server.ok("app", "stop", "e2e-rolling", "--yes")

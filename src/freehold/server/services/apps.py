@@ -32,6 +32,7 @@ from freehold.server.store.rows import AppRow, AppVersionRow, EndpointRow, Funct
 log = logging.getLogger("freehold.apps")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+Changed = list[tuple[LiveFunction, LiveFunction]]  # new, old
 CLIENT_GRACE_S = 10.0
 STOP_GRACE_S = 5.0
 
@@ -204,15 +205,21 @@ class Apps:
         )  # fmt: skip
         before = old.functions if old else {}
         app.functions = {f.name: self._live_function(app, f, before.get(f.name)) for f in spec.functions}
+        changed = _changed(app, old)
         try:
             await self._open_doors(app)
+            if request.strategy == "rolling":
+                await asyncio.gather(*(self._warm(new, was) for new, was in changed))
             await self._p.store.write(*self._rows(app, spec, request, who, now))
-            await self._switch(app, old, request)
         except BaseException:
+            for new, _ in changed:
+                for pool in new.pools.values():
+                    self._p.fleet.close_pool(pool, grace_s=0.0, reason="its deployment failed", finish_s=0.0)
             if old is not None:
-                await self._restore(old)
+                await self._open_doors(old)
             await self._close_doors(app, but=old)
             raise
+        self._switch(app, old, changed)
         await self._close_doors(app, but=app)
         for function in app.functions.values():
             self._warm_minimum(function)
@@ -300,37 +307,16 @@ class Apps:
 
     # ---- switching versions
 
-    async def _switch(self, app: LiveApp, old: LiveApp | None, request: AppRequest) -> None:
-        """Let the new version take over: where the old one has live instances, only once the new one is ready."""
-        if old is None:
-            self._p.registry.add(app)
-            return
-        changed = [
-            (f, old.functions[n])
-            for n, f in app.functions.items()
-            if n in old.functions and f.pools is not old.functions[n].pools
-        ]
-        try:
-            if request.strategy == "rolling":
-                await asyncio.gather(*(self._warm(new, was) for new, was in changed))
-        except BaseException:
-            for new, _ in changed:
-                for pool in new.pools.values():
-                    self._p.fleet.close_pool(pool, grace_s=0.0, reason="its deployment failed", finish_s=0.0)
-            raise
-        self._p.registry.remove(old)
+    def _switch(self, app: LiveApp, old: LiveApp | None, changed: Changed) -> None:
+        """Let the new version take over, at once and whole."""
+        if old is not None:
+            self._p.registry.remove(old)
         self._p.registry.add(app)
-        gone = [f for n, f in old.functions.items() if n not in app.functions]
         for new, was in changed:
             self._close(was, f"version {new.version} took over")
-        for function in gone:
-            self._close(function, "its function is no longer in the app")
-
-    async def _restore(self, old: LiveApp) -> None:
-        row = await self._reads.app(old.workspace, old.id)
-        if row is not None:
-            await self._p.store.write(writes.set_app_version(old.id, old.version))
-            await self._open_doors(old)
+        for name, function in (old.functions if old else {}).items():
+            if name not in app.functions:
+                self._close(function, "its function is no longer in the app")
 
     async def _warm(self, new: LiveFunction, was: LiveFunction) -> None:
         """Start one instance for every pool of the old version that has one, and wait until it is ready."""
@@ -480,6 +466,12 @@ class Apps:
             max_instances=spec.scaling.max_instances, instances=sum(len(p.live) for p in pools), backlog=sum(p.backlog for p in pools),
             running=sum(p.running for p in pools), doc=spec.doc,
         )  # fmt: skip
+
+
+def _changed(app: LiveApp, old: LiveApp | None) -> Changed:
+    """Functions of the new version that are not as they were, each with what it was."""
+    before = old.functions if old else {}
+    return [(f, before[n]) for n, f in app.functions.items() if n in before and f.pools is not before[n].pools]
 
 
 def _check_name(name: str) -> None:

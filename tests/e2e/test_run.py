@@ -2,10 +2,11 @@
 
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 
-from tests.e2e.harness import Freehold, wait_for
+from tests.e2e.harness import PROGRAMS, Freehold, wait_for
 
 
 def test_an_entrypoint_runs_with_its_typed_options(server: Freehold) -> None:
@@ -123,3 +124,23 @@ def test_json_listings_hold_every_field(server: Freehold) -> None:
     assert "fork" in server.ok("instance", "show", instance["id"])
     lines = server.ok("instance", "logs", instance["id"])
     assert "squaring 3" in lines
+
+
+def test_a_client_elsewhere_reaches_the_server_by_its_url(server: Freehold, tmp_path: Path) -> None:
+    elsewhere = server.env | {
+        "FREEHOLD_HOME": str(tmp_path),
+        "FREEHOLD_SERVER": server.url,
+        "FREEHOLD_TOKEN": server.token,
+    }
+    elsewhere.pop("FREEHOLD_PORT", None)
+    done = subprocess.run(
+        server.command("run", "counter.py"), env=elsewhere, cwd=PROGRAMS, capture_output=True, text=True, timeout=60, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "[11, 13, 16]" in done.stdout
+    refused = subprocess.run(
+        server.command("run", "counter.py"), env=elsewhere | {"FREEHOLD_TOKEN": "stale"}, cwd=PROGRAMS, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 5
+    assert "FREEHOLD_TOKEN" in refused.stderr

@@ -41,10 +41,12 @@ from freehold.server.logs import LogQuery, Logs, LogSource
 from freehold.server.machine import survey
 from freehold.server.measure import Measure
 from freehold.server.pulse import Pulse
+from freehold.server.services.admission import Admission
 from freehold.server.services.apps import Apps, AppsParts
 from freehold.server.services.attachments import ImageAttachments
 from freehold.server.services.blobs import Blobs
 from freehold.server.services.calls import Calls, CallsParts
+from freehold.server.services.endpoints import Endpoints
 from freehold.server.services.images import Images
 from freehold.server.services.instances import Instances
 from freehold.server.services.prepare import Preparer
@@ -180,11 +182,13 @@ class Server:
             lease_s=settings.lease_s,
         )  # fmt: skip
         launcher.attachments = ImageAttachments("main", preparer=preparer, secrets=self.secrets, volumes=self.volumes)
+        admission = Admission(
+            machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, blobs=self.blobs
+        )
         self.apps = Apps(
             AppsParts(
-                registry=self.registry, dispatcher=self.dispatcher, fleet=self.fleet, images=self.images, store=store,
-                secrets=self.secrets, volumes=self.volumes, blobs=self.blobs, doors=self.doors, logs=self.logs, clock=clock,
-                url=lambda: self.url,
+                registry=self.registry, dispatcher=self.dispatcher, fleet=self.fleet, store=store, admission=admission,
+                endpoints=Endpoints(doors=self.doors, store=store, clock=clock), logs=self.logs, clock=clock, url=lambda: self.url,
             )
         )  # fmt: skip
         self.calls = Calls(

@@ -2,63 +2,37 @@
 
 import asyncio
 import logging
-import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from freehold.core.clock import Clock
 from freehold.core.digests import function_digest, image_digest
-from freehold.core.errors import ConflictError, InvalidError, NotFoundError, ResourceExhaustedError, StartError
+from freehold.core.errors import NotFoundError, StartError
 from freehold.core.ids import new_id
-from freehold.core.placement import cpu_of, memory_of, shortage
-from freehold.core.specs import AppSpec, FunctionSpec, SecretRef
+from freehold.core.placement import cpu_of, memory_of
+from freehold.core.specs import AppSpec, FunctionSpec
 from freehold.core.states import AppState
 from freehold.protocol.schemas import AppHandle, AppRequest, AppView, FunctionHandle, FunctionView, VersionView
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.registry import LiveApp, LiveFunction, Registry
-from freehold.server.services.images import Images
+from freehold.server.services.admission import Admission, check_name
+from freehold.server.services.endpoints import Endpoints
 from freehold.server.services.prepare import handle
 from freehold.server.store import writes
 from freehold.server.store.contract import Store, Write
 from freehold.server.store.reads import Reads
-from freehold.server.store.rows import AppRow, AppVersionRow, EndpointRow, FunctionRow
+from freehold.server.store.rows import AppRow, AppVersionRow, FunctionRow
 
 log = logging.getLogger("freehold.apps")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 Changed = list[tuple[LiveFunction, LiveFunction]]  # new, old
 CLIENT_GRACE_S = 10.0
 STOP_GRACE_S = 5.0
-
-
-class Secrets(Protocol):
-    async def seal(self, workspace: str, values: dict[str, str]) -> str: ...
-
-    async def values(self, workspace: str, ref: str) -> dict[str, str]: ...
-
-
-class Volumes(Protocol):
-    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Any: ...
-
-
-class Blobs(Protocol):
-    def missing(self, digests: list[str]) -> list[str]: ...
-
-
-class Doors(Protocol):
-    """Where web endpoints are listened for: one port each."""
-
-    async def open(
-        self, function: LiveFunction, method: str, label: str, port: int | None, *, avoid: Collection[int] = ()
-    ) -> tuple[int, str]: ...
-
-    async def close(self, label: str) -> None: ...
 
 
 class LogsDrained(Protocol):
@@ -72,12 +46,9 @@ class AppsParts:
     registry: Registry
     dispatcher: Dispatcher
     fleet: Fleet
-    images: Images
     store: Store
-    secrets: Secrets
-    volumes: Volumes
-    blobs: Blobs
-    doors: Doors
+    admission: Admission
+    endpoints: Endpoints
     logs: LogsDrained
     clock: Clock
     url: Callable[[], str]
@@ -90,7 +61,6 @@ class Apps:
         self._p = parts
         self._reads = Reads(parts.store)
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        self._labelling = asyncio.Lock()
         self._reaping: set[asyncio.Task[None]] = set()
         self._stopping: set[str] = set()
 
@@ -127,9 +97,9 @@ class Apps:
     async def create(self, workspace: str, request: AppRequest, who: str = "") -> AppHandle:
         """Create an ephemeral app, or deploy one over the version that runs now; nothing changes when it can't be done."""
         name = request.spec.name or "app"
-        _check_name(name)
+        check_name(name)
         async with self._lock(workspace, name if request.mode == "deploy" else new_id("ap")):
-            spec = await self._checked(workspace, request.spec)
+            spec = await self._p.admission.check(workspace, request.spec)
             if request.dry_run:
                 return AppHandle(id="", name=name, version=0, url="", functions={})
             return await self._install(workspace, replace(spec, name=name), request, who)
@@ -156,41 +126,6 @@ class Apps:
             workspace, AppRequest(spec=spec, mode="deploy", tag=f"rollback to v{wanted}", client=found.client)
         )
 
-    async def _checked(self, workspace: str, spec: AppSpec) -> AppSpec:
-        """Refuse what can never run here; seal the secrets that came along."""
-        names = [f.name for f in spec.functions]
-        double = {n for n in names if names.count(n) > 1}
-        if double:
-            raise InvalidError(
-                f"two functions of the app are named {', '.join(sorted(double))!r}; give one of them name="
-            )
-        digests = [m.digest for f in spec.functions for m in f.mounts]
-        if gone := self._p.blobs.missing(digests):
-            raise InvalidError(f"{len(gone)} files of the app were not uploaded; the first has digest {gone[0][:12]}")
-        return replace(spec, functions=tuple([await self._checked_function(workspace, f) for f in spec.functions]))
-
-    async def _checked_function(self, workspace: str, spec: FunctionSpec) -> FunctionSpec:
-        _check_name(spec.name)
-        lacking = shortage(spec.resources, self._p.fleet.machine)
-        if lacking:
-            raise ResourceExhaustedError(f"function {spec.name!r}: {lacking}")
-        for volume in spec.volumes:
-            await self._p.volumes.host_path(workspace, volume.name, create=volume.create_if_missing or volume.ephemeral)
-        secrets = tuple([await self._checked_secret(workspace, spec, ref) for ref in spec.secrets])
-        await self._p.images.path(spec.image)
-        return replace(spec, secrets=secrets)
-
-    async def _checked_secret(self, workspace: str, spec: FunctionSpec, ref: SecretRef) -> SecretRef:
-        if ref.values is not None:
-            return SecretRef(sealed=await self._p.secrets.seal(workspace, ref.values))
-        values = await self._p.secrets.values(workspace, ref.sealed or ref.name or "")
-        lacking = [k for k in ref.required_keys if k not in values]
-        if lacking:
-            raise InvalidError(
-                f"function {spec.name!r}: secret {ref.name!r} has no key {lacking[0]!r}; add it with `freehold secret create {ref.name} {lacking[0]}=… --force`"
-            )
-        return ref
-
     async def _install(self, workspace: str, spec: AppSpec, request: AppRequest, who: str) -> AppHandle:
         deploying = request.mode == "deploy"
         row = await self._deployed(workspace, spec.name or "") if deploying else None
@@ -207,7 +142,7 @@ class Apps:
         app.functions = {f.name: self._live_function(app, f, before.get(f.name)) for f in spec.functions}
         changed = _changed(app, old)
         try:
-            await self._open_doors(app)
+            await self._p.endpoints.open(app)
             if request.strategy == "rolling":
                 await asyncio.gather(*(self._warm(new, was) for new, was in changed))
             await self._p.store.write(*self._rows(app, spec, request, who, now))
@@ -216,11 +151,11 @@ class Apps:
                 for pool in new.pools.values():
                     self._p.fleet.close_pool(pool, grace_s=0.0, reason="its deployment failed", finish_s=0.0)
             if old is not None:
-                await self._open_doors(old)
-            await self._close_doors(app, but=old)
+                await self._p.endpoints.open(old)
+            await self._p.endpoints.close(app, but=old)
             raise
         self._switch(app, old, changed)
-        await self._close_doors(app, but=app)
+        await self._p.endpoints.close(app, but=app)
         for function in app.functions.values():
             self._warm_minimum(function)
         return AppHandle(
@@ -236,57 +171,6 @@ class Apps:
         if before is not None and before.digest == digest:
             function.pools, function.version = before.pools, before.version
         return function
-
-    async def _open_doors(self, app: LiveApp) -> None:
-        async with self._labelling:  # or two apps could take one label
-            await self._open_its_doors(app)
-
-    async def _close_doors(self, app: LiveApp, *, but: LiveApp | None) -> None:
-        """Close the app's endpoints that `but`, one of its versions, does not have."""
-        kept = but.functions if but else {}
-        for row in await self._reads.endpoints():
-            function = kept.get(row.function)
-            url = function.endpoints.get(row.method, "") if function else ""
-            if row.app_id == app.id and not url.endswith(f":{row.port}"):
-                await self._p.doors.close(row.label)
-                await self._p.store.write(writes.delete_endpoint(app.workspace, row.label))
-
-    async def _open_its_doors(self, app: LiveApp) -> None:
-        known = {(e.app_id, e.function, e.method): e for e in await self._reads.endpoints()}
-        owners = {e.label: e.app_id for e in known.values()}
-        ours: set[str] = set()
-        for function in app.functions.values():
-            for method, web in function.spec.endpoints().items():
-                row = known.get((app.id, function.name, method))
-                label = web.label or (row.label if row else _default_label(app, function.name, method))
-                if not _LABEL.fullmatch(label):
-                    raise InvalidError(
-                        f"label {label!r} is not a host name part: small letters, digits and dashes, at most 63"
-                    )
-                if owners.get(label, app.id) != app.id or label in ours:
-                    label = self._free_label(app, label, web.label is not None)
-                ours.add(label)
-                if row is not None and row.label != label:  # renamed: the port goes along
-                    await self._p.doors.close(row.label)
-                    await self._p.store.write(writes.delete_endpoint(app.workspace, row.label))
-                # ports of apps that are stopped are theirs still: their addresses hold when they are deployed again
-                others = [e.port for e in known.values() if e is not row]
-                port, url = await self._p.doors.open(function, method, label, row.port if row else None, avoid=others)
-                function.endpoints[method] = url
-                await self._p.store.write(
-                    writes.put_endpoints(
-                        [
-                            EndpointRow(
-                                app.workspace, label, app.id, app.name, function.name, method, port, self._p.clock.now()
-                            )
-                        ]
-                    )
-                )
-
-    def _free_label(self, app: LiveApp, label: str, asked_for: bool) -> str:
-        if asked_for and app.state is AppState.DEPLOYED:
-            raise ConflictError(f"label {label!r} belongs to another endpoint; choose another label")
-        return f"{label[:50]}-{app.id[-8:]}"
 
     def _rows(self, app: LiveApp, spec: AppSpec, request: AppRequest, who: str, now: float) -> Sequence[Write]:
         functions = [
@@ -378,11 +262,7 @@ class Apps:
         for pool in pools:
             pool.fail_waiters(NotFoundError(f"app {app.name!r} was stopped"))
             self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason, finish_s=STOP_GRACE_S)
-        for endpoint in await self._reads.endpoints():
-            if endpoint.app_id == app.id:
-                await self._p.doors.close(endpoint.label)
-                if app.state is not AppState.DEPLOYED:
-                    await self._p.store.write(writes.delete_endpoint(app.workspace, endpoint.label))
+        await self._p.endpoints.stop(app)
         app.state = AppState.STOPPED
         await self._p.store.write(writes.set_app_state(app.id, AppState.STOPPED, self._p.clock.now()))
         return pools
@@ -429,7 +309,7 @@ class Apps:
                 live = self._live_function(app, function, None)
                 live.id = version.functions.get(function.name, live.id)
                 app.functions[function.name] = live
-            await self._open_doors(app)
+            await self._p.endpoints.open(app)
             self._p.registry.add(app)
 
     def warm_minimums(self) -> None:
@@ -472,16 +352,3 @@ def _changed(app: LiveApp, old: LiveApp | None) -> Changed:
     """Functions of the new version that are not as they were, each with what it was."""
     before = old.functions if old else {}
     return [(f, before[n]) for n, f in app.functions.items() if n in before and f.pools is not before[n].pools]
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise InvalidError(
-            f"name {name!r} is not allowed: letters, digits, dots, dashes and underscores, at most 64, a letter or digit first"
-        )
-
-
-def _default_label(app: LiveApp, function: str, method: str) -> str:
-    dev = "" if app.state is AppState.DEPLOYED else "-dev"
-    text = "-".join(filter(None, (app.name, function, method))).lower()
-    return re.sub(r"[^a-z0-9]+", "-", text).strip("-")[: 63 - len(dev)].strip("-") + dev

@@ -1,0 +1,88 @@
+"""Admission: an app that can never run here is refused before anything of it is made; its secrets are sealed."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from freehold.core.errors import InvalidError, ResourceExhaustedError
+from freehold.core.placement import Machine, shortage
+from freehold.core.specs import AppSpec, FunctionSpec, SecretRef
+from freehold.server.services.images import Images
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Secrets(Protocol):
+    async def seal(self, workspace: str, values: dict[str, str]) -> str: ...
+
+    async def values(self, workspace: str, ref: str) -> dict[str, str]: ...
+
+
+class Volumes(Protocol):
+    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path: ...
+
+
+class Blobs(Protocol):
+    def missing(self, digests: list[str]) -> list[str]: ...
+
+
+class Admission:
+    """What this machine and its workspace have, held against what an app asks for."""
+
+    def __init__(
+        self, *, machine: Machine, images: Images, secrets: Secrets, volumes: Volumes, blobs: Blobs
+    ) -> None:  # fmt: skip
+        self._machine, self._images, self._secrets, self._volumes, self._blobs = (
+            machine,
+            images,
+            secrets,
+            volumes,
+            blobs,
+        )
+
+    async def check(self, workspace: str, spec: AppSpec) -> AppSpec:
+        """The spec with its secrets sealed.
+
+        Raises `InvalidError` for what is wrong in itself, `ResourceExhaustedError` for what this machine lacks.
+        """
+        names = [f.name for f in spec.functions]
+        double = {n for n in names if names.count(n) > 1}
+        if double:
+            raise InvalidError(
+                f"two functions of the app are named {', '.join(sorted(double))!r}; give one of them name="
+            )
+        digests = [m.digest for f in spec.functions for m in f.mounts]
+        if gone := self._blobs.missing(digests):
+            raise InvalidError(f"{len(gone)} files of the app were not uploaded; the first has digest {gone[0][:12]}")
+        return replace(spec, functions=tuple([await self._function(workspace, f) for f in spec.functions]))
+
+    async def _function(self, workspace: str, spec: FunctionSpec) -> FunctionSpec:
+        check_name(spec.name)
+        lacking = shortage(spec.resources, self._machine)
+        if lacking:
+            raise ResourceExhaustedError(f"function {spec.name!r}: {lacking}")
+        for volume in spec.volumes:
+            await self._volumes.host_path(workspace, volume.name, create=volume.create_if_missing or volume.ephemeral)
+        secrets = tuple([await self._secret(workspace, spec, ref) for ref in spec.secrets])
+        await self._images.path(spec.image)
+        return replace(spec, secrets=secrets)
+
+    async def _secret(self, workspace: str, spec: FunctionSpec, ref: SecretRef) -> SecretRef:
+        if ref.values is not None:
+            return SecretRef(sealed=await self._secrets.seal(workspace, ref.values))
+        values = await self._secrets.values(workspace, ref.sealed or ref.name or "")
+        lacking = [k for k in ref.required_keys if k not in values]
+        if lacking:
+            raise InvalidError(
+                f"function {spec.name!r}: secret {ref.name!r} has no key {lacking[0]!r}; add it with `freehold secret create {ref.name} {lacking[0]}=… --force`"
+            )
+        return ref
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that an app or a function may not have."""
+    if not _NAME.fullmatch(name):
+        raise InvalidError(
+            f"name {name!r} is not allowed: letters, digits, dots, dashes and underscores, at most 64, a letter or digit first"
+        )

@@ -189,6 +189,7 @@ def test_a_new_version_takes_over_without_a_failed_request_and_a_broken_one_neve
 
     assert deploy(1) == 0
     [url] = [u for f in server.json("app", "show", "e2e-rolling")["functions"] for u in f["endpoints"].values()]
+    assert httpx.get(url, timeout=30).text == "1"
     seen: list[str] = []
     stop = threading.Event()
 
@@ -202,6 +203,7 @@ def test_a_new_version_takes_over_without_a_failed_request_and_a_broken_one_neve
     for thread in asking:
         thread.start()
     try:
+        wait_for(lambda: "1" in seen)
         assert deploy(2) == 0
         assert httpx.get(url, timeout=30).text == "2", "the old version answered after the deploy was done"
         assert deploy(3, "if not freehold.is_local(): import a_module_that_is_not_there") != 0

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
-from tests.unit.server.harness import Rig, until
+import pytest
+from tests.unit.server.harness import Ear, Rig, until
 
 from freehold.core.specs import Retries
 from freehold.core.states import CallState
 from freehold.protocol.frames import (
     Accepted,
+    Buffer,
     CancelInput,
     Execute,
     Output,
@@ -18,8 +20,12 @@ from freehold.protocol.frames import (
     Returned,
     Status,
     Submit,
+    Subscribe,
 )
 from freehold.protocol.payload import decode_failure, encode_failure
+from freehold.server.dispatch.record import KEEP_RESULT_BYTES
+from freehold.server.large import LargeResults
+from freehold.server.services.blobs import Blobs
 
 FAILURE = Payload(encode_failure(RemoteFailure("builtins.ValueError", "no", "Traceback …")))
 
@@ -60,6 +66,32 @@ async def test_spawn_is_accepted_after_its_commit_and_survives_without_its_clien
         [left] = await rig.reads.unfinished()
         assert left.call.id == call
         assert left.inputs[0].args
+
+
+@pytest.mark.parametrize("piece", ["data", "inline buffer", "arena"])
+async def test_a_large_result_of_spawn_can_be_asked_for_again(tmp_path: Path, piece: str) -> None:
+    big = bytes(KEEP_RESULT_BYTES + 1)
+    (tmp_path / "in.1").write_bytes(big)
+    payload = {
+        "data": Payload(big),
+        "inline buffer": Payload(b"x", buffers=(Buffer("inline", data=big, size=len(big)),)),
+        "arena": Payload(b"x", buffers=(Buffer("arena", segment="in.1", size=len(big)),)),
+    }[piece]
+    blobs = Blobs(tmp_path / "blobs")
+    blobs.open()
+    async with Rig(tmp_path) as rig:
+        rig.dispatcher.keep_large = LargeResults(tmp_path, blobs).keep
+        call = rig.submit("spawn")
+        instance, link = await rig.instance()
+        await until(lambda: link.of(Execute))
+        rig.answer(instance, link.of(Execute)[0], payload=payload)
+        await until(lambda: rig.ear.of(Output))
+        later = Ear()
+        await rig.record.subscribe(later, "main", Subscribe(call), live=False)
+        output = later.of(Output)[0]
+        assert output.status == Status.OK
+        digest = output.payload.blob or output.payload.buffers[0].segment
+        assert blobs.path(digest).read_bytes() == big
 
 
 async def test_a_failed_attempt_is_retried_and_its_stale_result_is_not_taken(tmp_path: Path) -> None:

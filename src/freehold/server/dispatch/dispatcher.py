@@ -31,7 +31,7 @@ from freehold.protocol.frames import (
 from freehold.protocol.payload import encode_failure, failure_text
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
-from freehold.server.dispatch.record import Record
+from freehold.server.dispatch.record import Record, large
 from freehold.server.dispatch.registry import LiveFunction, Registry
 from freehold.server.dispatch.task import LiveCall, Subscriber, Task
 from freehold.server.store.rows import InputRow
@@ -269,7 +269,7 @@ class Dispatcher:
                 instance.link.send(Release(shared))
 
         far = task.call.kind == "spawn" or not all(s.local for s in task.call.subscribers)
-        if shared and far:
+        if far and (shared or large(message.payload)):
             work = asyncio.get_running_loop().create_task(keep_large())
             self._keeping.add(work)
             work.add_done_callback(self._keeping.discard)

@@ -8,7 +8,7 @@ from freehold.core.clock import Clock
 from freehold.core.errors import DataLossError, ResourceExhaustedError, ServiceError
 from freehold.core.placement import cpu_of, memory_of
 from freehold.core.states import CallState
-from freehold.protocol.frames import Accepted, Output, Payload, Refused, RemoteFailure, Status, Subscribe
+from freehold.protocol.frames import Accepted, Format, Output, Payload, Refused, RemoteFailure, Status, Subscribe
 from freehold.protocol.payload import decode_failure, decode_payload, encode_failure, encode_payload, payload_bytes
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.task import LiveCall, Subscriber, Task
@@ -18,7 +18,9 @@ from freehold.server.store.reads import Reads
 from freehold.server.store.rows import AttemptRow, CallRow, InputRow, InstanceRow
 
 log = logging.getLogger("freehold.record")
-KEEP_RESULT_BYTES = 4 * 1024 * 1024  # a `remote` result above this goes to its caller only
+KEEP_RESULT_BYTES = (
+    4 * 1024 * 1024
+)  # of a result in its row; above it `remote` answers its caller only, `spawn` keeps a blob
 _RETRY_S = 0.5
 _CLEARS = (ResourceExhaustedError, DataLossError, ServiceError)  # of a disk that is full or fails: they may go away
 _STATUS = {
@@ -155,6 +157,14 @@ class Record:
             subscriber.send(_lost(message.call, message.index, row))
 
 
+def large(payload: Payload) -> bool:
+    """Whether a result holds more itself, beside what lies in shared memory or blobs, than its row may; JSON is asked for again."""
+    return (
+        payload.format != Format.JSON
+        and len(payload.data) + sum(len(b.data) for b in payload.buffers) > KEEP_RESULT_BYTES
+    )
+
+
 def _output(call_id: str, row: InputRow) -> Output:
     if row.result is None:
         text = "the result went to its first caller only, or is no longer kept"
@@ -191,14 +201,13 @@ def _input_row(task: Task) -> InputRow:
 
 
 def _outcome_row(task: Task, payload: Payload, error: str | None, ended: float) -> InputRow:
-    size = payload_bytes(payload)
-    kept = size <= KEEP_RESULT_BYTES and not any(b.kind == "arena" for b in payload.buffers)
+    kept = not large(payload) and not any(b.kind == "arena" for b in payload.buffers)
     traceback = None
     if task.state is not CallState.SUCCEEDED:
         traceback = decode_failure(payload).traceback or None
     return InputRow(
         task.call.id, task.index, task.state, task.attempt, task.method, task.created, task.started, ended, task.instance,
-        payload_bytes(task.payload), size, error, traceback, None, encode_payload(payload) if kept else None,
+        payload_bytes(task.payload), payload_bytes(payload), error, traceback, None, encode_payload(payload) if kept else None,
     )  # fmt: skip
 
 

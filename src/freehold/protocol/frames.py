@@ -169,6 +169,13 @@ class Item(Frame, frozen=True, tag=24):
     payload: Payload
 
 
+class Room(Frame, frozen=True, tag=25):
+    """Send no more inputs of this call, since too many wait; or, when `open`, go on."""
+
+    call: str
+    open: bool
+
+
 # ---- instance -> server
 
 
@@ -245,7 +252,7 @@ class Drain(Frame, frozen=True, tag=63):
 
 
 FromClient = Hello | Submit | Extend | Cancel | Subscribe | Release | Consumed
-ToClient = Welcome | Accepted | Refused | Output | Item
+ToClient = Welcome | Accepted | Refused | Output | Item | Room
 FromInstance = Join | Ready | StartFailed | Result | Item | Returned | Beat | Release
 ToInstance = Welcome | Refused | Execute | Recall | CancelInput | Drain | Release | Consumed
 FromPeer = (
@@ -264,4 +271,4 @@ FromPeer = (
     | Returned
     | Beat
 )
-FromServer = Welcome | Accepted | Refused | Output | Item | Execute | Recall | CancelInput | Drain | Release | Consumed
+FromServer = Welcome | Accepted | Refused | Output | Item | Room | Execute | Recall | CancelInput | Drain | Release | Consumed

@@ -33,6 +33,7 @@ from freehold.protocol.frames import (
     Payload,
     Refused,
     Release,
+    Room,
     Submit,
     ToClient,
     Welcome,
@@ -281,6 +282,9 @@ class Client:
                         watcher.put(message)  # pyright: ignore[reportArgumentType]
             elif isinstance(message, Refused):
                 self._refused(message)
+            elif isinstance(message, Room):
+                if message.call in exchanges:
+                    exchanges[message.call].hold(held=not message.open)
             elif isinstance(message, Welcome) and not self._welcomed.done():
                 self._welcomed.set_result(message)
 

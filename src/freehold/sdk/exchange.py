@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from freehold.core.errors import DataLossError, TimeoutError
 from freehold.protocol.frames import Accepted, Extend, Frame, Input, Item, Output, Submit, Subscribe
+from freehold.protocol.payload import payload_bytes
 from freehold.sdk.carrier import Shared
 from freehold.sdk.faces import Gate, pause
 
@@ -24,7 +25,10 @@ Answer = Output | Item | Accepted | Fed
 class Exchange:
     """The link's thread puts answers in; one user thread or task takes them out."""
 
-    __slots__ = ("_gate", "_inbox", "_next_item", "accepted", "call", "done", "shared", "submit", "unanswered")
+    __slots__ = (
+        "_answered_bytes", "_gate", "_inbox", "_next_item", "_sent_bytes", "accepted", "call", "done", "held", "room", "shared",
+        "submit", "unanswered",
+    )  # fmt: skip
 
     def __init__(self, call: str = "", submit: Submit | None = None) -> None:
         self.call = submit.call if submit else call
@@ -33,6 +37,9 @@ class Exchange:
         self.shared: Shared | None = None
         self.accepted = False
         self.done = False  # a map whose inputs have all been sent
+        self.held = False  # a map of which the server wants no more inputs for now
+        self.room: Gate | None = None  # opened when it wants more again
+        self._sent_bytes = self._answered_bytes = 0  # of a map's later inputs; each is one thread's
         self._inbox: deque[Answer | BaseException] = deque()
         self._gate = Gate()
         self._next_item = 0
@@ -46,6 +53,8 @@ class Exchange:
                 return  # told twice, since it was asked for again
             if answered is not None and answered.payload.buffers and self.shared is not None:
                 self.shared.answered((answered,), answer.keep)
+            if answered is not None:
+                self._answered_bytes += payload_bytes(answered.payload)
         elif type(answer) is Item:
             if answer.sequence < self._next_item:
                 return  # a later attempt repeats what an earlier one gave
@@ -58,8 +67,15 @@ class Exchange:
         self._inbox.append(answer)
         self._gate.open()
 
+    def hold(self, *, held: bool) -> None:
+        """The server wants no more inputs for now, or wants them again."""
+        self.held = held
+        if not held and self.room is not None:
+            self.room.open()
+
     def again(self) -> list[Frame]:
         """What to send on a new link so that nothing is lost; the server knows each input by call and index."""
+        self.hold(held=False)  # it may be another server; else it says so again
         submit = self.submit
         if submit is None or (submit.kind == "spawn" and self.accepted):
             return [Subscribe(self.call)] if submit is None else []
@@ -79,7 +95,13 @@ class Exchange:
         """Something is there to be taken without waiting."""
         return bool(self._inbox)
 
+    @property
+    def unanswered_bytes(self) -> int:
+        """Size of a map's inputs that were sent and have no answer."""
+        return self._sent_bytes - self._answered_bytes
+
     def extend(self, item: Input, *, more: bool) -> Extend:
+        self._sent_bytes += payload_bytes(item.payload)
         self.unanswered[item.index] = item
         return Extend(self.call, [item], more)
 

@@ -3,7 +3,8 @@
 import asyncio
 import contextvars
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 from freehold.protocol.frames import Cancel, Consumed, Input, Output, Status, Submit
@@ -13,6 +14,8 @@ from freehold.sdk.faces import Gate, drive, drive_async
 from freehold.sdk.outcome import value_of
 
 WINDOW = 1000
+WINDOW_BYTES = 256 * 2**20  # of arguments without an answer; a few inputs may go beyond
+_LEAST_AHEAD = 16
 _CONSUMED_EVERY = 64
 Arguments = tuple[Any, ...]
 Inputs = Iterable[Arguments] | AsyncIterable[Arguments]
@@ -35,23 +38,29 @@ class Mapping:
     # ---- feeding
 
     def start(self, inputs: Inputs) -> None:
-        """Feed small known inputs at once, others from a thread, async ones from a task of the running loop."""
+        """Feed what is known and has room at once, the rest from a thread, async ones from a task of the running loop."""
         if isinstance(inputs, AsyncIterable):
             self._task = asyncio.get_running_loop().create_task(self._feed_async(inputs))
-        elif isinstance(inputs, (list, tuple)) and len(inputs) < WINDOW:
-            self._feed(inputs)
-        else:
-            context = contextvars.copy_context()
-            threading.Thread(target=context.run, args=(self._feed, inputs), name="freehold-map", daemon=True).start()
+            return
+        rest = iter(inputs)
+        if not isinstance(inputs, list) or not self._feed(rest, wait=False):
+            run, feed = contextvars.copy_context().run, partial(self._feed, rest, wait=True)
+            threading.Thread(target=run, args=(feed,), name="freehold-map", daemon=True).start()
 
-    def _feed(self, inputs: Iterable[Arguments]) -> None:
+    def _feed(self, inputs: Iterator[Arguments], *, wait: bool) -> bool:
+        """Send inputs until there are no more, or the user has gone; False when there was no room left and it was not to wait."""
         try:
-            for arguments in inputs:
+            while wait or self._has_room():
+                arguments = next(inputs, None)
+                if arguments is None:
+                    self._finish()
+                    return True
                 if not drive(self._admit(arguments)):
-                    return
-            self._finish()
+                    return True
         except BaseException as error:  # noqa: BLE001 (the consumer raises it)
             self._fail(error)
+            return True
+        return False
 
     async def _feed_async(self, inputs: AsyncIterable[Arguments]) -> None:
         try:
@@ -64,7 +73,7 @@ class Mapping:
 
     async def _admit(self, arguments: Arguments) -> bool:
         """A core: send one input as soon as the window has room; False when the user has gone."""
-        while self._sent - self._taken >= WINDOW and not self._closed:
+        while not self._closed and not self._has_room():
             await self._room
         if self._closed:
             return False
@@ -72,13 +81,23 @@ class Mapping:
         exchange = self._exchange
         if exchange is None:
             submit = self._make(one)
-            self._exchange = exchange = Exchange(submit=submit)
+            exchange = Exchange(submit=submit)
+            exchange.room = self._room
+            self._exchange = exchange
             self._client.submit(exchange)
             self._begun.open()
         else:
             self._client.post(exchange.extend(one, more=True))
         self._sent += 1
         return True
+
+    def _has_room(self) -> bool:
+        ahead, exchange = self._sent - self._taken, self._exchange
+        if exchange is None:
+            return True
+        if ahead >= WINDOW or exchange.held:
+            return False
+        return ahead < _LEAST_AHEAD or exchange.unanswered_bytes < WINDOW_BYTES
 
     def _finish(self) -> None:
         exchange = self._exchange

@@ -54,6 +54,7 @@ class Client:
 
     def __init__(self, link: PeerLink, *, workspace: str, name: str) -> None:
         self.link, self.workspace, self.name = link, workspace, name
+        self.calls: set[LiveCall] = set()
         self.local = link.local
         self.send = link.send
 
@@ -63,7 +64,7 @@ class Alias:
 
     def __init__(self, client: Client, call: str) -> None:
         self._client, self._call = client, call
-        self.local = client.local
+        self.name, self.local, self.calls = client.name, client.local, client.calls
 
     def send(self, message: Any) -> None:
         self._client.send(msgspec.structs.replace(message, call=self._call))
@@ -255,8 +256,8 @@ class Links:
     def _subscribe(self, client: Client, message: Subscribe) -> None:
         call = self._dispatcher.calls.get(message.call)
         ours = call is not None and call.workspace == client.workspace
-        if call is not None and ours and client not in call.subscribers:
-            call.subscribers.append(client)
+        if call is not None and ours:
+            call.heard_by(client)
         self._spawn(self._record.subscribe(client, client.workspace, message, live=ours))
 
     def _release(self, client: Client, message: Release) -> None:
@@ -270,7 +271,7 @@ class Links:
 
     def _consumed(self, client: Client, message: Consumed) -> None:
         call = self._dispatcher.calls.get(message.call)
-        if call is None or call.workspace != client.workspace:
+        if call is None or call.workspace != client.workspace or call.kind != "generator":
             return
         for task in call.tasks.values():
             instance = self._fleet.instances.get(task.instance or "")

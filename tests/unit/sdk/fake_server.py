@@ -24,6 +24,7 @@ from freehold.protocol.frames import (
     Cancel,
     Consumed,
     Extend,
+    Frame,
     FromPeer,
     Hello,
     Input,
@@ -162,6 +163,11 @@ class FakeServer:
         """Run a call that came while the server was deaf."""
         submit = next(s for s in self.submits if s.call == call)
         self._run_all(submit, submit.inputs)
+
+    def tell(self, message: Frame) -> None:
+        """Send a message to everyone."""
+        for link in list(self.links):
+            self.loop.call_soon_threadsafe(link.send, message)
 
     def cancel(self, call: str) -> None:
         self.cancelled.append(call)

@@ -2,13 +2,17 @@
 
 import itertools
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.unit.sdk.fake_server import FakeServer, until
 
 import freehold
+from freehold.protocol.frames import Room
+from freehold.sdk import client as clients
 from freehold.sdk import mapping
+from freehold.sdk.exchange import Exchange
 
 app = freehold.App("maps")
 turn = threading.Barrier(2)
@@ -22,6 +26,11 @@ def square(n: int) -> int:
 @app.function()
 def power(n: int, exponent: int = 2, *, plus: int = 0) -> int:
     return n**exponent + plus
+
+
+@app.function()
+def size(data: bytes) -> int:
+    return len(data)
 
 
 @app.function()
@@ -82,6 +91,44 @@ def test_inputs_are_read_lazily(running: FakeServer, monkeypatch: pytest.MonkeyP
     results.close()
     assert next(numbers) <= 25 + 10 + 1
     until(lambda: running.cancelled == [running.submits[0].call])
+
+
+def test_arguments_ahead_are_bounded_in_bytes(running: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapping, "WINDOW_BYTES", 100_000)
+    running.deaf = True
+    taken: list[int] = []
+    taker = threading.Thread(target=lambda: taken.extend(size.map([b"x" * 10_000] * 200)))
+    taker.start()
+    until(lambda: sum(len(e.inputs) for e in running.extends) >= 15)
+    time.sleep(0.05)
+    assert sum(len(e.inputs) for e in running.extends) == 15
+    running.deaf = False
+    running.break_links()
+    taker.join(5)
+    assert taken == [10_000] * 200
+
+
+def test_a_map_sends_no_more_while_the_server_has_no_room(running: FakeServer) -> None:
+    more = threading.Event()
+
+    def numbers() -> Iterator[int]:
+        yield 0
+        assert more.wait(5)
+        yield from range(1, 20)
+
+    results = square.map(numbers())
+    assert next(results) == 0
+    running.tell(Room(running.submits[0].call, False))
+    until(lambda: exchange_of(running).held)
+    more.set()
+    time.sleep(0.05)
+    assert not [e for e in running.extends if e.inputs]
+    running.tell(Room(running.submits[0].call, True))
+    assert list(results) == [n * n for n in range(1, 20)]
+
+
+def exchange_of(running: FakeServer) -> Exchange:
+    return clients.current()._exchanges[running.submits[0].call]  # pyright: ignore[reportPrivateUsage]
 
 
 def test_slow_inputs_do_not_hold_up_results(running: FakeServer) -> None:

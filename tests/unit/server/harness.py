@@ -17,6 +17,7 @@ from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import LiveApp, LiveFunction, Registry
+from freehold.server.dispatch.task import LiveCall
 from freehold.server.store.reads import Reads
 from freehold.server.store.sqlite import SqliteStore
 
@@ -26,9 +27,9 @@ RESULT = Payload(b"result")
 class Ear:
     """A subscriber that remembers what it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "client") -> None:
         self.heard: list[Any] = []
-        self.local = True
+        self.name, self.local, self.calls = name, True, set[LiveCall]()
 
     def send(self, message: Any) -> None:
         self.heard.append(message)

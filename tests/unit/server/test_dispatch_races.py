@@ -79,7 +79,7 @@ async def test_an_input_is_cancelled_on_the_instance_it_runs_on_after_a_new_vers
         call = rig.submit("map", 2)
         _, link = await rig.instance()
         await until(lambda: link.of(Execute))
-        _take_over(rig)
+        take_over(rig)
         await until(lambda: rig.dispatcher.calls[call].pool.version == 2)
         rig.dispatcher.cancel(call)
         assert [c.index for c in link.of(CancelInput)] == [0]
@@ -91,8 +91,8 @@ async def test_inputs_follow_over_two_versions(tmp_path: Path) -> None:
         instance, link = await rig.instance()
         await until(lambda: link.of(Execute))
         pool = instance.pool
-        _take_over(rig)
-        _take_over(rig)
+        take_over(rig)
+        take_over(rig)
         rig.dispatcher.returned(instance, Returned([(call, 0, 1)]))
         await until(lambda: not pool.backlog)
         now = rig.registry.functions[rig.function.id]
@@ -110,7 +110,7 @@ async def test_inputs_and_web_requests_of_a_function_that_is_gone_end(tmp_path: 
         assert decode_failure(rig.ear.of(Output)[0].payload).code == "not_found"
 
 
-def _take_over(rig: Rig) -> None:
+def take_over(rig: Rig) -> None:
     """Deploy the next version."""
     old = rig.registry.functions[rig.function.id]
     new = LiveFunction(id=old.id, app=old.app, spec=old.spec, digest="other", version=old.version + 1)

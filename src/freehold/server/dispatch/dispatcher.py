@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from freehold.core.clock import Clock
-from freehold.core.errors import DataLossError, Error, InstanceDiedError, NotFoundError
+from freehold.core.errors import DataLossError, Error, InstanceDiedError, NotFoundError, ResourceExhaustedError
 from freehold.core.retry import MAX_CRASHES, delay_before_retry
 from freehold.core.states import CallState, InstanceState
 from freehold.protocol.frames import (
@@ -29,6 +29,7 @@ from freehold.protocol.frames import (
     Submit,
 )  # fmt: skip
 from freehold.protocol.payload import encode_failure, failure_text
+from freehold.server.dispatch.index import Index
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.record import Record, large
@@ -39,7 +40,7 @@ from freehold.server.store.rows import InputRow
 log = logging.getLogger("freehold.dispatch")
 CANCEL_GRACE_S = 2.0
 UNHEARD_S = 10.0  # how long a generator goes on for a client that may come back
-MAX_BACKLOG = 200_000  # inputs that wait for one pool; a client that sends more is told to wait
+OVERFLOW = 4.0  # times as much as should wait: a client that goes on beyond, though told to wait, is refused
 _STATUS = {
     CallState.SUCCEEDED: Status.OK,
     CallState.FAILED: Status.ERROR,
@@ -64,7 +65,8 @@ class Dispatcher:
     """The life of every call that is not final."""
 
     def __init__(self, *, registry: Registry, record: Record, fleet: Fleet, clock: Clock) -> None:
-        self.calls: dict[str, LiveCall] = {}
+        self._index = Index()
+        self.calls = self._index.by_id
         self.stale_results = 0
         self.keep_large: Callable[[Payload], Awaitable[Payload]]  # arena buffers of a payload to blobs
         self._keeping: set[asyncio.Task[None]] = set()
@@ -90,46 +92,41 @@ class Dispatcher:
                 )
             )
             return None
-        if self._fleet.pool(function, message.parameters).backlog >= MAX_BACKLOG:
-            text = f"{MAX_BACKLOG} inputs wait for {function.name!r} already; send more when some are done"
-            subscriber.send(Refused(message.call, "resource_exhausted", text))
+        pool = self._fleet.pool(function, message.parameters)
+        if pool.full(OVERFLOW if message.more else 1.0):
+            subscriber.send(Refused(message.call, ResourceExhaustedError.code, _too_many(pool)))
             return None
-        call = self._admit(function, message, workspace)
+        call = self._admit(function, message, workspace, pool)
+        call.client = subscriber.name
+        call.heard_by(subscriber)
         call.take_past(past)
-        call.subscribers.append(subscriber)
         tasks = self._tasks(call, message.inputs)
         if message.kind == "spawn":
             self._record.created(call, subscriber, refused=lambda: self.cancel(call.id, reason="it was refused"))
         self._enqueue(tasks)
-        if call.done:
-            self._complete(call)
+        self._settle(call)
         return call
 
     def watch(self, call: LiveCall, subscriber: Subscriber) -> None:
         """Tell one more of a call's outputs; of a spawned call also when it is durable."""
-        if subscriber not in call.subscribers:
-            call.subscribers.append(subscriber)
+        call.heard_by(subscriber)
         if call.kind == "spawn":
             self._record.created(call, subscriber)
 
     def _submitted_again(self, call: LiveCall, subscriber: Subscriber, message: Submit) -> None:
         """Its client lost its link meanwhile, and with it perhaps some of the inputs."""
         self.watch(call, subscriber)
+        call.pool.held.pop(call.id, None)  # what it was told is lost
         if not call.done:
             self._extend(call, message.inputs, more=message.more)
 
     def keyed(self, workspace: str, function_id: str, key: str) -> LiveCall | None:
         """The call under way that has this idempotency key."""
-        if not key:
-            return None
-        found = (
-            c for c in self.calls.values() if c.key == key and c.function_id == function_id and c.workspace == workspace
-        )
-        return next(found, None)
+        return self._index.keyed(workspace, function_id, key)
 
     def adopt(self, call: LiveCall) -> None:
         """Go on with a call that the store kept over a restart; its tasks are PENDING."""
-        self.calls[call.id] = call
+        self._index.add(call, self._clock.monotonic())
         for task in call.tasks.values():
             call.pool.add(task)
 
@@ -144,8 +141,19 @@ class Dispatcher:
         if call.persisted and tasks:
             self._record.extended(call, tasks)
         self._enqueue(tasks)
+        self._settle(call)
+
+    def _settle(self, call: LiveCall) -> None:
+        """After inputs came in: end a call that has none, hold back a client that sends faster than its inputs run."""
+        pool: Pool = call.pool
         if call.done:
             self._complete(call)
+        elif call.more and pool.full():
+            if pool.full(OVERFLOW):
+                call.tell(Refused(call.id, ResourceExhaustedError.code, _too_many(pool)))
+                self.cancel(call.id, reason=_too_many(pool))
+            elif call.id not in pool.held:
+                pool.hold(call)
 
     def cancel(self, call_id: str, *, reason: str = "cancelled by its caller", terminate: bool = False) -> bool:
         """Cancel what is not final of a call; False when nothing is."""
@@ -165,18 +173,19 @@ class Dispatcher:
         call = self.calls.get(call_id)
         if call is not None:
             call.subscribers = [s for s in call.subscribers if s is not subscriber]
+            subscriber.calls.discard(call)
             if not call.subscribers:
                 self.cancel(call_id, reason="its client left")
 
-    def _admit(self, function: LiveFunction, message: Submit, workspace: str) -> LiveCall:
+    def _admit(self, function: LiveFunction, message: Submit, workspace: str, pool: Pool) -> LiveCall:
         call = LiveCall(message.call, message.kind, workspace=workspace, created=self._clock.now())
         call.app_id, call.app_name = function.app.id, function.app.name
         method = message.inputs[0].method if message.inputs else ""
         call.function_id, call.function_name = function.id, f"{function.name}.{method}" if method else function.name
         call.version, call.parent, call.key = function.version, message.parent, message.key
         call.parameters, call.more = message.parameters, message.more
-        call.pool = self._fleet.pool(function, message.parameters)
-        self.calls[call.id] = call
+        call.pool = pool
+        self._index.add(call, self._clock.monotonic())
         return call
 
     def _tasks(self, call: LiveCall, inputs: Iterable[Input]) -> list[Task]:
@@ -283,8 +292,7 @@ class Dispatcher:
             return
         task.items += 1
         instance.last_progress = self._clock.monotonic()
-        for subscriber in task.call.subscribers:
-            subscriber.send(message)
+        task.call.tell(message)
 
     def returned(self, instance: Instance, message: Returned) -> None:
         """Queue again what an instance gave back unbegun."""
@@ -296,7 +304,7 @@ class Dispatcher:
                 self._requeue(task, back)
         if not instance.load:
             instance.settle(self._clock.monotonic())
-        instance.pool.put_back(back)
+        self._put_back(instance, back)
 
     def instance_died(self, instance: Instance, reason: str) -> None:
         """Requeue what a dead instance held; what it had begun counts a crash."""
@@ -316,14 +324,12 @@ class Dispatcher:
                 continue
             task.attempt += begun
             self._requeue(task, back)
-        instance.pool.put_back(back)
+        self._put_back(instance, back)
 
     def fail_waiting(self, pool: Pool, failure: Payload) -> None:
         """End every input that waits in a pool whose instances can't start."""
-        waiting, pool.queue = list(pool.queue), type(pool.queue)()
-        for task in waiting:
-            if task.state is CallState.PENDING:
-                self._finish(task, CallState.FAILED, failure, error=failure_text(failure))
+        for task in pool.queue.clear():
+            self._finish(task, CallState.FAILED, failure, error=failure_text(failure))
 
     def _requeue(self, task: Task, back: list[Task]) -> None:
         if task.cancelling:
@@ -332,6 +338,14 @@ class Dispatcher:
         task.move(CallState.PENDING)
         task.instance = None
         back.append(task)
+
+    def _put_back(self, instance: Instance, tasks: Iterable[Task]) -> None:
+        """Queue inputs again where their call is now: perhaps in the pool of a newer version."""
+        pools: dict[Pool, list[Task]] = {instance.pool: []}
+        for task in tasks:
+            pools.setdefault(task.call.pool, []).append(task)
+        for pool, back in pools.items():
+            pool.put_back(back)
 
     # ---- ends
 
@@ -367,6 +381,8 @@ class Dispatcher:
     ) -> None:  # fmt: skip
         """Make an input final; its caller hears of it when that is committed."""
         call = task.call
+        if task.state is CallState.PENDING:
+            call.pool.queue.discard(task)
         task.move(state)
         call.tasks.pop(task.index, None)
         call.note_end(state, error)
@@ -378,24 +394,23 @@ class Dispatcher:
         self._record.finished(task, payload, error=error, ended=ended, then=lambda: self._answer(call, output))
 
     def _answer(self, call: LiveCall, output: Output) -> None:
-        for subscriber in call.subscribers:
-            subscriber.send(output)
+        call.tell(output)
         self._committed(call)
 
     def _committed(self, call: LiveCall) -> None:
         call.uncommitted -= 1
         if call.done and not call.uncommitted:
-            self.calls.pop(call.id, None)
+            self._index.remove(call)
 
     # ---- housekeeping
 
     def dropped(self, subscriber: Subscriber) -> None:
         """A client's link is gone: its calls run on, their results stay in the store. Items of generators are kept nowhere."""
-        for call in self.calls.values():
-            if subscriber in call.subscribers:
-                call.subscribers.remove(subscriber)
-                if call.kind == "generator" and not call.subscribers:
-                    asyncio.get_running_loop().call_later(UNHEARD_S, self._cancel_unheard, call)
+        for call in subscriber.calls:
+            call.subscribers = [s for s in call.subscribers if s.calls is not subscriber.calls]
+            if call.kind == "generator" and not call.subscribers:
+                asyncio.get_running_loop().call_later(UNHEARD_S, self._cancel_unheard, call)
+        subscriber.calls.clear()
 
     def _cancel_unheard(self, call: LiveCall) -> None:
         if not call.subscribers:
@@ -403,9 +418,8 @@ class Dispatcher:
 
     def notice_long_running(self, older_than_s: float) -> None:
         """Give calls that run for a while a row, so that they are seen. Their clients send them again if the server ends."""
-        limit = self._clock.now() - older_than_s
-        for call in self.calls.values():
-            if not call.noted and not call.done and call.created < limit:
+        for call in self._index.grown(self._clock.monotonic() - older_than_s):
+            if not call.noted:
                 self._record.noticed(call)
 
     def overdue(self, slack_s: float) -> list[tuple[Instance, Task]]:
@@ -431,6 +445,10 @@ class Dispatcher:
             failure = _failure("FunctionTimeoutError", text, "deadline_exceeded")
             self._attempt_failed(task, CallState.TIMED_OUT, failure, self._clock.now())
         self._fleet.kill(instance, reason=text)
+
+
+def _too_many(pool: Pool) -> str:
+    return f"too much waits for {pool.function_name!r} already ({pool.backlog} inputs); send more when some are done"
 
 
 def _failure(name: str, message: str, code: str) -> Payload:

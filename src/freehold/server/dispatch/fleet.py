@@ -386,7 +386,7 @@ class Fleet:
             elif instance.state.live and now - instance.last_beat > self.lease_s:
                 self._lose(instance)
         for pool in self._registry.pools():
-            if pool.instances or pool.backlog or pool.spec.scaling.min_instances:
+            if pool.instances or pool.backlog or pool.held or pool.spec.scaling.min_instances:
                 pool.pump()
                 pool.scale()
         self._close_unused(now)

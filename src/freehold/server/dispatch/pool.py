@@ -9,12 +9,16 @@ from typing import Protocol
 from freehold.core.autoscaler import Idle, PoolSnapshot, decide
 from freehold.core.clock import Clock
 from freehold.core.specs import FunctionSpec
-from freehold.core.states import CallState, InstanceState
+from freehold.core.states import InstanceState
+from freehold.protocol.frames import Room
 from freehold.server.dispatch.instance import Instance
-from freehold.server.dispatch.task import Task
+from freehold.server.dispatch.queue import Queue
+from freehold.server.dispatch.task import LiveCall, Task
 
 EWMA = 0.2
 STALL_S = 0.025
+MAX_BACKLOG = 200_000  # inputs that wait for one pool
+MAX_BACKLOG_BYTES = 1 << 30  # of their payloads
 
 
 class Fleet(Protocol):
@@ -39,7 +43,8 @@ class Pool:
         self.app_id = self.app_name = self.function_id = self.function_name = self.workspace = ""
         self.version = 0
         self.instances: dict[str, Instance] = {}
-        self.queue: deque[Task] = deque()
+        self.queue = Queue()
+        self.held: dict[str, LiveCall] = {}  # calls whose client was told to send no more for now
         self.waiters: deque[asyncio.Future[Instance]] = deque()  # web requests that wait for an instance
         self._waiting_since = 0.0  # monotonic, of the first web request that waits
         self.mean_s: float | None = None
@@ -63,13 +68,27 @@ class Pool:
         if instance is not None:
             instance.execute(task, self._clock.monotonic(), epoch=self._clock.now())
         else:
-            self.queue.append(task)
+            self.queue.push(task)
             self.pump_soon()
 
     def put_back(self, tasks: Iterable[Task]) -> None:
         """Queue inputs again, ahead of the others, in their order."""
-        self.queue.extendleft(reversed(list(tasks)))
+        self.queue.push_front(tasks)
         self.pump_soon()
+
+    def full(self, times: float = 1.0) -> bool:
+        """Tell whether so many times as much waits as should."""
+        return len(self.queue) >= times * MAX_BACKLOG or self.queue.held_bytes >= times * MAX_BACKLOG_BYTES
+
+    def hold(self, call: LiveCall) -> None:
+        """Let the client of a call send no more of it until less waits."""
+        self.held[call.id] = call
+        call.tell(Room(call.id, False))
+
+    def _let_go_on(self) -> None:
+        held, self.held = self.held, {}
+        for call in held.values():
+            call.tell(Room(call.id, True))
 
     def pump_soon(self) -> None:
         if not self._pump_planned:
@@ -85,33 +104,29 @@ class Pool:
         now, epoch = self._clock.monotonic(), self._clock.now()
         if self.waiters:
             self._serve_waiters()
-        while self.queue:
-            task = self.queue[0]
-            if task.state is not CallState.PENDING:
-                self.queue.popleft()
-                continue
-            instance = self.pick()
-            if instance is None:
-                break
-            self.queue.popleft()
-            instance.execute(task, now, epoch=epoch)
+        while self.queue and (instance := self.pick()) is not None:
+            instance.execute(self.queue.pop(), now, epoch=epoch)
+        if self.held and not self.full(0.5):
+            self._let_go_on()
         if self.queue or self.waiters:
             self.scale()
 
     def _hand_on(self) -> None:
         """What still waits in a closed pool goes to the one that took over; where there is none, it ends."""
-        if not self.backlog:
+        if not self.backlog and not self.held:
             return
         heir = self._fleet.successor(self)
         if heir is None or heir is self:
             self._fleet.refuse_waiting(self)
             return
-        for task in self.queue:
+        tasks = self.queue.clear()
+        for task in tasks:
             task.call.pool = heir
-        heir.queue.extendleft(reversed(self.queue))
+        heir.queue.push_front(tasks)
         heir.waiters.extendleft(reversed(self.waiters))
-        self.queue.clear()
+        heir.held |= self.held
         self.waiters.clear()
+        self.held.clear()
         heir.pump_soon()
 
     def pick(self) -> Instance | None:
@@ -175,7 +190,7 @@ class Pool:
         """How long the first input or request has waited that no instance has taken."""
         if self.waiters:
             return self._clock.monotonic() - self._waiting_since
-        first = self.queue[0] if self.queue else None
+        first = self.queue.first if self.queue else None
         return max(0.0, self._clock.now() - first.created) if first is not None and first.attempt == 1 else 0.0
 
     def fail_waiters(self, error: Exception) -> None:

@@ -12,8 +12,18 @@ class Subscriber(Protocol):
     """Whoever wants a call's outputs: a client's link, or a waiter of the JSON face."""
 
     @property
+    def name(self) -> str:
+        """Calls of one name take turns as one with those of others."""
+        ...
+
+    @property
     def local(self) -> bool:
         """It can look into this machine's shared memory."""
+        ...
+
+    @property
+    def calls(self) -> set["LiveCall"]:
+        """What it hears of; kept by the dispatcher."""
         ...
 
     def send(self, message: Any) -> None: ...
@@ -52,7 +62,7 @@ class LiveCall:
     """A call that is not final yet, or whose end is not committed yet."""
 
     __slots__ = (
-        "app_id", "app_name", "created", "ended", "error", "failed", "function_id", "function_name", "id", "key", "kind", "last_index", "more",
+        "app_id", "app_name", "client", "created", "ended", "error", "failed", "function_id", "function_name", "id", "key", "kind", "last_index", "more",
         "noted", "parameters", "parent", "persisted", "pool", "result_state", "started", "subscribers", "succeeded", "tasks", "total",
         "uncommitted", "version", "workspace",
     )  # fmt: skip
@@ -63,6 +73,7 @@ class LiveCall:
         self.version = 0
         self.pool: Any = None
         self.parent = self.key = ""
+        self.client = ""  # the name of who made it; "" after a restart
         self.parameters = b""
         self.more = False
         self.last_index = -1  # the highest that came in
@@ -76,6 +87,16 @@ class LiveCall:
         self.ended: float | None = None
         self.uncommitted = 0  # finished inputs whose commit has not come back
         self.subscribers: list[Subscriber] = []
+
+    def heard_by(self, subscriber: Subscriber) -> None:
+        """Tell one more of its outputs."""
+        if subscriber not in self.subscribers:
+            self.subscribers.append(subscriber)
+            subscriber.calls.add(self)
+
+    def tell(self, message: Any) -> None:
+        for subscriber in self.subscribers:
+            subscriber.send(message)
 
     @property
     def done(self) -> bool:

@@ -140,7 +140,7 @@ class _Waiter:
     def __init__(self, *, wait: bool) -> None:
         self._future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._wait = wait
-        self.local = False
+        self.name, self.local, self.calls = "", False, set[LiveCall]()
 
     def send(self, message: Any) -> None:
         if self._future.done():

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,15 @@ def test_a_wrong_setting_names_itself_and_where_it_comes_from(make_home: MakeHom
     unknown = make_home(FREEHOLD_NO_SUCH="1")("config", "show")
     assert unknown.returncode == 2
     assert "FREEHOLD_NO_SUCH" in unknown.stderr
+
+
+@pytest.mark.parametrize("how", [("up",), ("up", "--detach")])
+def test_a_home_that_cannot_be_made_is_named_with_the_fix(how: tuple[str, ...], make_home: MakeHome) -> None:
+    done = replace(make_home(), home=Path("/proc/no-home"))(*how)
+    assert done.returncode == 2
+    assert "/proc/no-home" in done.stderr
+    assert "set FREEHOLD_HOME" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_server_that_was_killed_leaves_nothing_in_the_way(make_home: MakeHome) -> None:

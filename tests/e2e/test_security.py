@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -84,6 +85,17 @@ def test_s2_no_default_token_and_files_of_the_owner_only(server: Freehold, make_
     for name in ("run/api.sock", "run/link.sock"):
         path = server.home / name
         assert not path.exists() or path.stat().st_mode & 0o077 == 0
+
+
+def test_s2_a_home_that_up_makes_is_its_owners_alone(make_home: MakeHome) -> None:
+    made = make_home()
+    new = replace(made, home=made.home / "new")
+    new.ok("up", "--detach")
+    try:
+        assert new.home.stat().st_mode & 0o077 == 0
+        assert (new.home / "logs").stat().st_mode & 0o077 == 0
+    finally:
+        new.ok("down")
 
 
 def test_s2_a_wider_bind_has_to_be_asked_for(make_home: MakeHome) -> None:

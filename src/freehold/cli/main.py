@@ -23,7 +23,7 @@ class Entry(NamedTuple):
 _SERVER, _RUN, _LOOK, _DATA = "Server", "Programs", "What runs", "Data"
 
 COMMANDS: dict[str, Entry] = {
-    "up": Entry("server:up", "Start the server on this machine.", _SERVER),
+    "up": Entry("up:up", "Start the server on this machine.", _SERVER),
     "down": Entry("server:down", "Stop the server and everything it runs.", _SERVER),
     "status": Entry("server:status", "Show the server, its machine and its load.", _SERVER),
     "doctor": Entry("doctor:doctor", "Check this machine, and say how to fix what is missing.", _SERVER),

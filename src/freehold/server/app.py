@@ -317,12 +317,12 @@ class InstanceLogs:
         self._logs.ended(instance.id)
 
 
-def serve(settings: Settings) -> None:
-    """Run a server until SIGTERM or SIGINT."""
-    uvloop.run(_serve(settings))
+def serve(settings: Settings, *, ready: Callable[[str], object]) -> None:
+    """Run a server until SIGTERM or SIGINT; `ready` gets its URL once it takes calls."""
+    uvloop.run(_serve(settings, ready))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, ready: Callable[[str], object]) -> None:
     server = Server(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -331,6 +331,7 @@ async def _serve(settings: Settings) -> None:
     gc.enable()
     gc.freeze()  # what is here now stays: the collector need not walk it again and again
     gc.set_threshold(50_000, 50, 1000)
+    ready(server.url)
     await server.stopping.wait()
     log.info("server_stops")
     await server.stop()

@@ -6,7 +6,8 @@ import typer
 
 from freehold.cli import control, logs
 from freehold.cli.ask import Json, Yes, confirm
-from freehold.cli.output import Column, ago, done, facts, listing, print_json, state
+from freehold.cli.output import ago, done, facts, listing, print_json, state
+from freehold.cli.table import Column
 from freehold.protocol.schemas import AppView, FunctionView, VersionView
 
 app = typer.Typer(no_args_is_help=True, help="List, read, stop and roll back apps.")
@@ -15,28 +16,28 @@ Ref = Annotated[str, typer.Argument(metavar="APP", help="Name of an app, or its 
 _APPS: list[Column[AppView]] = [
     Column("NAME", lambda a: a.name),
     Column("STATE", lambda a: state(a.state)),
-    Column("VERSION", lambda a: a.version, right=True),
-    Column("FUNCTIONS", lambda a: len(a.functions), right=True),
+    Column("VERSION", lambda a: a.version, right=True, spare=2),
+    Column("FUNCTIONS", lambda a: len(a.functions), right=True, spare=3),
     Column("INSTANCES", lambda a: a.instances, right=True),
-    Column("CREATED", lambda a: ago(a.created)),
+    Column("CREATED", lambda a: ago(a.created), spare=1),
     Column("ID", lambda a: a.id),
 ]
 _FUNCTIONS: list[Column[FunctionView]] = [
     Column("FUNCTION", lambda f: f.name),
-    Column("CPU", lambda f: f.cpu, right=True),
-    Column("MEMORY MIB", lambda f: f.memory_mib, right=True),
-    Column("GPU", lambda f: f.gpu),
-    Column("INSTANCES", lambda f: f.instances, right=True),
+    Column("CPU", lambda f: f"{f.cpu:g}", right=True, spare=4),
+    Column("MEMORY MIB", lambda f: f.memory_mib, right=True, spare=3),
+    Column("GPU", lambda f: f.gpu, spare=1),
+    Column("INSTANCES", lambda f: f.instances, right=True, spare=2),
     Column("RUNNING", lambda f: f.running, right=True),
     Column("WAITING", lambda f: f.backlog, right=True),
-    Column("ENDPOINTS", lambda f: " ".join(f.endpoints.values())),
+    Column("ENDPOINTS", lambda f: " ".join(f.endpoints.values()), prose=True),
 ]
 _VERSIONS: list[Column[VersionView]] = [
     Column("VERSION", lambda v: f"{v.version}{' (current)' if v.current else ''}"),
     Column("DEPLOYED", lambda v: ago(v.created)),
     Column("TAG", lambda v: v.tag),
-    Column("CLIENT", lambda v: v.client),
-    Column("FUNCTIONS", lambda v: v.functions),
+    Column("CLIENT", lambda v: v.client, spare=1),
+    Column("FUNCTIONS", lambda v: v.functions, prose=True),
 ]
 
 

@@ -6,7 +6,8 @@ import typer
 
 from freehold.cli import control
 from freehold.cli.ask import Json, moment
-from freehold.cli.output import Column, ago, done, duration, facts, listing, print_json, size, state, stdout
+from freehold.cli.output import ago, done, duration, facts, listing, print_json, size, state, stdout
+from freehold.cli.table import Column
 from freehold.protocol.schemas import CallView, InputView
 
 app = typer.Typer(no_args_is_help=True, help="List, show and cancel calls.")
@@ -21,22 +22,22 @@ _CALLS: list[Column[CallView]] = [
     Column("CALL", lambda c: c.id),
     Column("APP", lambda c: c.app),
     Column("FUNCTION", lambda c: c.function),
-    Column("KIND", lambda c: c.kind),
+    Column("KIND", lambda c: c.kind, spare=2),
     Column("STATE", lambda c: state(c.state)),
-    Column("INPUTS", lambda c: f"{c.succeeded}/{c.inputs}", right=True),
+    Column("INPUTS", lambda c: f"{c.succeeded}/{c.inputs}", right=True, spare=3),
     Column("CREATED", lambda c: ago(c.created)),
-    Column("TOOK", _took, right=True),
+    Column("TOOK", _took, right=True, spare=1),
 ]
 _INPUTS: list[Column[InputView]] = [
     Column("INPUT", lambda i: i.index, right=True),
     Column("STATE", lambda i: state(i.state)),
-    Column("ATTEMPT", lambda i: i.attempt, right=True),
+    Column("ATTEMPT", lambda i: i.attempt, right=True, spare=1),
     Column("INSTANCE", lambda i: i.instance),
-    Column("WAITED", lambda i: duration(i.started - i.created) if i.started else "", right=True),
+    Column("WAITED", lambda i: duration(i.started - i.created) if i.started else "", right=True, spare=2),
     Column("TOOK", _took, right=True),
-    Column("ARGS", lambda i: size(i.args_bytes), right=True),
-    Column("RESULT", lambda i: size(i.result_bytes), right=True),
-    Column("ERROR", lambda i: i.error),
+    Column("ARGS", lambda i: size(i.args_bytes), right=True, spare=4),
+    Column("RESULT", lambda i: size(i.result_bytes), right=True, spare=3),
+    Column("ERROR", lambda i: i.error, prose=True),
 ]
 
 

@@ -5,15 +5,16 @@ from typing import Annotated, Any
 import typer
 
 from freehold.cli.ask import Json
-from freehold.cli.output import Column, listing
+from freehold.cli.output import listing
+from freehold.cli.table import Column
 
 app = typer.Typer(no_args_is_help=True, help="Show the settings and where each comes from.")
 
 _SETTINGS: list[Column[dict[str, Any]]] = [
     Column("SETTING", lambda s: s["name"]),
-    Column("VALUE", lambda s: s["value"]),
-    Column("FROM", lambda s: s["from"]),
-    Column("", lambda s: s["about"]),
+    Column("VALUE", lambda s: s["value"], prose=True),
+    Column("FROM", lambda s: s["from"], prose=True),
+    Column("ABOUT", lambda s: s["about"], prose=True),
 ]
 
 

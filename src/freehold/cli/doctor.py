@@ -15,7 +15,8 @@ import typer
 from freehold.cli import control
 from freehold.cli.ask import Json
 from freehold.cli.errors import ExitCode
-from freehold.cli.output import Column, listing, size
+from freehold.cli.output import listing, size
+from freehold.cli.table import Column
 from freehold.core.errors import Error
 from freehold.core.home import Home
 from freehold.launchers.process.sandbox import find_bwrap, probe
@@ -36,9 +37,9 @@ class Finding:
 
 _FINDINGS: list[Column[Finding]] = [
     Column("CHECK", lambda f: f.check),
-    Column("", lambda f: _mark(f.verdict)),
-    Column("FOUND", lambda f: f.found),
-    Column("FIX", lambda f: f.fix),
+    Column("VERDICT", lambda f: _mark(f.verdict)),
+    Column("FOUND", lambda f: f.found, prose=True),
+    Column("FIX", lambda f: f.fix, prose=True),
 ]
 
 
@@ -169,13 +170,12 @@ def _server() -> Iterator[Finding]:
         yield from _port()
         return
     yield Finding(check="server", verdict="ok", found=f"{view.url}, freehold {view.version}, pid {view.pid}")
-    for name, state in view.guards.items():
-        yield Finding(
-            check=f"guard {name}",
-            verdict="ok" if state == "ok" else "warn",
-            found="ok" if state == "ok" else "missing",
-            fix="" if state == "ok" else state,
-        )
+    guards = {name: state for name, state in view.guards.items() if name != "sqlite"}  # `_sqlite` tells
+    absent = {name: state for name, state in guards.items() if state != "ok"}
+    if not absent:
+        yield Finding(check="guards", verdict="ok", found=", ".join(guards))
+    for name, state in absent.items():
+        yield Finding(check=f"guard {name}", verdict="warn", found="missing", fix=state)
 
 
 def _port() -> Iterator[Finding]:

@@ -8,24 +8,26 @@ from rich.text import Text
 
 from freehold.cli import control, logs
 from freehold.cli.ask import Json
-from freehold.cli.output import Column, ago, done, duration, facts, listing, print_json, state, stdout
+from freehold.cli.output import ago, done, duration, facts, listing, print_json, state, stdout
+from freehold.cli.table import Column
 from freehold.core.waterfall import steps
 from freehold.protocol.schemas import InstanceView
 
 app = typer.Typer(no_args_is_help=True, help="List, show and stop instances.")
 Id = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of an instance.", show_default=False)]
 _BAR = 40
+_LABELS = 25  # cells that a phase and its duration take beside the bar
 
 _INSTANCES: list[Column[InstanceView]] = [
     Column("INSTANCE", lambda i: i.id),
     Column("APP", lambda i: i.app),
     Column("FUNCTION", lambda i: i.function),
     Column("STATE", lambda i: state(i.state)),
-    Column("RUNNING", lambda i: f"{i.running}/{i.slots}", right=True),
-    Column("DEVICES", lambda i: i.devices),
-    Column("STARTED", lambda i: ago(i.created)),
-    Column("READY IN", lambda i: duration(i.ready - i.created) if i.ready else "", right=True),
-    Column("PID", lambda i: i.pid, right=True),
+    Column("RUNNING", lambda i: f"{i.running}/{i.slots}", right=True, spare=2),
+    Column("DEVICES", lambda i: i.devices, spare=3),
+    Column("STARTED", lambda i: ago(i.created), spare=1),
+    Column("READY IN", lambda i: duration(i.ready - i.created) if i.ready else "", right=True, spare=4),
+    Column("PID", lambda i: i.pid, right=True, spare=5),
 ]
 
 
@@ -78,16 +80,17 @@ def stop(instance: Id) -> None:
 def waterfall(view: InstanceView) -> Table:
     """Draw the phases of a start as bars on one time axis, each where the one before it ended."""
     phases = steps(view.phases)
+    bar_width = max(_BAR // 4, min(_BAR, stdout().width - _LABELS))
     total = sum(phases.values()) or 1.0
     table = Table(box=None, pad_edge=False, title="start", title_justify="left", title_style="bold", show_header=False)
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, width=_BAR)
+    table.add_column(no_wrap=True, width=bar_width)
     table.add_column(justify="right", no_wrap=True)
     begun = 0.0
     for phase, seconds in phases.items():
-        left = round(begun / total * _BAR)
-        width = max(1, round((begun + seconds) / total * _BAR) - left)
-        bar = Text(" " * min(left, _BAR - 1)).append("█" * width if seconds > 0 else "▏", style="cyan")
+        left = round(begun / total * bar_width)
+        width = max(1, round((begun + seconds) / total * bar_width) - left)
+        bar = Text(" " * min(left, bar_width - 1)).append("█" * width if seconds > 0 else "▏", style="cyan")
         table.add_row(Text(phase.replace("_", " ")), bar, duration(seconds))
         begun += seconds
     table.add_row(Text("total", style="bold"), "", Text(duration(view.phases.get("total", begun)), style="bold"))

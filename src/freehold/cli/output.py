@@ -4,26 +4,17 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from freehold.cli.table import Column, lines_of, pairs_of
+
 T = TypeVar("T")
-_PIPE_WIDTH = 400  # so that nothing is cut where no terminal sets the width
-
-
-@dataclass(frozen=True)
-class Column(Generic[T]):
-    """One column of a listing."""
-
-    title: str
-    value: Callable[[T], Any]
-    right: bool = False
+_PIPE_WIDTH = 10_000  # so that nothing is cut where no terminal sets the width
 
 
 @cache
@@ -44,23 +35,12 @@ def listing(rows: Sequence[T], columns: Sequence[Column[T]], *, as_json: bool, e
     if not rows:
         stderr().print(empty, style="dim")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(column.value(row)) for column in columns))
-    stdout().print(table)
+    _print_lines(lines_of(rows, columns, stdout().width))
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> None:
     """Print `name  value` lines, those without a value left out."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in pairs:
-        if value not in (None, "", (), {}):
-            table.add_row(name, _cell(value))
-    stdout().print(table)
+    _print_lines(pairs_of(pairs, stdout().width))
 
 
 def print_json(value: Any) -> None:
@@ -119,12 +99,12 @@ def state(value: str) -> Text:
     return Text(str(value), style=_STYLES.get(str(value), ""))
 
 
-def _cell(value: Any) -> Text:
-    if isinstance(value, Text):
-        return value
-    if isinstance(value, tuple):
-        return Text(", ".join(map(str, cast("tuple[Any, ...]", value))))
-    return Text("" if value is None else str(value))
+def _print_lines(lines: Iterable[Text]) -> None:
+    out = stdout()
+    if out.is_terminal:
+        out.print(*lines, sep="\n", soft_wrap=True)
+    else:
+        print(*(line.plain for line in lines), sep="\n")
 
 
 def _plain(value: Any) -> Any:

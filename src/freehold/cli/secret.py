@@ -9,7 +9,8 @@ import typer
 
 from freehold.cli import control
 from freehold.cli.ask import Json, Yes, confirm
-from freehold.cli.output import Column, ago, done, listing
+from freehold.cli.output import ago, done, listing
+from freehold.cli.table import Column
 from freehold.core.errors import InvalidError
 from freehold.protocol.schemas import SecretView
 
@@ -22,8 +23,8 @@ Values = Annotated[
 
 _SECRETS: list[Column[SecretView]] = [
     Column("NAME", lambda s: s.name),
-    Column("KEYS", lambda s: s.keys),
-    Column("CREATED", lambda s: ago(s.created)),
+    Column("KEYS", lambda s: s.keys, prose=True),
+    Column("CREATED", lambda s: ago(s.created), spare=1),
     Column("UPDATED", lambda s: ago(s.updated)),
 ]
 

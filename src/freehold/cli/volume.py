@@ -10,7 +10,8 @@ import typer
 
 from freehold.cli import control
 from freehold.cli.ask import Json, Yes, confirm
-from freehold.cli.output import Column, ago, done, listing, size
+from freehold.cli.output import ago, done, listing, size
+from freehold.cli.table import Column
 from freehold.core.errors import AlreadyExistsError, NotFoundError
 from freehold.protocol.schemas import FileView, VolumeView
 from freehold.sdk.http import Api
@@ -20,15 +21,13 @@ Name = Annotated[str, typer.Argument(metavar="VOLUME", help="Name of the volume.
 
 _VOLUMES: list[Column[VolumeView]] = [
     Column("NAME", lambda v: v.name),
-    Column("SIZE", lambda v: size(v.bytes), right=True),
-    Column("FILES", lambda v: v.files, right=True),
     Column("CREATED", lambda v: ago(v.created)),
 ]
 _FILES: list[Column[FileView]] = [
     Column("PATH", lambda f: f.path + ("/" if f.type == "directory" else "")),
-    Column("TYPE", lambda f: f.type),
+    Column("TYPE", lambda f: f.type, spare=2),
     Column("SIZE", lambda f: size(f.bytes) if f.type == "file" else "", right=True),
-    Column("MODIFIED", lambda f: ago(f.modified)),
+    Column("MODIFIED", lambda f: ago(f.modified), spare=1),
 ]
 
 

@@ -93,6 +93,7 @@ class Submit(Frame, frozen=True, tag=2):
     again: bool = False  # sent before, perhaps: the link broke meanwhile
     key: str = ""  # idempotency key
     options: bytes = b""  # msgpack of FunctionSpec overrides (`with_options`); b"" when there are none
+    digest: bytes = b""  # of a JSON call's arguments; its key stands for these only
 
 
 class Extend(Frame, frozen=True, tag=3):
@@ -271,4 +272,6 @@ FromPeer = (
     | Returned
     | Beat
 )
-FromServer = Welcome | Accepted | Refused | Output | Item | Room | Execute | Recall | CancelInput | Drain | Release | Consumed
+FromServer = (
+    Welcome | Accepted | Refused | Output | Item | Room | Execute | Recall | CancelInput | Drain | Release | Consumed
+)

@@ -5,7 +5,6 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -83,7 +82,6 @@ class Links:
         self._token, self._welcome = token, welcome
         self._server: asyncio.Server | None = None
         self._pending: set[asyncio.Task[None]] = set()
-        self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
         self._for_client: dict[type, Callable[[Client, Any], None]] = {
             Submit: self._submit,
             Extend: lambda c, m: self._dispatcher.extend(m, workspace=c.workspace),
@@ -220,8 +218,7 @@ class Links:
 
     async def _submit_again(self, client: Client, message: Submit) -> None:
         """A call that may have been here before: answer what is recorded of it, admit the rest."""
-        turn = (client.workspace, message.function, message.key or message.call)
-        async with self._turns.setdefault(turn, asyncio.Lock()):  # two with one key are one call
+        async with self._record.turn(client.workspace, message.function, message.key or message.call):
             live = self._watch(client, message)  # first, so that it misses nothing that ends while we read
             if live is not None and live.id != message.call:
                 return

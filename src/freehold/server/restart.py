@@ -68,7 +68,7 @@ def _live(left: UnfinishedCall, pool: object) -> LiveCall:
         row.function,
     )
     call.version, call.parent, call.key, call.parameters = row.version, row.parent or "", row.key or "", row.parameters
-    call.pool = pool
+    call.pool, call.digest = pool, row.options
     call.noted = call.persisted = True
     call.total, call.succeeded, call.failed = row.inputs, row.succeeded, row.failed
     call.last_index = row.inputs - 1

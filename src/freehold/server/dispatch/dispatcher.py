@@ -183,7 +183,7 @@ class Dispatcher:
         method = message.inputs[0].method if message.inputs else ""
         call.function_id, call.function_name = function.id, f"{function.name}.{method}" if method else function.name
         call.version, call.parent, call.key = function.version, message.parent, message.key
-        call.parameters, call.more = message.parameters, message.more
+        call.parameters, call.digest, call.more = message.parameters, message.digest, message.more
         call.pool = pool
         self._index.add(call, self._clock.monotonic())
         return call

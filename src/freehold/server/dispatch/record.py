@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from weakref import WeakValueDictionary
 
 from freehold.core.clock import Clock
 from freehold.core.errors import DataLossError, ResourceExhaustedError, ServiceError
@@ -38,6 +39,7 @@ class Record:
         self.observe: Callable[[LiveCall, Task, float], None] = lambda _call, _task, _ended: None
         self.written = 0  # units so far; whoever sees it grow knows that something was recorded
         self._store, self._clock = store, clock
+        self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
         self._reads = Reads(store)
 
     # ---- writes
@@ -114,6 +116,10 @@ class Record:
 
     # ---- reads
 
+    def turn(self, workspace: str, function_id: str, key: str) -> asyncio.Lock:
+        """Whoever looks a key or an id up and then submits holds this meanwhile: two with one key are one call."""
+        return self._turns.setdefault((workspace, function_id, key), asyncio.Lock())
+
     async def find(self, workspace: str, call_id: str, function_id: str, key: str) -> CallRow | None:
         """The call of this id or idempotency key, if it was here before."""
         row = await self._reads.call(workspace, call_id)
@@ -189,7 +195,7 @@ def _call_row(call: LiveCall) -> CallRow:
     return CallRow(
         call.id, call.workspace, call.app_id, call.app_name, call.function_id, call.function_name, call.kind, call.state, call.created,
         call.started, call.ended, call.total, call.succeeded, call.failed, call.parent or None, call.error, call.version, call.key or None,
-        call.parameters, b"", call.more,
+        call.parameters, call.digest, call.more,
     )  # fmt: skip
 
 

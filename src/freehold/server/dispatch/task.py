@@ -62,7 +62,7 @@ class LiveCall:
     """A call that is not final yet, or whose end is not committed yet."""
 
     __slots__ = (
-        "app_id", "app_name", "client", "created", "ended", "error", "failed", "function_id", "function_name", "id", "key", "kind", "last_index", "more",
+        "app_id", "app_name", "client", "created", "digest", "ended", "error", "failed", "function_id", "function_name", "id", "key", "kind", "last_index", "more",
         "noted", "parameters", "parent", "persisted", "pool", "result_state", "started", "subscribers", "succeeded", "tasks", "total",
         "uncommitted", "version", "workspace",
     )  # fmt: skip
@@ -74,7 +74,7 @@ class LiveCall:
         self.pool: Any = None
         self.parent = self.key = ""
         self.client = ""  # the name of who made it; "" after a restart
-        self.parameters = b""
+        self.parameters = self.digest = b""
         self.more = False
         self.last_index = -1  # the highest that came in
         self.noted = False  # has a row

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -116,22 +118,41 @@ class Calls:
             [Input(0, Payload(body, Format.JSON), method)],
             parameters=parameters,
             key=key,
+            digest=_digest(call, method) if key else b"",
         )
-        if key:
-            known = await self._p.record.find(workspace, message.call, target.id, key)
-            if known is not None and known.state.final:
-                return JsonResult(call=known.id, result=await self.result(workspace, known.id))
         waiter = _Waiter(wait=wait)
-        live = self._p.dispatcher.keyed(workspace, target.id, key)
-        if live is not None:
-            self._p.dispatcher.watch(live, waiter)
+        call_id = message.call
+        if key:
+            call_id = await self._submit_keyed(waiter, message, workspace)
         else:
-            live = self._p.dispatcher.submit(waiter, message, workspace=workspace)
-        call_id = live.id if live else message.call
+            self._p.dispatcher.submit(waiter, message, workspace=workspace)
         return JsonResult(
-            call=call_id,
-            result=await waiter.wait_for(lambda: self._p.dispatcher.abandon(call_id, waiter)),
+            call=call_id, result=await waiter.wait_for(lambda: self._p.dispatcher.abandon(call_id, waiter))
         )
+
+    async def _submit_keyed(self, waiter: "_Waiter", message: Submit, workspace: str) -> str:
+        """Submit what has an idempotency key, or listen to the call that had it first; return the call's id."""
+        async with self._p.record.turn(workspace, message.function, message.key):
+            live = self._p.dispatcher.keyed(workspace, message.function, message.key)
+            if live is not None:
+                _check_digest(message, live.digest)
+                self._p.dispatcher.watch(live, waiter)
+                return live.id
+            known = await self._p.record.find(workspace, message.call, message.function, message.key)
+            if known is not None:
+                _check_digest(message, known.options)
+                message = msgspec.structs.replace(message, call=known.id)
+            if known is not None and known.state.final:
+                await self._p.record.replay(waiter, known.id, known, [0])
+            else:
+                self._p.dispatcher.submit(waiter, message, workspace=workspace)
+            return message.call
+
+
+class ReusedKeyError(InvalidError):
+    """An idempotency key that came before with other arguments; answered with 422."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 class _Waiter:
@@ -193,6 +214,20 @@ def _check_method(function: LiveFunction, method: str) -> None:
         )
     if function.spec.is_generator:
         raise InvalidError(f"{function.name!r} is a generator; JSON calls take functions that return one value")
+
+
+def _digest(call: JsonCall, method: str) -> bytes:
+    """What a call asks for, whatever the order of its names."""
+    asked = [method, call.args, call.kwargs, call.parameters]
+    return sha256(msgspec.json.encode(asked, order="deterministic")).digest()
+
+
+def _check_digest(message: Submit, first: bytes) -> None:
+    if message.digest != first:
+        raise ReusedKeyError(
+            f"Idempotency-Key {message.key!r} was used for this function with other arguments; "
+            "send a new key for a new call, or the same arguments for the result of the first"
+        )
 
 
 def _matches(view: CallView, which: CallFilter) -> bool:

@@ -31,7 +31,7 @@ class CallRow(NamedTuple):
     version: int = 0
     key: str | None = None  # idempotency key, unique in workspace and function; None, never ""
     parameters: bytes = b""
-    options: bytes = b""
+    options: bytes = b""  # digest of a JSON call's arguments; b"" for others
     more: bool = False  # its client has not sent all inputs yet
 
 

@@ -16,9 +16,10 @@ from freehold.core.errors import InvalidError
 from freehold.sdk.app import App
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.function import Function
-from freehold.sdk.loader import Runnable, load_ref
+from freehold.sdk.loader import ClsMethod, Runnable, load_ref
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+_TYPES: dict[str, type] = {"str": str, "int": int, "bool": bool, "bytes": bytes}
 
 
 @app.command("run", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False})
@@ -94,7 +95,10 @@ def _caller(
 def _run_target(target: Runnable, args: tuple[Any, ...], kwargs: dict[str, Any], *, detach: bool) -> None:
     if isinstance(target, Entrypoint):
         target.run(*args, **kwargs)
-    elif detach:
+        return
+    if isinstance(target, ClsMethod):
+        target = target.of({name: kwargs.pop(name) for name in _cls_options(target)})
+    if detach:
         _spawn(target, args, kwargs)
     else:
         _show_results(target, args, kwargs)
@@ -117,15 +121,34 @@ def _show_results(function: Function[..., Any], args: tuple[Any, ...], kwargs: d
 
 
 def _plain(target: Runnable) -> Callable[..., Any]:
-    """Return the user's function, a method without its `self`."""
+    """Return the user's function; a method without its `self`, and with the parameters of its class beside its own."""
     raw: Callable[..., Any] = target.raw
-    parameters = list(inspect.signature(raw).parameters.values())
-    if "." not in raw.__qualname__.rpartition("<locals>.")[2] or not parameters or parameters[0].name != "self":
+    if not isinstance(target, ClsMethod):
         return raw
+    beside = _cls_options(target)
 
     def method(**_: Any) -> None: ...
 
     method.__name__, method.__doc__ = raw.__name__, raw.__doc__
-    method.__signature__ = inspect.Signature(parameters[1:])  # type: ignore[attr-defined]
-    method.__annotations__ = {k: v for k, v in raw.__annotations__.items() if k != "return"}
+    own = list(inspect.signature(raw).parameters.values())[1:]
+    method.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        sorted([*own, *beside.values()], key=lambda p: p.kind)
+    )
+    hints = {k: v for k, v in raw.__annotations__.items() if k != "return"}
+    method.__annotations__ = hints | {name: p.annotation for name, p in beside.items()}
     return method
+
+
+def _cls_options(target: ClsMethod) -> dict[str, inspect.Parameter]:
+    """The class's parameters that the command line can give and that the method has no other meaning for."""
+    own = inspect.signature(target.raw).parameters
+    return {
+        p.name: inspect.Parameter(
+            p.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if p.required else p.default,
+            annotation=_TYPES[p.type],
+        )
+        for p in target.parameters
+        if p.name not in own and (p.required or p.type != "bytes")
+    }

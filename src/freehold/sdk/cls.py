@@ -160,10 +160,6 @@ class Cls:
         generator = None if raw is None else yields(raw)
         return Function(self._reference, raw=raw, method=method, parameters=encoded, generator=generator)
 
-    def functions(self) -> "dict[str, Function[..., Any]]":
-        """All methods of an object with default parameters; InvalidError when a parameter has none."""
-        return {name: self.function(name, {}) for name in self._methods or {}}
-
     def has_method(self, name: str) -> bool:
         if self._methods is not None:
             return name in self._methods

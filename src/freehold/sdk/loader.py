@@ -3,20 +3,48 @@
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from freehold.core.errors import InvalidError, NotFoundError, StartError
+from freehold.core.specs import Parameter
 from freehold.sdk.app import App
-from freehold.sdk.cls import Cls
+from freehold.sdk.cls import Cls, hooks, parameters
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.function import Function
 from freehold.sdk.source import module_name_of
 from freehold.sdk.tracebacks import user_traceback
 
-Runnable = Entrypoint[..., Any] | Function[..., Any]
+
+@dataclass(frozen=True, kw_only=True)
+class ClsMethod:
+    """A method to run on an object that is yet to be made."""
+
+    cls: Cls
+    method: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.cls.name}.{self.method}"
+
+    @property
+    def raw(self) -> Callable[..., Any]:
+        return hooks(self.cls.raw).methods[self.method]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those of the class."""
+        return parameters(self.cls.raw)
+
+    def of(self, values: dict[str, Any]) -> Function[..., Any]:
+        """The method of an object with these parameters."""
+        return self.cls.function(self.method, values)
+
+
+Runnable = Entrypoint[..., Any] | Function[..., Any] | ClsMethod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +61,12 @@ def load_ref(ref: str, *, module: bool = False) -> Loaded:
     """Load a program. Raises StartError with the user's own traceback when its code fails, NotFoundError when a name is not there."""
     where, _, name = ref.partition("::")
     loaded = load_module(where) if module else load_file(where)
-    app = find_app(loaded, name)
-    if name and isinstance(getattr(loaded, name, None), App):
-        name = ""
+    first, _, rest = name.partition(".")
+    named = getattr(loaded, first, None) if first else None
+    app, name = (named, rest) if isinstance(named, App) else (find_app(loaded, name), name)
     entrypoints, functions = app.registered_entrypoints, runnable_functions(app)
     if name:
-        target = entrypoints.get(name) or functions.get(name)
+        target = entrypoints.get(name) or functions.get(name) or _only_method(functions, name)
         if target is None:
             msg = f"{where} has no entrypoint or function {name!r}: it has {', '.join([*entrypoints, *functions]) or 'none'}"
             raise NotFoundError(msg)
@@ -93,13 +121,15 @@ def load_module(name: str) -> ModuleType:
 
 
 def find_app(module: ModuleType, name: str = "") -> App:
-    """The module's app: the one named, or that owns what is named; else `app`, else the only one."""
+    """The module's app: the one that owns what is named; else `app`, else the only one."""
     apps = {k: v for k, v in vars(module).items() if isinstance(v, App)}
-    named = apps.get(name) or getattr(getattr(module, name.partition(".")[0], None), "app", None) if name else None
-    if isinstance(named, App):
-        return named
     distinct = list({id(a): a for a in apps.values()}.values())
-    owners = [a for a in distinct if name in a.registered_entrypoints or name in runnable_functions(a)] if name else []
+    first = name.partition(".")[0]
+    owners = [
+        a
+        for a in distinct
+        if name in a.registered_entrypoints or first in a.registered_functions or first in a.registered_classes
+    ]
     if owners:
         return owners[0]
     if "app" in apps:
@@ -113,19 +143,16 @@ def find_app(module: ModuleType, name: str = "") -> App:
     raise InvalidError(msg)
 
 
-def runnable_functions(app: App) -> dict[str, Function[..., Any]]:
-    """Functions, and methods of classes whose parameters all have defaults, by the name the command line knows."""
-    found = dict(app.registered_functions)
-    for name, cls in app.registered_classes.items():
-        found |= {f"{name}.{m}": f for m, f in _methods(cls).items()}
-    return found
+def runnable_functions(app: App) -> dict[str, Function[..., Any] | ClsMethod]:
+    """Functions and methods by the name the command line knows."""
+    methods = [ClsMethod(cls=c, method=m) for c in app.registered_classes.values() for m in hooks(c.raw).methods]
+    return {**app.registered_functions, **{m.name: m for m in methods}}
 
 
-def _methods(cls: Cls) -> dict[str, Function[..., Any]]:
-    try:
-        return cls.functions()
-    except InvalidError:  # a parameter is required
-        return {}
+def _only_method(functions: "dict[str, Function[..., Any] | ClsMethod]", cls: str) -> "ClsMethod | None":
+    """What is meant by the name of a class that has one method."""
+    methods = [f for f in functions.values() if isinstance(f, ClsMethod) and f.cls.name == cls]
+    return methods[0] if len(methods) == 1 else None
 
 
 def _front(folder: str) -> None:

@@ -164,13 +164,19 @@ def import_name(module: ModuleType, path: Path) -> str:
 
 
 def module_name_of(path: Path) -> str:
-    """Dotted name of a file by the `__init__.py` files beside and above it."""
+    """Dotted name of a file by the `__init__.py` files beside and above it; a lone file never takes a name of the standard library."""
     parts = [] if path.stem == "__init__" else [path.stem]
     folder = path.parent
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)
         folder = folder.parent
-    return ".".join(parts)
+    return ".".join(parts) if len(parts) > 1 else _own_name(*parts)
+
+
+def _own_name(stem: str) -> str:
+    """The name of a lone file as one that can be imported, and that nothing else has."""
+    name = stem.replace(".", "_")
+    return f"{name}_" if name in sys.stdlib_module_names or name == "__main__" else name
 
 
 def local_module(name: str) -> list[Files]:

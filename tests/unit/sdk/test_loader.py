@@ -143,3 +143,27 @@ def test_a_plain_script_is_known_by_its_name(tmp_path: Path) -> None:
     write("job_k.py", program)
     done = subprocess.run([sys.executable, "job_k.py"], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[('job_k', 'work'), ('job_k', 'Model')] True job_k /root", done.stderr
+
+
+@pytest.mark.parametrize("name", ["app.work", "app.main", "app.Model.predict"])
+def test_a_name_may_begin_with_its_app(name: str) -> None:
+    loaded = load_ref(f"{write('job_m.py', PROGRAM)}::{name}")
+    assert loaded.target is not None
+    assert loaded.target.name == name.removeprefix("app.")
+
+
+def test_a_class_with_one_method_stands_for_it() -> None:
+    target = load_ref(f"{write('job_n.py', PROGRAM)}::Model").target
+    assert target is not None
+    assert target.name == "Model.predict"
+
+
+@pytest.mark.parametrize("name", ["secrets.py", "dotted.name.py"])
+def test_a_file_may_be_named_as_it_likes(name: str) -> None:
+    import secrets
+
+    loaded = load_ref(write(name, PROGRAM))
+    with Bundles() as bundles:
+        spec = loaded.app.spec(bundles)
+    assert spec.functions[0].module == loaded.module.__name__ != Path(name).stem
+    assert sys.modules["secrets"] is secrets

@@ -22,7 +22,7 @@ export PIP_ROOT_USER_ACTION := ignore
 step = @echo "==> $(1)"
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup fmt lint types test test-e2e test-gpu bench docs demo check lock tools clean
+.PHONY: help setup fmt lint types test test-e2e reliability test-gpu bench docs demo check lock tools clean
 .DEFAULT_GOAL := help
 
 help: ## show these targets
@@ -88,6 +88,9 @@ test: $(DONE)/dev $(DONE)/tools ## all tests but those that need an accelerator
 
 test-e2e: $(DONE)/dev $(DONE)/tools ## the real CLI, a real server, a real browser
 	@$(PYTEST) tests/e2e $(ARGS)
+
+reliability: $(DONE)/dev $(DONE)/tools ## the proofs of docs/concepts/guarantees.md at their full size (half an hour)
+	@$(PYTEST) tests/e2e/reliability --full --durations=0 $(ARGS)
 
 test-gpu: $(DONE)/dev ## tests that need an accelerator
 	@$(PYTEST) -m gpu tests/gpu $(ARGS)

@@ -21,6 +21,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="run the reliability proofs at the size docs/concepts/guarantees.md states"
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_gpu = pytest.mark.skip(reason="no accelerator here (no /dev/nvidia0)")
     browser_items = [item for item in items if item.get_closest_marker("browser")]

@@ -1,6 +1,6 @@
 """Prints numbered lines as fast as it can, and notes beside them how far it came."""
 
-from pathlib import Path
+import os
 
 import freehold
 
@@ -8,12 +8,10 @@ app = freehold.App("chatty")
 marks = freehold.Volume.from_name("marks", create_if_missing=True)
 
 
-@app.function(volumes={"/marks": marks})
+@app.function(max_containers=3, cpu=0.05, memory=64, volumes={"/marks": marks})
 def talk() -> None:
-    with Path("/marks/counter").open("w") as out:
-        for n in range(1_000_000):
-            print("line", n)
-            if n % 1000 == 0:
-                out.seek(0)
-                out.write(str(n))
-                out.flush()
+    out = os.open(f"/marks/{os.environ['FREEHOLD_INSTANCE_ID']}", os.O_WRONLY | os.O_CREAT)
+    for n in range(10_000_000):
+        print("line", n)
+        if n % 50 == 0:
+            os.pwrite(out, f"{n:010}".encode(), 0)

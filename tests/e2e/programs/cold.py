@@ -1,6 +1,5 @@
-"""500 clients call a model that nobody has loaded yet."""
+"""A model that nobody has loaded yet, in two forms: loaded once for all instances, and in its only instance."""
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -10,26 +9,30 @@ app = freehold.App("cold")
 marks = freehold.Volume.from_name("marks", create_if_missing=True)
 
 
-@app.cls(max_containers=1, volumes={"/marks": marks})
-class Model:
+def load(name: str) -> None:
+    time.sleep(0.3)
+    with Path(f"/marks/{name}").open("a") as loads:
+        loads.write("loaded\n")
+
+
+@app.cls(max_containers=4, cpu=0.05, memory=64, volumes={"/marks": marks})
+class Shared:
+    @freehold.enter(snap=True)
+    def load(self) -> None:
+        load("shared")
+
+    @freehold.method()
+    def predict(self, x: int) -> int:
+        time.sleep(0.005)
+        return x + 1
+
+
+@app.cls(max_containers=1, cpu=0.05, memory=64, volumes={"/marks": marks})
+class Single:
     @freehold.enter()
     def load(self) -> None:
-        time.sleep(0.3)
-        with Path("/marks/loads").open("a") as loads:
-            loads.write("loaded\n")
+        load("single")
 
     @freehold.method()
     def predict(self, x: int) -> int:
         return x + 1
-
-
-async def many() -> None:
-    model = Model()
-    answers = await asyncio.gather(*(model.predict.remote.aio(n) for n in range(500)))
-    assert answers == list(range(1, 501))
-    print(len(answers), "answered")
-
-
-if __name__ == "__main__":
-    with app.run():
-        asyncio.run(many())

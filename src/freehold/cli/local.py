@@ -27,7 +27,7 @@ def find(home: Home) -> ServerFile | None:
         server = msgspec.json.decode(home.server_file.read_bytes(), type=ServerFile)
     except (OSError, msgspec.DecodeError):
         return None
-    return server if _locked(home.lock) and _alive(server.pid) else None
+    return server if held(home) and _alive(server.pid) else None
 
 
 def _alive(pid: int) -> bool:
@@ -39,10 +39,10 @@ def _alive(pid: int) -> bool:
     return state not in "ZX"
 
 
-def _locked(path: Path) -> bool:
+def held(home: Home) -> bool:
     """Tell whether a process holds the home; a pid alone may belong to another process by now."""
     try:
-        with path.open("rb") as file:
+        with home.lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from freehold.cli.errors import exit_code_of, report
 from freehold.core.errors import Error
+from freehold.core.oserrors import machine_error
 
 
 class Entry(NamedTuple):
@@ -92,12 +93,15 @@ for _name, _entry in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line; every error of ours ends as one message and its exit code."""
+    """Run the command line; every error of ours, or of the machine, ends as one message and its exit code."""
     try:
         typer.main.get_command(root).main(prog_name="freehold")
-    except Error as error:
-        report(error)
-        sys.exit(exit_code_of(error))
+    except (Error, OSError) as error:
+        told = error if isinstance(error, Error) else machine_error(error)
+        if told is None:
+            raise
+        report(told)
+        sys.exit(exit_code_of(told))
 
 
 if __name__ == "__main__":

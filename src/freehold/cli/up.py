@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, BinaryIO, NoReturn
 
 import typer
 
 from freehold.cli.errors import ExitCode
-from freehold.cli.local import ServerFile, find
-from freehold.core.errors import ConflictError, Error, InvalidError, TimeoutError
-from freehold.core.home import Home
+from freehold.cli.local import ServerFile, find, held
+from freehold.core.errors import ConflictError, Error, TimeoutError
+from freehold.core.home import Home, make_private, unusable
 
 _READY_S = 60.0
 _POLL_S = 0.02
@@ -41,12 +41,8 @@ def up(
     Example: [bold]freehold up --detach --port 9000[/bold]
     """
     home = Home.default()
-    running = find(home)
-    if running:
-        raise ConflictError(
-            f"a server runs in {home.root} already (pid {running.pid}, {running.url}): use it, stop it with `freehold down`, "
-            f"or set FREEHOLD_HOME to start a second one"
-        )
+    if find(home):
+        raise _taken(home)
     flags = {"host": host, "port": port, "allow_remote": allow_remote or None}
     if detach:
         _up_detached(home, flags)
@@ -68,33 +64,45 @@ def _up_here(flags: Mapping[str, object]) -> None:
 
 def _up_detached(home: Home, flags: Mapping[str, object]) -> None:
     log = home.logs / "server.log"
-    _make_private(home.root)
-    _make_private(home.logs)
+    make_private(home.root)
+    make_private(home.logs)
     options = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
         for name, value in flags.items()
         if value is not None
     ]
-    with log.open("ab") as output:
+    with _open_log(log) as output:
         begun = output.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "freehold.cli.main", "up", *options],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     server = _wait_ready(home, process)
+    if server is None and process.poll() is not None and held(home):
+        raise _taken(home)  # another `up` was quicker; the log is both's
     if server is None:
         _tell_failure(log, begun, process)
     _announce(server.url, link=True)
     typer.echo(f"logs: {log}\nstop it with: freehold down", err=True)
 
 
-def _make_private(folder: Path) -> None:
+def _taken(home: Home) -> ConflictError:
+    running = find(home)
+    which = f" (pid {running.pid}, {running.url})" if running else ""
+    return ConflictError(
+        f"a server runs in {home.root} already{which}: use it, stop it with `freehold down`, or set FREEHOLD_HOME to start a second one"
+    )
+
+
+def _open_log(path: Path) -> BinaryIO:
+    """Open the server's log behind a line of our own: where that cannot be written, nobody would hear why the server ends."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = path.open("ab")
+        log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} freehold up --detach\n".encode())
+        log.flush()
     except OSError as error:
-        raise InvalidError(
-            f"cannot make folder {folder}: {error.strerror}; set FREEHOLD_HOME to a folder that can be written"
-        ) from error
+        raise unusable(error, path) from error
+    return log
 
 
 def _tell_failure(log: Path, begun: int, process: "subprocess.Popen[bytes]") -> NoReturn:

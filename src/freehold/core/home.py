@@ -2,8 +2,12 @@
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+from freehold.core.errors import Error, InvalidError, ResourceExhaustedError
+from freehold.core.oserrors import machine_error
 
 _SOCKET_PATH_MAX = 90  # the kernel takes 107 bytes; leave room for an instance's own socket name
 
@@ -92,3 +96,26 @@ class Home:
         """Shared memory for large buffers."""
         name = f"freehold-{os.getuid()}-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]}"
         return Path("/dev/shm") / name  # noqa: S108 (made 0700, owner checked)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only this user may enter; InvalidError when it cannot be made, or is another user's."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat(follow_symlinks=False)
+    except OSError as error:
+        raise unusable(error, folder) from error
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+        raise InvalidError(
+            f"{folder} belongs to another user or is no folder; remove it, or set FREEHOLD_HOME to another folder"
+        )
+    if folder.parent in (Path("/tmp"), Path("/dev/shm")):  # noqa: S108 (checked above)
+        folder.chmod(0o700)
+
+
+def unusable(error: OSError, path: Path) -> Error:
+    """The error of a home that cannot be written at `path`."""
+    told = machine_error(error, path)
+    if isinstance(told, ResourceExhaustedError):
+        return told
+    return InvalidError(f"cannot write {path}: {error.strerror}; set FREEHOLD_HOME to a folder that can be written")

@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import secrets
-import stat
 import tempfile
 import time
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import IO, Any
 
 import psutil
 
-from freehold.core.errors import ConflictError, InvalidError
-from freehold.core.home import Home
+from freehold.core.errors import ConflictError
+from freehold.core.home import Home, make_private, unusable
 
 _DYING_S = 5.0
 
@@ -22,23 +21,11 @@ _DYING_S = 5.0
 def claim(home: Home) -> IO[str]:
     """Make the home's folders and take its lock; ConflictError when another server has it."""
     for folder in (home.root, home.run, home.logs, home.instances, home.arena):
-        _private(folder)
-    lock = home.lock.open("a+")
-    deadline = time.monotonic() + _DYING_S
-    while not _locked(lock):
-        owner = _owner(lock)
-        if alive(owner) or time.monotonic() > deadline:
-            lock.close()
-            raise ConflictError(
-                f"another server (pid {owner or 'unknown'}) runs with home {home.root}; stop it with `freehold down`, "
-                "or set FREEHOLD_HOME to another folder"
-            )
-        time.sleep(0.02)  # it was killed, and is not quite gone
-    lock.seek(0)
-    lock.truncate()
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
+        make_private(folder)
+    try:
+        return _lock(home)
+    except OSError as error:
+        raise unusable(error, home.lock) from error
 
 
 def alive(pid: int) -> bool:
@@ -78,20 +65,23 @@ def announce(home: Home, facts: dict[str, Any]) -> None:
     scratch.rename(home.server_file)
 
 
-def _private(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat(follow_symlinks=False)
-    except OSError as error:
-        raise InvalidError(
-            f"home: cannot make folder {folder}: {error.strerror}; set FREEHOLD_HOME to a folder that can be written"
-        ) from error
-    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-        raise InvalidError(
-            f"{folder} belongs to another user or is no folder; remove it, or set FREEHOLD_HOME to another folder"
-        )
-    if folder.parent in (Path("/tmp"), Path("/dev/shm")):  # noqa: S108 (checked above)
-        folder.chmod(0o700)
+def _lock(home: Home) -> IO[str]:
+    lock = home.lock.open("a+")
+    deadline = time.monotonic() + _DYING_S
+    while not _locked(lock):
+        owner = _owner(lock)
+        if alive(owner) or time.monotonic() > deadline:
+            lock.close()
+            raise ConflictError(
+                f"another server (pid {owner or 'unknown'}) runs with home {home.root}; stop it with `freehold down`, "
+                "or set FREEHOLD_HOME to another folder"
+            )
+        time.sleep(0.02)  # it was killed, and is not quite gone
+    lock.seek(0)
+    lock.truncate()
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
 
 
 def _locked(lock: IO[str]) -> bool:

@@ -1,7 +1,9 @@
 """What the routes take, give and refuse."""
 
+import errno
 import hashlib
 import json
+import os
 from typing import Any
 
 import msgspec
@@ -90,6 +92,18 @@ async def test_errors_have_their_status_and_request_id(world: Any, error: Except
     assert answer.json()["error"]["request_id"] == "mine"
     assert answer.headers["x-request-id"] == "mine"
     assert ("retry-after" in answer.headers) == (status == 429)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(errno.ENOSPC, 429, "disk"), (errno.EMFILE, 429, "ulimit -n"), (errno.EACCES, 500, "log")],
+)
+async def test_what_the_machine_lacks_is_said_with_its_fix(world: Any, number: int, status: int, word: str) -> None:
+    world.apps.error = OSError(number, os.strerror(number), "/somewhere")
+    async with world.client() as client:
+        answer = await client.get("/v1/apps")
+    assert answer.status_code == status
+    assert word in answer.json()["error"]["message"]
 
 
 async def test_an_unforeseen_error_tells_nothing(world: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -269,6 +269,22 @@ async def test_a_full_disk_is_said_so_and_frees_what_was_written(
     await volumes.put("main", "v", "f", stream(b"x"))  # works again once there is room
 
 
+async def test_a_volume_that_the_disk_has_no_room_for_is_not_half_there(
+    volumes: Volumes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ResourceExhaustedError, match="full"):
+        await volumes.create("main", "new")
+    monkeypatch.undo()
+    with pytest.raises(NotFoundError):
+        await volumes.get("main", "new")
+    await volumes.create("main", "new")
+    assert [v.name for v in await volumes.list("main")] == ["new", "v"]
+
+
 async def test_left_overs_are_swept_at_the_start(volumes: Volumes) -> None:
     root = await volumes.host_path("main", "v")
     (root.parent / "uploads").mkdir(exist_ok=True)

@@ -75,6 +75,7 @@ def build_api(
         app.router.routes.extend(noun.router.routes)
     app.router.routes.extend(pages)
     app.add_exception_handler(Error, failures.on_error)
+    app.add_exception_handler(OSError, failures.on_os_error)
     app.add_exception_handler(RequestValidationError, failures.on_invalid)
     app.add_exception_handler(HTTPException, failures.on_http)
     table = {**TABLE, **(page_access or {})}

@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from freehold.core.errors import AuthError, Error, InvalidError, NotFoundError
+from freehold.core.errors import AuthError, Error, InvalidError, NotFoundError, ResourceExhaustedError
+from freehold.core.oserrors import machine_error
 from freehold.protocol.errors import http_status
 from freehold.protocol.schemas import ErrorBody
 
@@ -58,6 +59,15 @@ async def on_error(request: Request, error: Exception) -> Response:
     if error.code == "internal":
         _logger.error("request_failed", extra={"request_id": request_id(request)}, exc_info=error)
     return error_response(error, request_id(request))
+
+
+async def on_os_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    told = machine_error(error)
+    if not isinstance(told, ResourceExhaustedError):  # the rest may say more of our files than a caller should know
+        raise error
+    _logger.error("request_failed", extra={"request_id": request_id(request)}, exc_info=error)
+    return error_response(told, request_id(request))
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:

@@ -1,17 +1,16 @@
 """A stream into a temporary file, durable and with its digest; on any failure nothing is left of it."""
 
 import asyncio
-import errno
 import hashlib
 import os
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from freehold.core.errors import Error, InternalError, ResourceExhaustedError
+from freehold.core.errors import Error, InternalError
+from freehold.core.oserrors import machine_error
 
 _PIECE_BYTES = 1024 * 1024
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +69,5 @@ def _create(path: Path, mode: int):  # noqa: ANN202 (an unbuffered binary file)
 
 
 def disk_error(error: OSError, folder: Path) -> Error:
-    """What an OSError of the disk means to the one who uploads."""
-    if error.errno in _FULL:
-        return ResourceExhaustedError(
-            f"the disk that holds {folder} is full; nothing was stored. Free some space and send it again"
-        )
-    return InternalError(f"the disk that holds {folder} cannot be written: {error.strerror}")
+    """What an OSError of the disk means to the one who uploads; nothing was stored."""
+    return machine_error(error, folder) or InternalError(f"{folder} cannot be written: {error.strerror}")

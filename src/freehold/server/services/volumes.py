@@ -29,7 +29,7 @@ class Volumes:
     def open(self) -> None:
         """Make the folder, and drop what interrupted uploads and deletions have left."""
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for left in (*self._root.glob("*/.deleted-*"), *self._root.glob("*/*/uploads")):
+        for left in (*self._root.glob("*/.deleted-*"), *self._root.glob("*/.new-*"), *self._root.glob("*/*/uploads")):
             shutil.rmtree(left, ignore_errors=True)
 
     # ---- volumes
@@ -109,15 +109,18 @@ class Volumes:
 
     def _create(self, workspace: str, name: str) -> VolumeView:
         home = self._home(workspace, name, there=False)
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        scratch = home.parent / f".new-{os.urandom(8).hex()}"
         try:
-            (home / "files").mkdir(mode=0o755)
-        except FileExistsError:
-            msg = f"there is a volume {name!r} already"
-            raise AlreadyExistsError(msg) from None
+            (scratch / "files").mkdir(parents=True, mode=0o755)
+            (scratch / "created").write_text(repr(time.time()))
+            scratch.chmod(0o700)
+            scratch.rename(home)
         except OSError as error:
+            shutil.rmtree(scratch, ignore_errors=True)
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                msg = f"there is a volume {name!r} already"
+                raise AlreadyExistsError(msg) from None
             raise disk_error(error, home) from error
-        (home / "created").write_text(repr(time.time()))
         return _view(home, count=False)
 
 

@@ -1,0 +1,79 @@
+"""Machines that lack something: a disk that is full or read-only, and what recovers when that ends."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.harness import Freehold, MakeHome
+
+_MOUNTS = os.geteuid() == 0 and Path("/proc/filesystems").read_text().find("tmpfs") >= 0
+own_disk = pytest.mark.skipif(not _MOUNTS, reason="a disk of its own needs root")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 32 MiB."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", tmp_path], check=False).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    yield tmp_path
+    subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def _fill(disk: Path) -> Path:
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+    return ballast
+
+
+@own_disk
+def test_a_full_disk_is_named_by_every_command_and_nothing_is_half_done(disk: Path, make_home: MakeHome) -> None:
+    home = Freehold(disk, make_home().port)
+    ballast = _fill(disk)
+    for words in (["up", "--detach"], ["up"]):
+        done = home(*words)
+        assert done.returncode == 7, done.stderr
+        assert "full" in done.stderr
+        assert "Traceback" not in done.stderr
+    ballast.unlink()
+    home.ok("up", "--detach")
+    ballast = _fill(disk)
+    for words in (["volume", "create", "v"], ["secret", "create", "s", "A=1"], ["deploy", "hello.py"]):
+        done = home(*words)
+        assert done.returncode == 7, done.stderr
+        assert "full" in done.stderr
+    ballast.unlink()
+    assert home.json("volume", "list") == home.json("secret", "list") == home.json("app", "list") == []
+    home.ok("volume", "create", "v")
+    home.ok("secret", "create", "s", "A=1")
+    home.ok("down")
+
+
+@own_disk
+def test_a_read_only_home_is_refused_with_the_fix(disk: Path, make_home: MakeHome) -> None:
+    home = Freehold(disk, make_home().port)
+    home.ok("up", "--detach")
+    home.ok("down")
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    for words in (["up", "--detach"], ["up"]):
+        done = home(*words)
+        assert done.returncode == 2, done.stderr
+        assert "Read-only" in done.stderr
+        assert "FREEHOLD_HOME" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_of_many_ups_at_once_one_wins_and_the_rest_say_who(make_home: MakeHome) -> None:
+    home = make_home()
+    begun = [home.start("up", "--detach") for _ in range(4)]
+    said = [process.communicate()[0] for process in begun]
+    assert sorted(process.returncode for process in begun) == [0, 6, 6, 6], said
+    losers = [text for process, text in zip(begun, said, strict=True) if process.returncode]
+    assert all(text.count("error:") == 1 and "freehold down" in text for text in losers), losers
+    home.ok("down")

@@ -147,7 +147,9 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep(folder: Path, owner: str) -> None:
-    """Remove the segments of `owner`; views that are open stay valid."""
-    for path in folder.glob(f"{glob.escape(owner)}.*"):
+def sweep(folder: str | Path, owner: str) -> None:
+    """Remove the segments of `owner`; views that are open stay valid. Without an arena ("") there are none."""
+    if not folder:
+        return
+    for path in Path(folder).glob(f"{glob.escape(owner)}.*"):
         path.unlink(missing_ok=True)

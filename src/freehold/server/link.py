@@ -11,6 +11,7 @@ import msgspec
 from freehold.core.clock import Clock
 from freehold.core.home import Home
 from freehold.core.ids import is_id
+from freehold.protocol.arena import sweep
 from freehold.protocol.frames import (
     Accepted,
     Beat,
@@ -38,7 +39,6 @@ from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.task import LiveCall
-from freehold.server.memory import sweep
 from freehold.server.store.rows import InputRow
 
 log = logging.getLogger("freehold.link")

@@ -32,7 +32,7 @@ from freehold.protocol.payload import encode_failure, failure_text
 from freehold.server.dispatch.index import Index
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
-from freehold.server.dispatch.record import Record, large
+from freehold.server.dispatch.record import STATUS, Record, large
 from freehold.server.dispatch.registry import LiveFunction, Registry
 from freehold.server.dispatch.task import LiveCall, Subscriber, Task
 from freehold.server.store.rows import InputRow
@@ -41,12 +41,6 @@ log = logging.getLogger("freehold.dispatch")
 CANCEL_GRACE_S = 2.0
 UNHEARD_S = 10.0  # how long a generator goes on for a client that may come back
 OVERFLOW = 4.0  # times as much as should wait: a client that goes on beyond, though told to wait, is refused
-_STATUS = {
-    CallState.SUCCEEDED: Status.OK,
-    CallState.FAILED: Status.ERROR,
-    CallState.TIMED_OUT: Status.TIMEOUT,
-    CallState.CANCELLED: Status.CANCELLED,
-}
 
 
 class Fleet(Protocol):
@@ -390,7 +384,7 @@ class Dispatcher:
         ended = ended or self._clock.now()
         if call.done:
             call.ended = ended
-        output = Output(call.id, task.index, _STATUS[state] if status is None else status, payload, keep or [])
+        output = Output(call.id, task.index, STATUS[state] if status is None else status, payload, keep or [])
         self._record.finished(task, payload, error=error, ended=ended, then=lambda: self._answer(call, output))
 
     def _answer(self, call: LiveCall, output: Output) -> None:

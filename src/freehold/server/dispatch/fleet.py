@@ -25,6 +25,7 @@ from freehold.core.ids import new_id
 from freehold.core.placement import Machine, cpu_of, memory_of, place
 from freehold.core.states import InstanceState
 from freehold.launchers.contract import Exit, Launcher, StartRequest
+from freehold.protocol.arena import sweep
 from freehold.protocol.frames import Payload, Ready, StartFailed, Welcome
 from freehold.protocol.payload import encode_failure, failure_text
 from freehold.server.dispatch.dispatcher import Dispatcher, error_payload
@@ -32,7 +33,6 @@ from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import LiveFunction, Registry
-from freehold.server.memory import sweep
 
 log = logging.getLogger("freehold.fleet")
 MAX_FAILED_STARTS = 3  # crashes in a row before an instance is ready; then what waits fails

@@ -24,7 +24,7 @@ KEEP_RESULT_BYTES = (
 )  # of a result in its row; above it `remote` answers its caller only, `spawn` keeps a blob
 _RETRY_S = 0.5
 _CLEARS = (ResourceExhaustedError, DataLossError, ServiceError)  # of a disk that is full or fails: they may go away
-_STATUS = {
+STATUS = {
     CallState.SUCCEEDED: Status.OK,
     CallState.FAILED: Status.ERROR,
     CallState.TIMED_OUT: Status.TIMEOUT,
@@ -175,7 +175,7 @@ def _output(call_id: str, row: InputRow) -> Output:
     if row.result is None:
         text = "the result went to its first caller only, or is no longer kept"
         return Output(call_id, row.idx, Status.ERROR, _expired(text))
-    return Output(call_id, row.idx, _STATUS[row.state], decode_payload(row.result))
+    return Output(call_id, row.idx, STATUS[row.state], decode_payload(row.result))
 
 
 def _lost(call_id: str, index: int, row: CallRow) -> Output:

@@ -55,7 +55,9 @@ def test_a_volume_is_shared_between_functions_and_the_command_line(server: Freeh
     assert local.read_text() == "hello volume"
     assert server("volume", "get", "e2e-volume", "/folder/note.txt", str(local)).returncode == 6
     local.write_text("changed here")
-    assert server("volume", "put", "e2e-volume", str(local), "/folder/note.txt").returncode == 6
+    refused = server("volume", "put", "e2e-volume", str(tmp_path), "/folder")
+    assert refused.returncode == 6
+    assert "'folder/note.txt' is in volume 'e2e-volume' already; pass --force" in refused.stderr
     server.ok("volume", "put", "-f", "e2e-volume", str(local), "/folder/note.txt")
     assert "changed here" in server.ok("run", "-q", "data.py::read")
 

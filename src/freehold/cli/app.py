@@ -10,7 +10,7 @@ from freehold.cli.output import ago, done, facts, listing, print_json, state
 from freehold.cli.table import Column
 from freehold.protocol.schemas import AppView, FunctionView, VersionView
 
-app = typer.Typer(no_args_is_help=True, help="List, read, stop and roll back apps.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, read, stop and roll back apps.")
 Ref = Annotated[str, typer.Argument(metavar="APP", help="Name of an app, or its id.", show_default=False)]
 
 _APPS: list[Column[AppView]] = [
@@ -55,7 +55,10 @@ def list_(
 
 @app.command()
 def show(ref: Ref, as_json: Json = False) -> None:
-    """Show one app: its functions, endpoints and instances."""
+    """Show one app: its functions, endpoints and instances.
+
+    Example: [bold]freehold app show ocr-service[/bold]
+    """
     view: AppView = control.app(control.connect(), ref)
     if as_json:
         print_json(view)
@@ -88,7 +91,10 @@ def stop(ref: Ref, yes: Yes = False) -> None:
 
 @app.command()
 def history(ref: Ref, as_json: Json = False) -> None:
-    """List the versions of a deployed app, newest first."""
+    """List the versions of a deployed app, newest first.
+
+    Example: [bold]freehold app history ocr-service[/bold]
+    """
     rows = sorted(control.history(control.connect(), ref), key=lambda v: -v.version)
     listing(rows, _VERSIONS, as_json=as_json, empty=f"app {ref} was never deployed")
 

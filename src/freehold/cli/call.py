@@ -8,9 +8,10 @@ from freehold.cli import control
 from freehold.cli.ask import Json, moment
 from freehold.cli.output import ago, done, duration, facts, listing, print_json, size, state, stdout
 from freehold.cli.table import Column
+from freehold.core.states import CallKind, CallState
 from freehold.protocol.schemas import CallView, InputView
 
-app = typer.Typer(no_args_is_help=True, help="List, show and cancel calls.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show and cancel calls.")
 Id = Annotated[str, typer.Argument(metavar="CALL", help="Id of a call.", show_default=False)]
 
 
@@ -45,10 +46,8 @@ _INPUTS: list[Column[InputView]] = [
 def list_(
     name: Annotated[str | None, typer.Option("--app", help="Of this app only.", show_default=False)] = None,
     function: Annotated[str | None, typer.Option(help="Of this function only.", show_default=False)] = None,
-    in_state: Annotated[
-        str | None, typer.Option("--state", help="pending, running, succeeded, failed, timed_out or cancelled.")
-    ] = None,
-    kind: Annotated[str | None, typer.Option(help="remote, spawn, map, generator, web or http.")] = None,
+    in_state: Annotated[CallState | None, typer.Option("--state", help="In this state only.")] = None,
+    kind: Annotated[CallKind | None, typer.Option(help="Made in this way only.")] = None,
     since: Annotated[str | None, typer.Option(help="Created since: 10m, 2h, 3d ago, or a time.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="At most so many.")] = 50,
     as_json: Json = False,
@@ -62,12 +61,18 @@ def list_(
         "app": name, "function": function, "state": in_state, "kind": kind,
         "since": None if after is None else str(after), "limit": limit,
     }  # fmt: skip
-    listing(control.calls(control.connect(), query), _CALLS, as_json=as_json, empty="no calls")
+    api = control.connect()
+    if name is not None:
+        control.app(api, name)  # a name that is not there is an error, not an empty list
+    listing(control.calls(api, query), _CALLS, as_json=as_json, empty="no calls")
 
 
 @app.command()
 def show(call: Id, as_json: Json = False) -> None:
-    """Show one call: its inputs, attempts, times and error."""
+    """Show one call: its inputs, attempts, times and error.
+
+    Example: [bold]freehold call show fc-01a1fdbf3c3938cb738c7ef5ddfb[/bold]
+    """
     detail = control.call(control.connect(), call)
     if as_json:
         print_json(detail)
@@ -91,7 +96,10 @@ def cancel(
     call: Id,
     terminate: Annotated[bool, typer.Option("--terminate", help="End the instances that run it, too.")] = False,
 ) -> None:
-    """Cancel a call: what waits never runs, what runs is stopped."""
+    """Cancel a call: what waits never runs, what runs is stopped.
+
+    Example: [bold]freehold call cancel fc-01a1fdbf3c3938cb738c7ef5ddfb[/bold]
+    """
     api = control.connect()
     state = control.call(api, call).call.state
     if state.final:

@@ -7,8 +7,10 @@ import typer
 from freehold.cli.ask import Json
 from freehold.cli.output import listing
 from freehold.cli.table import Column
+from freehold.core.errors import NotFoundError
+from freehold.core.suggest import did_you_mean
 
-app = typer.Typer(no_args_is_help=True, help="Show the settings and where each comes from.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Show the settings and where each comes from.")
 
 _SETTINGS: list[Column[dict[str, Any]]] = [
     Column("SETTING", lambda s: s["name"]),
@@ -35,13 +37,13 @@ def show(
 
     Example: [bold]freehold config show port[/bold]
     """
-    from freehold.core.errors import NotFoundError
-
     rows = [*_server_rows(), *_client_rows()]
+    known = [r["name"] for r in rows]
     if name is not None:
         rows = [r for r in rows if r["name"].lower() == name.lower()]
         if not rows:
-            raise NotFoundError(f"there is no setting {name!r}; see `freehold config show`")
+            near = did_you_mean(name, known)
+            raise NotFoundError(f"there is no setting {name!r}{near or '; see `freehold config show`'}")
     listing(rows, _SETTINGS, as_json=as_json, empty="no settings")
 
 

@@ -1,8 +1,8 @@
 """The control API as the commands use it: one place that knows its paths."""
 
 from collections.abc import Generator, Iterable
-from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -22,7 +22,7 @@ from freehold.protocol.schemas import (
     VolumeView,
 )
 from freehold.sdk.config import discover
-from freehold.sdk.http import Api, Query, segment
+from freehold.sdk.http import Api, Query, Readable, segment
 
 T = TypeVar("T")
 
@@ -131,9 +131,8 @@ def files(api: Api, volume: str, path: str, *, recursive: bool = False) -> list[
     return api.get(f"/v1/volumes/{segment(volume)}/list", list[FileView], query)
 
 
-def put_file(api: Api, volume: str, local: Path, remote: str, *, force: bool) -> None:
-    with local.open("rb") as content:
-        api.upload(_file(volume, remote), content, local.stat().st_size, {"force": force})
+def put_file(api: Api, volume: str, content: Readable, size: int, remote: str, *, force: bool) -> None:
+    api.upload(_file(volume, remote), content, size, {"force": force})
 
 
 def get_file(api: Api, volume: str, remote: str) -> Iterable[bytes]:
@@ -145,4 +144,4 @@ def remove_file(api: Api, volume: str, remote: str, *, recursive: bool) -> None:
 
 
 def _file(volume: str, path: str) -> str:
-    return f"/v1/volumes/{segment(volume)}/files/" + "/".join(segment(p) for p in path.strip("/").split("/"))
+    return f"/v1/volumes/{segment(volume)}/files/{quote(path.strip('/'), safe='/')}"

@@ -44,7 +44,10 @@ _FINDINGS: list[Column[Finding]] = [
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check this machine, and say how to fix what is missing. Ends with 9 when something needed is missing."""
+    """Check this machine, and say how to fix what is missing. Ends with 9 when something needed is missing.
+
+    Example: [bold]freehold doctor --json[/bold]
+    """
     findings = [finding for check in _CHECKS for finding in check()]
     listing(findings, _FINDINGS, as_json=as_json, empty="nothing was checked")
     if any(f.verdict == "fail" for f in findings):

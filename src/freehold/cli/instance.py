@@ -13,7 +13,7 @@ from freehold.cli.table import Column
 from freehold.core.waterfall import steps
 from freehold.protocol.schemas import InstanceView
 
-app = typer.Typer(no_args_is_help=True, help="List, show and stop instances.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show and stop instances.")
 Id = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of an instance.", show_default=False)]
 _BAR = 40
 _LABELS = 25  # cells that a phase and its duration take beside the bar
@@ -44,13 +44,24 @@ def list_(
     Example: [bold]freehold instance list --app ocr-service --all[/bold]
     """
     query = {"app": name, "function": function, "live_only": not everything, "limit": limit}
-    rows = control.instances(control.connect(), query)
-    listing(rows, _INSTANCES, as_json=as_json, empty="no instances run")
+    api = control.connect()
+    if name is not None:
+        control.app(api, name)  # a name that is not there is an error, not an empty list
+    rows = control.instances(api, query)
+    listing(
+        rows,
+        _INSTANCES,
+        as_json=as_json,
+        empty="no instances" if everything else "no instances run; --all lists those that are gone, too",
+    )
 
 
 @app.command()
 def show(instance: Id, as_json: Json = False) -> None:
-    """Show one instance, and where the time of its start went."""
+    """Show one instance, and where the time of its start went.
+
+    Example: [bold]freehold instance show in-01a1fdbf16e7ac2d9ab87dac24c9[/bold]
+    """
     view = control.instance(control.connect(), instance)
     if as_json:
         print_json(view)
@@ -72,7 +83,10 @@ app.command("logs")(logs.instance_logs)
 
 @app.command()
 def stop(instance: Id) -> None:
-    """Stop an instance: what it runs is finished or run again elsewhere."""
+    """Stop an instance: what it runs is finished or run again elsewhere.
+
+    Example: [bold]freehold instance stop in-01a1fdbf16e7ac2d9ab87dac24c9[/bold]
+    """
     control.stop_instance(control.connect(), instance)
     done(f"stopping {instance}")
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from freehold.cli import control
 from freehold.cli.ask import Json, moment
-from freehold.cli.output import stdout
+from freehold.cli.output import note, stdout
 from freehold.protocol.schemas import LogLine
 
 _LEVELS = {"error": "red", "critical": "bold red", "warning": "yellow", "debug": "dim"}
@@ -57,7 +57,10 @@ def instance_logs(
     timestamps: Timestamps = False,
     as_json: Json = False,
 ) -> None:
-    """Read what one instance has written."""
+    """Read what one instance has written.
+
+    Example: [bold]freehold instance logs in-01a1fdbf16e7ac2d9ab87dac24c9 -f[/bold]
+    """
     api = control.connect()
     view = control.instance(api, instance)
     query = {
@@ -68,12 +71,16 @@ def instance_logs(
 
 
 def show(lines: Iterable[LogLine], *, timestamps: bool, as_json: bool) -> None:
-    """Print lines as they come."""
+    """Print lines as they come; on stderr say so when there are none."""
+    none = True
     for line in lines:
+        none = False
         if as_json:
             print_json_line(line)
         else:
             stdout().print(as_text(line, timestamps=timestamps), soft_wrap=True)
+    if none:
+        note("no lines")
 
 
 def as_text(line: LogLine, *, timestamps: bool = False) -> Text:

@@ -1,5 +1,6 @@
 """`freehold secret`: values that functions get as environment variables, kept sealed."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from freehold.cli.table import Column
 from freehold.core.errors import InvalidError
 from freehold.protocol.schemas import SecretView
 
-app = typer.Typer(no_args_is_help=True, help="Keep values that functions get as environment variables.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Keep values that functions get as environment variables."
+)
 Name = Annotated[str, typer.Argument(help="Name of the secret.", show_default=False)]
 Values = Annotated[
     list[str] | None,
@@ -33,12 +36,8 @@ _SECRETS: list[Column[SecretView]] = [
 def create(
     name: Name,
     values: Values = None,
-    from_dotenv: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Take KEY=VALUE lines from this file.")
-    ] = None,
-    from_json: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Take the strings of a JSON object.")
-    ] = None,
+    from_dotenv: Annotated[Path | None, typer.Option(help="Take KEY=VALUE lines from this file; - is stdin.")] = None,
+    from_json: Annotated[Path | None, typer.Option(help="Take the strings of a JSON object; - is stdin.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace one that is there.")] = False,
 ) -> None:
     """Create a secret. Its values are encrypted at rest and never shown again.
@@ -59,13 +58,19 @@ def create(
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """List secrets with their keys, never their values."""
+    """List secrets with their keys, never their values.
+
+    Example: [bold]freehold secret list --json[/bold]
+    """
     listing(control.secrets(control.connect()), _SECRETS, as_json=as_json, empty="no secrets")
 
 
 @app.command()
 def delete(name: Name, yes: Yes = False) -> None:
-    """Delete a secret."""
+    """Delete a secret.
+
+    Example: [bold]freehold secret delete database --yes[/bold]
+    """
     confirm(f"Delete secret {name!r}?", yes=yes)
     control.delete_secret(control.connect(), name)
     done(f"deleted secret {name}")
@@ -81,12 +86,12 @@ def _pair(text: str) -> tuple[str, str]:
 def _dotenv(path: Path) -> dict[str, str]:
     from dotenv import dotenv_values
 
-    return {k: v for k, v in dotenv_values(path).items() if v is not None}
+    return {k: v for k, v in dotenv_values(stream=io.StringIO(_text(path))).items() if v is not None}
 
 
 def _json(path: Path) -> dict[str, str]:
     try:
-        found: Any = json.loads(path.read_text())
+        found: Any = json.loads(_text(path))
     except ValueError as error:
         raise InvalidError(f"{path} is no JSON: {error}") from None
     if isinstance(found, dict):
@@ -94,3 +99,12 @@ def _json(path: Path) -> dict[str, str]:
         if all(isinstance(v, str) for v in values.values()):
             return values
     raise InvalidError(f"{path} has to hold one JSON object whose values are strings")
+
+
+def _text(path: Path) -> str:
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text()
+    except OSError as error:
+        raise InvalidError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidError(f"{path} is not UTF-8 text: {error}") from None

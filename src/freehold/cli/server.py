@@ -16,7 +16,10 @@ from freehold.core.home import Home
 def down(
     timeout: Annotated[float, typer.Option(help="Seconds that running inputs get to finish.")] = 30.0,
 ) -> None:
-    """Stop the server of this home and everything it runs. Deployed apps come back with the next [bold]freehold up[/bold]."""
+    """Stop the server of this home and everything it runs. Deployed apps come back with the next [bold]freehold up[/bold].
+
+    Example: [bold]freehold down --timeout 5[/bold]
+    """
     home = Home.default()
     server = find(home)
     if server is None:
@@ -35,7 +38,10 @@ def status(
     as_json: Json = False,
     link: Annotated[bool, typer.Option("--link", help="Print only a fresh sign-in link of the dashboard.")] = False,
 ) -> None:
-    """Show the server, its machine and its load, and a fresh sign-in link of the dashboard."""
+    """Show the server, its machine and its load, and a fresh sign-in link of the dashboard.
+
+    Example: [bold]freehold status --link[/bold]
+    """
     api = control.connect()
     view = control.status(api)
     if as_json:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from freehold.core.errors import InternalError
 
@@ -12,6 +12,9 @@ class AppState(StrEnum):
     DETACHED = "detached"  # ephemeral, but outlives its client; stops when its calls are done
     DEPLOYED = "deployed"
     STOPPED = "stopped"
+
+
+CallKind = Literal["remote", "spawn", "map", "generator", "web", "http"]  # how it was made
 
 
 class CallState(StrEnum):

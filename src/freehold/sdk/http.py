@@ -5,19 +5,25 @@ import json
 import socket
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import IO, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from freehold.core.errors import AuthError, ServiceError, VersionError
+from freehold.core.errors import AuthError, InvalidError, ServiceError, VersionError
 from freehold.protocol.errors import from_wire
 from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
 from freehold.sdk.config import Target, no_server
 
 T = TypeVar("T")
-Query = Mapping[str, str | int | bool | None]
 _CHUNK = 1 << 20
+Query = Mapping[str, str | int | bool | None]
+
+
+class Readable(Protocol):
+    """What a body is read from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class Api:
@@ -49,7 +55,7 @@ class Api:
                 if line.strip():
                     yield line
 
-    def upload(self, path: str, content: IO[bytes], size: int, query: Query | None = None) -> None:
+    def upload(self, path: str, content: Readable, size: int, query: Query | None = None) -> None:
         with self._exchange("PUT", _with_query(path, query), content, size=size, timeout_s=None) as answer:
             answer.read()
 
@@ -63,7 +69,7 @@ class Api:
         self,
         method: str,
         path: str,
-        body: bytes | IO[bytes] | None = None,
+        body: bytes | Readable | None = None,
         *,
         size: int | None = None,
         timeout_s: float | None = -1.0,
@@ -109,7 +115,9 @@ class Api:
 
 
 def segment(value: str) -> str:
-    """One path segment, escaped."""
+    """One path segment, escaped. A name with a slash would be several, whatever the escape."""
+    if not value or "/" in value:
+        raise InvalidError(f"{value!r} cannot be a name or an id: those have a letter at least, and no '/'")
     return quote(value, safe="")
 
 
@@ -126,7 +134,7 @@ def auth_error(target: Target, detail: str) -> AuthError:
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str, timeout_s: float | None) -> None:
-        super().__init__("localhost")
+        super().__init__("localhost", blocksize=_CHUNK)
         self._path, self._timeout_s = path, timeout_s
 
     def connect(self) -> None:
@@ -140,7 +148,7 @@ def _connect(target: Target, timeout_s: float | None) -> tuple[http.client.HTTPC
         return _UnixConnection(target.api.removeprefix("unix:"), timeout_s), ""
     url = urlsplit(target.api)
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    return kind(url.netloc, timeout=timeout_s), url.path.rstrip("/")
+    return kind(url.netloc, timeout=timeout_s, blocksize=_CHUNK), url.path.rstrip("/")
 
 
 def _with_query(path: str, query: Query | None) -> str:

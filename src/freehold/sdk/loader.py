@@ -11,6 +11,7 @@ from typing import Any
 
 from freehold.core.errors import InvalidError, NotFoundError, StartError
 from freehold.core.specs import Parameter
+from freehold.core.suggest import did_you_mean
 from freehold.sdk.app import App
 from freehold.sdk.cls import Cls, hooks, parameters
 from freehold.sdk.entrypoint import Entrypoint
@@ -68,7 +69,9 @@ def load_ref(ref: str, *, module: bool = False) -> Loaded:
     if name:
         target = entrypoints.get(name) or functions.get(name) or _only_method(functions, name)
         if target is None:
-            msg = f"{where} has no entrypoint or function {name!r}: it has {', '.join([*entrypoints, *functions]) or 'none'}"
+            known = [*entrypoints, *functions]
+            hint = did_you_mean(name, known) or f": it has {', '.join(known) or 'none'}"
+            msg = f"{where} has no entrypoint or function {name!r}{hint}"
             raise NotFoundError(msg)
         return Loaded(app=app, module=loaded, target=target)
     only = entrypoints or functions

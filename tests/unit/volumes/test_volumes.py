@@ -233,6 +233,20 @@ async def test_a_file_is_replaced_whole(volumes: Volumes) -> None:
         assert reader.read() == b"new one"
 
 
+async def test_uploads_side_by_side_into_a_new_folder(volumes: Volumes, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.mkdir
+
+    def late(name: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        if name == "new":
+            real(name, mode, dir_fd=dir_fd)  # another upload was quicker
+        real(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(beneath.os, "mkdir", late)
+    await volumes.put("main", "v", "new/f", stream(b"x"))
+    with await volumes.open_read("main", "v", "new/f") as reader:
+        assert reader.read() == b"x"
+
+
 async def test_an_upload_that_breaks_off_leaves_nothing(volumes: Volumes) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"x" * 3_000_000

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from freehold.core.states import CallState
+from freehold.core.states import CallKind, CallState
 from freehold.protocol.schemas import CallDetail, CallView, JsonResult
 from freehold.server.api.exchange import answer, services, workspace
 from freehold.server.api.openapi import describe
@@ -22,7 +22,7 @@ async def list_calls(  # noqa: PLR0913, PLR0917 (the route's own filters)
     app: str | None = None,
     function: str | None = None,
     state: CallState | None = None,
-    kind: str | None = None,
+    kind: CallKind | None = None,
     parent: str | None = None,
     since: float | None = None,
     before: Annotated[str | None, Query(description="the last id of the page before")] = None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from freehold.core.errors import NotFoundError
 from freehold.core.specs import FunctionSpec
 from freehold.core.states import AppState
+from freehold.core.suggest import did_you_mean
 from freehold.server.dispatch.pool import Pool
 
 
@@ -64,7 +65,8 @@ class Registry:
             return found.functions[name]
         except KeyError:
             known = ", ".join(sorted(found.functions)) or "none"
-            msg = f"app {found.name!r} has no function {name!r}; it has: {known}"
+            hint = did_you_mean(name, found.functions) or f"; it has: {known}"
+            msg = f"app {found.name!r} has no function {name!r}{hint}"
             raise NotFoundError(msg) from None
 
     def add(self, app: LiveApp) -> None:

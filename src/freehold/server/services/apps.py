@@ -16,6 +16,7 @@ from freehold.core.ids import new_id
 from freehold.core.placement import cpu_of, memory_of
 from freehold.core.specs import AppSpec, FunctionSpec
 from freehold.core.states import AppState
+from freehold.core.suggest import did_you_mean
 from freehold.protocol.schemas import AppHandle, AppRequest, AppView, FunctionHandle, FunctionView, VersionView
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
@@ -326,7 +327,9 @@ class Apps:
     async def _row(self, workspace: str, ref: str) -> AppRow:
         row = await self._reads.app(workspace, ref)
         if row is None:
-            raise NotFoundError(f"no app {ref!r}; `freehold app list` shows what there is")
+            known = (r.name for r in await self._reads.apps(workspace))
+            hint = did_you_mean(ref, known) or "; `freehold app list` shows what there is"
+            raise NotFoundError(f"no app {ref!r}{hint}")
         return row
 
     def _view(self, row: AppRow) -> AppView:

@@ -4,12 +4,12 @@ Reading follows links that stay beneath (openat2, RESOLVE_BENEATH); where the ke
 followed at all.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
 import struct
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from freehold.core.errors import InvalidError, NotFoundError
@@ -36,7 +36,7 @@ def parts_of(path: str) -> list[str]:
     return names
 
 
-@contextmanager
+@contextlib.contextmanager
 def folder(root: Path, names: list[str], *, create: bool = False) -> Generator[int]:
     """A descriptor of the folder at `names` below `root`, opened step by step without following links."""
     descriptor = os.open(root, _DIRECTORY)
@@ -55,7 +55,8 @@ def _step(descriptor: int, name: str, *, create: bool) -> int:
         except FileNotFoundError:
             if not create:
                 raise
-            os.mkdir(name, 0o755, dir_fd=descriptor)
+            with contextlib.suppress(FileExistsError):  # an upload beside this one was quicker
+                os.mkdir(name, 0o755, dir_fd=descriptor)
             below = os.open(name, _DIRECTORY, dir_fd=descriptor)
     except OSError as error:
         raise _path_error(error, name) from error

@@ -8,7 +8,6 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import NoReturn
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,6 +16,7 @@ from freehold.core.clock import Clock, SystemClock
 from freehold.core.errors import AlreadyExistsError, DataLossError, InvalidError, NotFoundError
 from freehold.core.home import Home
 from freehold.core.ids import is_id, new_id
+from freehold.core.suggest import did_you_mean
 from freehold.protocol.schemas import SecretView
 from freehold.server.store import writes
 from freehold.server.store.contract import Store
@@ -60,14 +60,19 @@ class Secrets:
 
     async def delete(self, workspace: str, name: str) -> None:
         if await self._reads.secret(workspace, name) is None:
-            _not_found(name)
+            raise await self._not_found(workspace, name)
         await self._store.write(writes.delete_secret(workspace, name))
+
+    async def _not_found(self, workspace: str, ref: str) -> NotFoundError:
+        known = (row.name for row in await self._reads.secrets(workspace))
+        hint = did_you_mean(ref, known) or f"; make it with `freehold secret create {ref} KEY=VALUE`"
+        return NotFoundError(f"there is no secret {ref!r}{hint}")
 
     async def values(self, workspace: str, ref: str) -> dict[str, str]:
         """The values of a secret by name, or by the id that `seal` gave."""
         row = await self._reads.secret(workspace, ref)
         if row is None:
-            _not_found(ref)
+            raise await self._not_found(workspace, ref)
         return self._unseal(row)
 
     async def seal(self, workspace: str, values: dict[str, str]) -> str:
@@ -166,10 +171,6 @@ def _check_values(values: dict[str, str]) -> None:
             raise InvalidError(
                 f"the value of {key!r} holds a NUL, or is over {_MAX_VALUE_BYTES // 1024} KiB; put it into a volume as a file"
             )
-
-
-def _not_found(ref: str) -> NoReturn:
-    raise NotFoundError(f"there is no secret {ref!r}; make it with `freehold secret create {ref} KEY=VALUE`")
 
 
 def _view(row: SecretRow) -> SecretView:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from freehold.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from freehold.core.suggest import did_you_mean
 from freehold.protocol.schemas import FileView, VolumeView
 from freehold.server.services.beneath import folder, open_file, parts_of
 from freehold.server.services.uploads import Upload, disk_error, receive
@@ -103,7 +104,9 @@ class Volumes:
             raise InvalidError(msg)
         home = self._root / workspace / name
         if there and not (home / "files").is_dir():
-            msg = f"no volume {name!r}; create it with `freehold volume create {name}`"
+            known = (f.parent.name for f in home.parent.glob("*/files"))
+            hint = did_you_mean(name, known) or f"; create it with `freehold volume create {name}`"
+            msg = f"no volume {name!r}{hint}"
             raise NotFoundError(msg)
         return home
 

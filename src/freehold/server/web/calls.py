@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import replace
+from typing import get_args
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from freehold.core.states import CallState
+from freehold.core.states import CallKind, CallState
 from freehold.protocol.schemas import CallDetail, InputView
 from freehold.server.api.contract import Services
 from freehold.server.api.exchange import workspace
@@ -17,7 +18,7 @@ from freehold.server.web.logs import LogPages
 from freehold.server.web.page import PageRoute, render, seen
 
 PAGE = 50
-KINDS = ("remote", "spawn", "map", "generator", "web", "http")
+KINDS: tuple[str, ...] = get_args(CallKind)
 WINDOWS = {"15m": 900.0, "1h": 3600.0, "24h": 86400.0, "7d": 7 * 86400.0}
 _INPUTS = 200
 

@@ -4,7 +4,10 @@ It knows nothing of what the messages mean. `open_link` dials a server; a server
 """
 
 import asyncio
+import os
+import socket
 import struct
+import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -54,8 +57,12 @@ class Link(asyncio.Protocol, Generic[M]):
         self._decode, self._receive, self._closed = decoder.decode, receive, closed
         self._unread = bytearray()
         self._unsent: list[Any] = []
+        self._rest = b""  # of a frame that `send_now` could not write whole
+        self._writing = threading.Lock()
+        self._socket: socket.socket | None = None
         self._transport: asyncio.Transport | None = None
         loop = asyncio.get_running_loop()
+        self._loop = loop
         self._turn = _unflushed.get(loop) or _unflushed.setdefault(loop, _Unflushed(loop))
         self._writable = asyncio.Event()
         self._writable.set()
@@ -74,7 +81,7 @@ class Link(asyncio.Protocol, Generic[M]):
         self._turn.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self._detach()
         self._writable.set()
         self._closed(self, exc)
 
@@ -105,10 +112,32 @@ class Link(asyncio.Protocol, Generic[M]):
             self._turn.add(self)
         self._unsent.append(message)
 
+    def send_now(self, message: Any) -> bool:
+        """Write `message` from any thread, where nothing waits to be written; else False, and it wants to be sent by the loop.
+
+        It saves waking the loop's thread, an eighth of a call's round trip; where much is sent, one write a turn is cheaper.
+        """
+        if not self._writing.acquire(blocking=False):
+            return False
+        try:
+            transport = self._transport
+            if self._unsent or self._rest or transport is None or transport.get_write_buffer_size():
+                return False
+            frame = _frame([message])
+            written = self._own_socket(transport).send(frame, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            if written < len(frame):
+                self._rest = frame[written:]
+                self._loop.call_soon_threadsafe(self.flush)
+        except OSError:  # full; or broken, as the loop will see
+            return False
+        finally:
+            self._writing.release()
+        return True
+
     def close(self, error: Exception | None = None) -> None:
         """Write out what was sent, then hang up."""
         self.flush()
-        transport, self._transport = self._transport, None
+        transport = self._detach()
         if transport is not None:
             transport.close()
             if error is not None:
@@ -122,12 +151,29 @@ class Link(asyncio.Protocol, Generic[M]):
 
     def flush(self) -> None:
         """Write what was sent, in one frame."""
-        messages, self._unsent = self._unsent, []
-        if messages and self._transport is not None:
-            body = _encode(messages)
-            self._transport.write(_HEADER.pack(len(body)) + body)
-            if self.congested and self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-                self.abort()  # who reads nothing must not fill our memory; what it misses is in the store
+        with self._writing:
+            messages, self._unsent = self._unsent, []
+            rest, self._rest = self._rest, b""
+            transport = self._transport
+            if transport is None or not (messages or rest):
+                return
+            transport.write(rest + _frame(messages) if messages else rest)
+        if self.congested and transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            self.abort()  # who reads nothing must not fill our memory; what it misses is in the store
+
+    def _own_socket(self, transport: asyncio.Transport) -> socket.socket:
+        """A descriptor of our own, so that none that was closed meanwhile, and given to another file, is written to."""
+        if self._socket is None:
+            self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        return self._socket
+
+    def _detach(self) -> asyncio.Transport | None:
+        with self._writing:
+            transport, self._transport = self._transport, None
+            own, self._socket = self._socket, None
+        if own is not None:
+            own.close()
+        return transport
 
     def _take_frames(self) -> None:
         unread, start, end = self._unread, 0, len(self._unread)
@@ -146,6 +192,11 @@ class Link(asyncio.Protocol, Generic[M]):
         del unread[:start]
         for messages in frames:
             self._receive(self, messages)
+
+
+def _frame(messages: list[Any]) -> bytes:
+    body = _encode(messages)
+    return _HEADER.pack(len(body)) + body
 
 
 def _told_already(_link: Link[Any], _error: Exception | None) -> None:

@@ -60,6 +60,9 @@ class Concurrent(Inputs):
     def _holds(self, key: Key) -> bool:
         return any((e.call, e.index, e.attempt) == key for e in list(self._waiting))
 
+    def _waits(self) -> bool:
+        return bool(self._waiting)
+
     def _interrupt(self, run: Run) -> None:
         if run.task is not None:
             self.loop.call_soon_threadsafe(run.task.cancel)

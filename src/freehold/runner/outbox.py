@@ -33,6 +33,11 @@ class Outbox:
             assert self._loop is not None
             self._loop.call_soon_threadsafe(self._flush)
 
+    def post_now(self, message: Any) -> None:
+        """As `post`, but from this thread where it can be; for what follows on nothing that was posted before."""
+        if self._link is None or not self._link.send_now(message):
+            self.post(message)
+
     @property
     def full(self) -> bool:
         """More is waiting than a producer should add to."""

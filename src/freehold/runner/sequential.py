@@ -51,6 +51,9 @@ class Sequential(Inputs):
     def _holds(self, key: Key) -> bool:  # noqa: ARG002 (a queue cannot be searched: it is skipped when its turn comes)
         return True
 
+    def _waits(self) -> bool:
+        return not self._queue.empty()
+
     def _interrupt(self, run: Run) -> None:
         if run.thread == self._main:
             signal.pthread_kill(self._main, CANCEL_SIGNAL)

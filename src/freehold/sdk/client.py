@@ -56,6 +56,7 @@ class Channel(Protocol):
     """What the client needs of a link, over whichever transport."""
 
     def send(self, message: Frame) -> None: ...
+    def send_now(self, message: Frame) -> bool: ...
     def close(self) -> None: ...
 
 
@@ -126,7 +127,9 @@ class Client:
         assert exchange.submit is not None  # only watches have none
         exchange.shared = self._shared
         self._exchanges[exchange.call] = exchange
-        self.post(exchange.submit)
+        channel = self._channel if len(self._exchanges) == 1 else None  # with others, it goes in one write with theirs
+        if channel is None or not channel.send_now(exchange.submit):
+            self.post(exchange.submit)
 
     def watch(self, exchange: Exchange) -> None:
         """Ask for the answers of a call that was made before, or elsewhere."""

@@ -31,6 +31,9 @@ class WebSocketLink:
         self._unsent.append(message)
         self._filled.set()
 
+    def send_now(self, message: Frame) -> bool:  # noqa: ARG002 (only the loop's thread may write)
+        return False
+
     def close(self) -> None:
         self._tasks.append(asyncio.create_task(self._finish()))
 

@@ -74,6 +74,35 @@ async def test_an_answer_is_written_as_soon_as_its_frame_was_handled(tmp_path: P
         assert theirs.heard == [Accepted("fc-1")]
 
 
+async def test_a_message_may_be_written_from_another_thread_at_once(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (ours, _, link):
+        assert await asyncio.to_thread(link.send_now, Cancel("fc-1"))
+        await until(lambda: ours.heard)
+        link.send(Cancel("fc-2"))
+        assert not link.send_now(Cancel("too early"))  # the one before it is not written yet
+        await until(lambda: len(ours.heard) == 2)
+        link.close()
+        assert not link.send_now(Cancel("too late"))
+        await asyncio.wait_for(ours.ended, 5)
+        assert ours.heard == [Cancel("fc-1"), Cancel("fc-2")]
+
+
+async def test_a_frame_that_another_thread_could_not_write_whole_stays_whole(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (ours, _, link):
+        await asyncio.to_thread(link.send_now, Cancel("fc-0"))
+        await until(lambda: ours.heard)
+        reading = ours.link._transport  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess, reportPrivateUsage]
+        assert isinstance(reading, asyncio.ReadTransport)
+        reading.pause_reading()
+        long = Cancel("x" * 1_000_000)  # more than a socket holds
+        assert await asyncio.to_thread(link.send_now, long)
+        assert not await asyncio.to_thread(link.send_now, Cancel("not between"))
+        link.send(Cancel("fc-1"))
+        reading.resume_reading()
+        await until(lambda: len(ours.heard) == 3)
+        assert ours.heard == [Cancel("fc-0"), long, Cancel("fc-1")]
+
+
 @pytest.mark.parametrize("garbage", [b"\x04\x00\x00\x00nope", b"\xff\xff\xff\xff", b"\x01\x00\x00\x00\xc1"])
 async def test_garbage_ends_the_link_with_the_cause(tmp_path: Path, garbage: bytes) -> None:
     async with pair(tmp_path) as (ours, _, _link):

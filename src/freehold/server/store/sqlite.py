@@ -19,8 +19,9 @@ from zlib import crc32
 from freehold.core.errors import ConflictError, Error, ResourceExhaustedError
 from freehold.server.store.contract import Done, Params, Write
 from freehold.server.store.mark import Mark
+from freehold.server.store.sqlite_connect import connect, connect_reader
 from freehold.server.store.sqlite_errors import disk_full, of_the_store, translate
-from freehold.server.store.sqlite_open import connect, connect_reader, open_database
+from freehold.server.store.sqlite_open import open_database
 from freehold.server.store.sqlite_sql import QUERIES, WRITES, QueryText, WriteText
 
 _log = logging.getLogger("freehold.store")

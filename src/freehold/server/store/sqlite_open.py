@@ -1,13 +1,13 @@
 """Opening a SQLite database: create or migrate it, and refuse one that is damaged or has lost commits."""
 
 import logging
-import os
 import sqlite3
 import uuid
 from pathlib import Path
 
 from freehold.core.errors import DataLossError, VersionError
 from freehold.server.store.mark import Mark
+from freehold.server.store.sqlite_connect import connect
 from freehold.server.store.sqlite_errors import translate
 from freehold.server.store.sqlite_sql import HEAD, SCHEMA
 
@@ -15,33 +15,6 @@ _log = logging.getLogger("freehold.store")
 
 SAFE_VERSION = (3, 51, 3)  # older ones can damage a write-ahead log that two connections write; we write with one
 CHECK_AT_OPEN_MAX_BYTES = 128 * 1024 * 1024
-_CACHE_KIB = 16 * 1024
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """The one writing connection. Checkpoints are the writer's business, not SQLite's."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # its companions take on this mode
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=5.0)
-    try:
-        for pragma in (
-            "busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0",
-            f"cache_size=-{_CACHE_KIB}", "temp_store=MEMORY", "cell_size_check=ON",
-        ):  # fmt: skip
-            db.execute(f"PRAGMA {pragma}").fetchall()
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, nor checkpoint."""
-    db = sqlite3.connect(
-        f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=5.0
-    )
-    db.execute("PRAGMA query_only=ON")
-    db.execute("PRAGMA cache_size=-4096")
-    return db
 
 
 def open_database(path: Path, mark: Mark) -> tuple[sqlite3.Connection, int]:
@@ -136,7 +109,7 @@ def first_rows(db: sqlite3.Connection) -> None:
 
 
 def _migrate(path: Path, revision: str) -> None:
-    from freehold.server.store import migrations
+    from freehold.server.store import migrations  # Alembic takes longer to load than the server
 
     if revision and revision not in migrations.revisions():
         msg = f"the database is of a newer Freehold (schema {revision}, this one knows up to {HEAD}); upgrade Freehold"

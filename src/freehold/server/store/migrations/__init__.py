@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.event import listen
 
-from freehold.server.store.sqlite_open import connect
+from freehold.server.store.sqlite_connect import connect
 
 _FOLDER = Path(__file__).parent
 

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Generator
 from typing import Any
 
@@ -16,7 +17,7 @@ from freehold.core.errors import Error
 from freehold.protocol.schemas import LogLine
 from freehold.sdk.app import App
 from freehold.sdk.running import Progress, Silent
-from freehold.sdk.tracebacks import user_frames, user_traceback
+from freehold.sdk.tracebacks import is_ours, user_frames, user_traceback
 
 _EVERYTHING = 1_000_000
 
@@ -90,6 +91,19 @@ def report_user_error(error: BaseException) -> ExitCode:
     else:
         out.print(trace, markup=False, soft_wrap=True)
     return exit_code_of(error) if isinstance(error, Error) else ExitCode.PROGRAM
+
+
+def show_warnings() -> None:
+    """Have warnings of ours that no line of the user's led to shown as messages, without a line of our own code."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+        if is_ours(filename):
+            stderr().print(f"warning: {message}", markup=False, style="yellow", soft_wrap=True)
+        else:
+            shown(message, category, filename, lineno, *rest)
+
+    warnings.showwarning = show
 
 
 def value_shown(value: Any) -> str:

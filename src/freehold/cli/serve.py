@@ -11,7 +11,7 @@ import typer
 
 from freehold.cli.errors import ExitCode
 from freehold.cli.output import note
-from freehold.cli.running import running
+from freehold.cli.running import running, show_warnings
 from freehold.sdk.loader import load_ref
 
 _STOP_S = 20.0
@@ -33,6 +33,7 @@ def serve(
     if reload:
         _serve_again(ref, module=module, timeout=timeout, timestamps=timestamps)
         return
+    show_warnings()
     loaded = load_ref(ref, module=module)
     try:
         with running(loaded.app, timestamps=timestamps):

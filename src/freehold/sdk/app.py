@@ -2,7 +2,6 @@
 
 import re
 import sys
-import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, dataclass_transform, overload
 
@@ -20,6 +19,7 @@ from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
 from freehold.sdk.secret import Secret
 from freehold.sdk.source import Bundles, left_behind, locate, sources_of
+from freehold.sdk.tracebacks import warn
 from freehold.sdk.volume import Volume
 
 if TYPE_CHECKING:
@@ -251,10 +251,9 @@ class App:
         sources = sources_of(self._modules()) if self._include_source else []
         along = [*(s.files for s in sources), *(f for i in images for f in (*i.files, *i.copied))]
         for name in left_behind(sources, along):
-            warnings.warn(
+            warn(
                 f"{name!r} lies beside the program and is loaded, but does not go along, so instances cannot import it: "
-                f"use image.add_local_python_source({name!r})",
-                stacklevel=2,
+                f"use image.add_local_python_source({name!r})"
             )
 
     def _unique(self, name: str, raw: Any) -> None:

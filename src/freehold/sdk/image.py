@@ -205,11 +205,10 @@ class Image:
         return self._add([_local(local_path, _absolute(remote_path), ignore)], copy=copy)
 
     def add_local_python_source(self, *modules: str, copy: bool = False, ignore: Ignore = ()) -> "Image":
-        """Add local modules or packages, by name, so that they can be imported."""
-        del ignore  # Python files only, as they are
+        """Add local modules or packages, by name, so that they can be imported: their Python files, or what `ignore` leaves."""
         if not is_local():
             return self
-        files = [f for name in modules for f in local_module(name)]
+        files = [f for name in modules for f in local_module(name, ignore)]
         return self._add(files, copy=copy)
 
     @contextmanager

@@ -1,7 +1,6 @@
 """The options of `@app.function` and `@app.cls`: their names, once for both, and their checks."""
 
 import difflib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, cast
@@ -12,6 +11,7 @@ from freehold.core.specs import Resources, Scaling
 from freehold.sdk.image import Image
 from freehold.sdk.retries import Retries, retries_spec
 from freehold.sdk.secret import Secret
+from freehold.sdk.tracebacks import warn
 from freehold.sdk.volume import Volume
 
 
@@ -108,7 +108,7 @@ def checked(options: Mapping[str, Any], where: str, known: type = FunctionOption
             raise UnimplementedError(msg)
     for name in _WITHOUT_EFFECT:
         if given.pop(name, None):
-            warnings.warn(f"{where}: {name}= has no effect on a platform of your own", stacklevel=4)
+            warn(f"{where}: {name}= has no effect on a platform of your own")
     _check(cast(FunctionOptions, given), where)
     return cast(FunctionOptions, given)
 
@@ -187,7 +187,7 @@ def _each(given: Any) -> list[Any]:
 def _renamed(given: dict[str, Any], where: str) -> dict[str, Any]:
     for old, new in _RENAMED.items():
         if old in given:
-            warnings.warn(f"{where}: {old}= is now {new}=", DeprecationWarning, stacklevel=5)
+            warn(f"{where}: {old}= is now {new}=", DeprecationWarning)
             given.setdefault(new, given.pop(old))
     return given
 

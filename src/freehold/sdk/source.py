@@ -179,7 +179,7 @@ def _own_name(stem: str) -> str:
     return f"{name}_" if name in sys.stdlib_module_names or name == "__main__" else name
 
 
-def local_module(name: str) -> list[Files]:
+def local_module(name: str, ignore: Ignore = ()) -> list[Files]:
     """Files of a module or package given by name, for `add_local_python_source`."""
     import importlib.util
 
@@ -192,7 +192,9 @@ def local_module(name: str) -> list[Files]:
         raise InvalidError(msg)
     remote = f"{REMOTE_ROOT}/{name.replace('.', '/')}"
     if spec.submodule_search_locations:
-        return [Files(local=Path(p), remote=remote, ignore=_not_python) for p in spec.submodule_search_locations]
+        return [
+            Files(local=Path(p), remote=remote, ignore=ignore or _not_python) for p in spec.submodule_search_locations
+        ]
     return [Files(local=Path(str(spec.origin)), remote=f"{remote}.py")]
 
 

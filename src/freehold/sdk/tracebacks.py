@@ -1,8 +1,10 @@
 """Tracebacks as a user wants to read them: without Freehold's own frames, what they called, and the import machinery."""
 
 import os
+import sys
 import sysconfig
 import traceback
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,21 @@ def user_traceback(error: BaseException) -> str:
 def user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
     """Frames of the user's and of libraries they call: not ours, nor those of the standard library that we call."""
     return _users(traceback.extract_tb(trace))
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's that led here, or at ours when there is none: the command line runs it."""
+    frame, level = sys._getframe(1), 2
+    while frame is not None and _ours(frame.f_code.co_filename):
+        frame, level = frame.f_back, level + 1
+        if frame is not None and frame.f_globals.get("__name__", "").startswith("freehold.cli."):
+            frame, level = None, 2
+    warnings.warn(message, category, stacklevel=level)
+
+
+def is_ours(filename: str) -> bool:
+    """Whether a file is part of Freehold."""
+    return filename.startswith(_PACKAGE)
 
 
 def _users(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

@@ -130,5 +130,7 @@ def test_local_modules_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     (mount,) = bundles.mounts([*local_module("lib_y"), *local_module("tool_y")])
     assert names(bundles, mount.digest) == ["lib_y/__init__.py", "lib_y/part.py", "tool_y.py"]
+    (mount,) = bundles.mounts(local_module("lib_y", ["part.py"]))
+    assert names(bundles, mount.digest) == ["lib_y/__init__.py", "lib_y/data.bin"]
     with pytest.raises(InvalidError, match=r"add_local_python_source\('nope_y'\)"):
         local_module("nope_y")

@@ -3,6 +3,9 @@
 import io
 import json
 
+import pytest
+
+import freehold
 from freehold.core.errors import ConnectionError
 from freehold.sdk.faces import both_static
 from freehold.sdk.secret import Secret
@@ -55,3 +58,10 @@ def test_causes_of_the_users_are_told() -> None:
     text = _caught(fail)
     assert "ZeroDivisionError" in text
     assert "direct cause" in text
+
+
+def test_a_warning_is_of_the_users_line() -> None:
+    app = freehold.App("warned")
+    with pytest.warns(UserWarning, match="no effect") as told:
+        app.function(region="eu")(_caught)
+    assert told[0].filename == __file__

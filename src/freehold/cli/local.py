@@ -3,11 +3,11 @@
 import fcntl
 import os
 import select
-from pathlib import Path
 
 import msgspec
 
 from freehold.core.home import Home
+from freehold.core.processes import alive
 
 
 class ServerFile(msgspec.Struct):
@@ -27,16 +27,7 @@ def find(home: Home) -> ServerFile | None:
         server = msgspec.json.decode(home.server_file.read_bytes(), type=ServerFile)
     except (OSError, msgspec.DecodeError):
         return None
-    return server if held(home) and _alive(server.pid) else None
-
-
-def _alive(pid: int) -> bool:
-    """Tell whether this process runs; one that was killed may hold the home for a moment longer."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
+    return server if held(home) and alive(server.pid) else None
 
 
 def held(home: Home) -> bool:

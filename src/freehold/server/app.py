@@ -56,6 +56,7 @@ from freehold.server.services.volumes import Volumes
 from freehold.server.settings import Settings
 from freehold.server.store import writes
 from freehold.server.store.sqlite import SqliteStore
+from freehold.server.store.sqlite_open import SAFE_VERSION
 from freehold.telemetry.logging import LoggingConfig, configure
 
 log = logging.getLogger("freehold.server")
@@ -63,7 +64,6 @@ TICK_S = 0.2
 RECALL_S = 0.025
 LONG_RUNNING_S = 1.0
 OVERDUE_SLACK_S = 5.0
-SAFE_SQLITE = (3, 51, 3)
 
 
 class Server:
@@ -345,7 +345,7 @@ def _guarded(step: Callable[[], object]) -> None:
 
 
 def _sqlite_guard() -> str:
-    if sqlite3.sqlite_version_info >= SAFE_SQLITE:
+    if sqlite3.sqlite_version_info >= SAFE_VERSION:
         return "ok"
     return (
         f"SQLite {sqlite3.sqlite_version} has a WAL bug with several writers (fixed in 3.51.3); this server has one writer, so it is safe as "

@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
-
 from freehold.core.errors import ConflictError
 from freehold.core.home import Home, make_private, unusable
+from freehold.core.processes import alive
 
 _DYING_S = 5.0
 
@@ -26,14 +25,6 @@ def claim(home: Home) -> IO[str]:
         return _lock(home)
     except OSError as error:
         raise unusable(error, home.lock) from error
-
-
-def alive(pid: int) -> bool:
-    """Tell whether this process runs; a zombie does not."""
-    try:
-        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except psutil.Error:
-        return False
 
 
 def secret_file(path: Path, make: bytes) -> bytes:

@@ -146,3 +146,22 @@ async def test_a_cancelled_build_leaves_nothing(home: Home) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not list(home.images.glob(".build-*"))
+
+
+async def test_no_step_writes_outside_the_image(home: Home, tmp_path: Path) -> None:
+    launcher = ProcessLauncher(home)
+    launcher.attachments = Attached(tmp_path)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "planted").write_text("x")
+    (tmp_path / "outside").mkdir()
+    copy = ("add_local", {"digest": "files", "remote_path": "/../" * 9 + str(tmp_path / "outside")})
+    workdir = ("workdir", {"path": "/../" * 9 + str(tmp_path / "outside" / "made")})
+    link = ("run_commands", {"commands": [f"ln -s {tmp_path}/outside /linked"]})
+    through = ("add_local", {"digest": "files", "remote_path": "/linked"})
+    try:
+        for steps in ([copy], [workdir, ("run_commands", {"commands": ["true"]})], [link, through]):
+            with pytest.raises(ImageBuildError, match="leads out of the image"):
+                await launcher.ensure_image(image(*steps), lambda _: None)
+    finally:
+        await launcher.close()
+    assert not list((tmp_path / "outside").iterdir())

@@ -3,11 +3,14 @@
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from freehold.core.errors import DataLossError
-from freehold.server.services.prepare import _unpack  # pyright: ignore[reportPrivateUsage]
+from freehold.core.errors import DataLossError, InvalidError
+from freehold.core.home import Home
+from freehold.server.services.blobs import Blobs
+from freehold.server.services.prepare import Preparer, _unpack  # pyright: ignore[reportPrivateUsage]
 
 
 def tar_of(path: Path, *members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE, link: str = "") -> Path:
@@ -46,3 +49,15 @@ def test_a_broken_tar_is_told(tmp_path: Path) -> None:
     (tmp_path / "tar").write_bytes(b"x" * 2000)
     with pytest.raises(DataLossError, match="cannot be unpacked"):
         _unpack(tmp_path / "tar", tmp_path / "out" / "digest")
+
+
+@pytest.mark.parametrize("digest", ["..", "../blobs", "", ".", "/etc", "../../../../../../etc"])
+async def test_only_digests_name_unpacked_files(tmp_path: Path, digest: str) -> None:
+    none: Any = None
+    home = Home(tmp_path)
+    home.mounts.mkdir()
+    preparer = Preparer(
+        home=home, images=none, blobs=Blobs(home.blobs), volumes=none, secrets=none, registry=none, lease_s=1.0
+    )
+    with pytest.raises(InvalidError, match="no digest"):
+        await preparer.unpacked(digest)

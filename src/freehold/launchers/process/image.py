@@ -189,7 +189,7 @@ class Build:
 
     async def _copy(self, digest: str, remote: str) -> None:
         source = await self._attachments.files(digest)
-        target = self._fs / remote.lstrip("/")
+        target = self._beneath(remote)
         await asyncio.to_thread(shutil.copytree, source, target, dirs_exist_ok=True, symlinks=True)
 
     async def _pip(self, command: Command) -> None:
@@ -281,7 +281,7 @@ class Build:
         home, cwd = sandbox.CODE_ROOT, Path("/")
         if self._runs.level != "none" and self._runs.bwrap is not None:
             if command.workdir:
-                (self._fs / command.workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
+                self._beneath(command.workdir).mkdir(parents=True, exist_ok=True)
             argv = [*sandbox.argv(self._runs.bwrap, view, level=self._runs.level), *argv]
         else:
             cwd, problems = sandbox.lay_links(view)
@@ -297,6 +297,13 @@ class Build:
             "PIP_NO_CACHE_DIR": "1",
         }
         await self._do(command.title, argv, env=own | command.env | (env or {}), cwd=cwd, timeout_s=timeout_s)
+
+    def _beneath(self, path: str) -> Path:
+        """Where a path of the image lies here; it may lead out of the image neither by itself nor by a link that a step made."""
+        target = (self._fs / path.lstrip("/")).resolve()
+        if not target.is_relative_to(self._fs.resolve()):
+            raise ImageBuildError(f"{path!r} leads out of the image: name a path without '..' that no link is part of")
+        return target
 
     def _inner_tmp(self) -> str:
         return "/tmp" if self._runs.level != "none" and self._runs.bwrap is not None else str(self._tmp)  # noqa: S108 (the view's own)

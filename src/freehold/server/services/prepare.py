@@ -79,14 +79,13 @@ class Preparer:
 
     async def unpacked(self, digest: str) -> Path:
         """The folder of a tar of local files; unpacked once, whole or not at all."""
+        tar = self._blobs.path(digest)  # first: it refuses what is no digest, and could name any folder
         target = self._home.mounts / digest
         if target.exists():
             return target
         task = self._unpacking.get(digest)
         if task is None:
-            task = self._unpacking[digest] = asyncio.create_task(
-                asyncio.to_thread(_unpack, self._blobs.path(digest), target)
-            )
+            task = self._unpacking[digest] = asyncio.create_task(asyncio.to_thread(_unpack, tar, target))
             task.add_done_callback(lambda _: self._unpacking.pop(digest, None))
         return await asyncio.shield(task)
 
@@ -134,6 +133,7 @@ def handle(function: LiveFunction) -> FunctionHandle:
         endpoints=function.endpoints,
         is_generator=spec.is_generator,
         methods=tuple(m.name for m in spec.methods),
+        parameters=spec.parameters,
     )
 
 

@@ -25,6 +25,7 @@ class PoolSnapshot:
     waiting: int
     running: int
     live: int  # STARTING, IDLE and BUSY instances
+    leaving: int = 0  # instances that take nothing more and are not gone
     idle: tuple[Idle, ...] = ()
     mean_s: float | None = None  # mean duration of an input; None until one has ended
 
@@ -39,7 +40,9 @@ def decide(pool: PoolSnapshot, now: float) -> ScalePlan:
     """Return how many instances to start, and which idle ones to stop."""
     desired = _desired(pool)
     if desired > pool.live:
-        return ScalePlan(start=desired - pool.live)
+        most = pool.scaling.max_instances
+        room = desired if most is None else most - pool.live - pool.leaving
+        return ScalePlan(start=max(0, min(desired - pool.live, room)))
     window = pool.scaling.scaledown_window_s
     spare = pool.live - max(desired, pool.scaling.min_instances)
     old = sorted((i for i in pool.idle if now - i.since >= window), key=lambda i: i.since)

@@ -1,7 +1,7 @@
 """Whether an instance fits on a machine: now, later, or never. Pure; the pool commits what is decided."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from freehold.core.devices import Device, choose, possible
@@ -21,6 +21,16 @@ class Machine:
     cpu_taken: float = 0.0
     memory_taken_mib: int = 0
     devices_taken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occupant:
+    """An instance, as what it holds of a machine."""
+
+    id: str
+    cpu: float
+    memory_mib: int
+    devices: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +59,34 @@ def place(want: Resources, machine: Machine, *, first: bool) -> Placement:
     if devices is None:
         return Placement(verdict="later", reason=f"waits for a free GPU ({' or '.join(want.gpu)})")
     return Placement(verdict="now", devices=devices)
+
+
+def without(machine: Machine, occupants: Iterable[Occupant]) -> Machine:
+    """The machine as it is when these are gone."""
+    gone = list(occupants)
+    return replace(
+        machine,
+        cpu_taken=machine.cpu_taken - sum(o.cpu for o in gone),
+        memory_taken_mib=machine.memory_taken_mib - sum(o.memory_mib for o in gone),
+        devices_taken=machine.devices_taken - {d for o in gone for d in o.devices},
+    )
+
+
+def make_room(want: Resources, machine: Machine, spare: Sequence[Occupant], *, first: bool) -> tuple[str, ...]:
+    """Return which of `spare` have to go so that an instance can be placed, earlier ones first and no more than needed; () when
+    not even all of them are enough, or none is needed.
+    """
+
+    def fits(gone: Sequence[Occupant]) -> bool:
+        return place(want, without(machine, gone), first=first).verdict == "now"
+
+    count = next((n for n in range(len(spare) + 1) if fits(spare[:n])), 0)
+    chosen = list(spare[:count])
+    for occupant in spare[:count]:
+        rest = [o for o in chosen if o is not occupant]
+        if fits(rest):
+            chosen = rest
+    return tuple(o.id for o in chosen)
 
 
 def shortage(want: Resources, machine: Machine) -> str | None:

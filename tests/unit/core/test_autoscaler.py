@@ -33,6 +33,12 @@ def test_max_instances_bounds_the_start() -> None:
     assert decide(snapshot(waiting=50, live=2, scaling=Scaling(max_instances=3)), 0.0).start == 1
 
 
+def test_instances_that_leave_count_for_the_maximum() -> None:
+    scaling = Scaling(max_instances=3)
+    assert decide(snapshot(waiting=50, live=1, leaving=1, scaling=scaling), 0.0).start == 1
+    assert decide(snapshot(waiting=50, live=1, leaving=4, scaling=scaling), 0.0).start == 0
+
+
 def test_buffer_is_kept_while_there_is_work_only() -> None:
     scaling = Scaling(buffer_instances=2)
     assert decide(snapshot(waiting=1, scaling=scaling), 0.0).start == 3

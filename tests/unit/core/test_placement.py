@@ -1,7 +1,13 @@
 """Placement: now, later, never."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from freehold.core.devices import parse_declared
-from freehold.core.placement import Machine, place
+from freehold.core.placement import Machine, Occupant, make_room, place, without
 from freehold.core.specs import Resources
 
 MACHINE = Machine(cpu=2, memory_mib=4096, devices=parse_declared("T4:1"))
@@ -26,3 +32,49 @@ def test_a_taken_device_is_waited_for() -> None:
     taken = Machine(cpu=2, memory_mib=4096, devices=MACHINE.devices, devices_taken=frozenset({"sim-0"}))
     assert place(Resources(gpu=("T4",)), taken, first=True).verdict == "later"
     assert [d.id for d in place(Resources(gpu=("T4",)), MACHINE, first=True).devices] == ["sim-0"]
+
+
+def _gpu(name: str, device: str) -> Occupant:
+    return Occupant(id=name, cpu=0.1, memory_mib=100, devices=frozenset({device}))
+
+
+def test_only_those_go_whose_place_is_needed() -> None:
+    machine = Machine(
+        cpu=4, memory_mib=4096, devices=parse_declared("T4:2"), cpu_taken=0.4, memory_taken_mib=400,
+        devices_taken=frozenset({"sim-0", "sim-1"}),
+    )  # fmt: skip
+    plain = [Occupant(id=f"p{n}", cpu=0.1, memory_mib=100) for n in range(2)]
+    spare = [plain[0], _gpu("a", "sim-0"), plain[1], _gpu("b", "sim-1")]
+    assert make_room(Resources(gpu=("T4",)), machine, spare, first=True) == ("a",)
+    assert make_room(Resources(gpu=("T4:2",)), machine, spare, first=True) == ("a", "b")
+    assert make_room(Resources(gpu=("T4",)), machine, plain, first=True) == ()
+    assert make_room(Resources(), machine, spare, first=True) == ()
+
+
+@given(
+    held=st.lists(st.tuples(st.floats(0.1, 2), st.integers(1, 2000), st.booleans()), max_size=6),
+    cpu=st.floats(0.1, 4), memory=st.integers(1, 4096), gpu=st.booleans(), first=st.booleans(),
+)  # fmt: skip
+def test_the_room_made_is_enough_and_no_more(
+    held: list[tuple[float, int, bool]], cpu: float, memory: int, gpu: bool, first: bool
+) -> None:
+    machine = Machine(cpu=4, memory_mib=4096, devices=parse_declared("T4:6"))
+    spare = [
+        Occupant(id=str(n), cpu=c, memory_mib=m, devices=frozenset({f"sim-{n}"} if d else ()))
+        for n, (c, m, d) in enumerate(held)
+    ]
+    full = replace(
+        machine, cpu_taken=sum(o.cpu for o in spare), memory_taken_mib=sum(o.memory_mib for o in spare),
+        devices_taken=frozenset(d for o in spare for d in o.devices),
+    )  # fmt: skip
+    want = Resources(cpu=cpu, memory_mib=memory, gpu=("T4:5",) if gpu else ())
+    chosen = make_room(want, full, spare, first=first)
+
+    def verdict(gone: Iterable[str]) -> str:
+        return place(want, without(full, [o for o in spare if o.id in gone]), first=first).verdict
+
+    if verdict(()) == "now" or verdict([o.id for o in spare]) != "now":
+        assert chosen == ()
+    else:
+        assert verdict(chosen) == "now"
+        assert all(verdict(set(chosen) - {one}) == "later" for one in chosen)

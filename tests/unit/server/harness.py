@@ -9,7 +9,7 @@ from freehold.core.clock import SystemClock
 from freehold.core.ids import new_id
 from freehold.core.placement import Machine
 from freehold.core.specs import FunctionSpec, ImageSpec
-from freehold.core.states import AppState
+from freehold.core.states import AppState, InstanceState
 from freehold.launchers.contract import Exit, Started, StartRequest
 from freehold.protocol.frames import Input, Join, Payload, Ready, Result, Submit, Welcome
 from freehold.server.dispatch.dispatcher import Dispatcher
@@ -22,6 +22,7 @@ from freehold.server.store.reads import Reads
 from freehold.server.store.sqlite import SqliteStore
 
 RESULT = Payload(b"result")
+MACHINE = Machine(cpu=4, memory_mib=8192)
 
 
 class Ear:
@@ -29,6 +30,7 @@ class Ear:
 
     def __init__(self, name: str = "client") -> None:
         self.heard: list[Any] = []
+        self.open = False  # as a link: nothing of it is unread
         self.name, self.local, self.calls = name, True, set[LiveCall]()
 
     def send(self, message: Any) -> None:
@@ -93,14 +95,13 @@ class _Prepared:
 class Rig:
     """One app with one function, ready to be called."""
 
-    def __init__(self, folder: Path, *, lease_s: float = 30.0, **spec: Any) -> None:
+    def __init__(self, folder: Path, *, lease_s: float = 30.0, machine: Machine = MACHINE, **spec: Any) -> None:
         self.clock = SystemClock()
         self.store = SqliteStore(folder / "freehold.db")
         self.reads = Reads(self.store)
         self.registry = Registry()
         self.launcher = PlayedLauncher()
         self.record = Record(self.store, self.clock)
-        machine = Machine(cpu=4, memory_mib=8192)
         self.fleet = Fleet(
             registry=self.registry,
             record=self.record,
@@ -113,16 +114,17 @@ class Rig:
         self.fleet.dispatcher, self.fleet.preparer, self.fleet.logs = self.dispatcher, _Prepared(), _NoLogs()
         self.fleet.welcome = Welcome("server", "0")
         app = LiveApp(id=new_id("ap"), name="app", workspace="main", state=AppState.DEPLOYED, version=1, created=0.0)
-        self.function = LiveFunction(
-            id=new_id("fu"),
-            app=app,
-            spec=FunctionSpec(name="f", module="m", qualname="f", **spec),
-            digest="",
-            version=1,
-        )
-        app.functions["f"] = self.function
-        self.registry.add(app)
+        self.app = app
+        self.function = self.declare("f", **spec)
         self.ear = Ear()
+
+    def declare(self, name: str, **spec: Any) -> LiveFunction:
+        """Add a function to the app."""
+        declared = FunctionSpec(name=name, module="m", qualname=name, **spec)
+        function = LiveFunction(id=new_id("fu"), app=self.app, spec=declared, digest="", version=1)
+        self.app.functions[name] = function
+        self.registry.add(self.app)
+        return function
 
     async def __aenter__(self) -> Self:
         await self.store.open()
@@ -131,19 +133,17 @@ class Rig:
     async def __aexit__(self, *_: object) -> None:
         await self.store.close()
 
-    def submit(self, kind: str = "remote", count: int = 1, **more: Any) -> str:
+    def submit(self, kind: str = "remote", count: int = 1, to: LiveFunction | None = None, **more: Any) -> str:
         call = new_id("fc")
         inputs = [Input(n, Payload(b"args")) for n in range(count)]
-        self.dispatcher.submit(self.ear, Submit(call, self.function.id, kind, inputs, **more), workspace="main")  # type: ignore[arg-type]
+        message = Submit(call, (to or self.function).id, kind, inputs, **more)  # type: ignore[arg-type]
+        self.dispatcher.submit(self.ear, message, workspace="main")
         return call
 
     async def instance(self, *, slots: int = 1) -> tuple[Instance, Ear]:
         """Wait for an instance that starts, and play its coming up."""
-        await until(
-            lambda: any(i.link is None for i in self.fleet.instances.values()) and len(self.launcher.started) > 0
-        )
-        instance = next(i for i in self.fleet.instances.values() if i.link is None)
-        await until(lambda: any(r.instance == instance.id for r in self.launcher.started))
+        await until(lambda: any(map(_comes_up, self.fleet.instances.values())))
+        instance = next(i for i in self.fleet.instances.values() if _comes_up(i))
         link = Ear()
         self.fleet.joined(instance, link, pid=1)
         self.fleet.ready(instance, Ready(slots, {}, {"fork": 0.001}))
@@ -162,6 +162,10 @@ class Rig:
         self.dispatcher.result(
             instance, Result(execute.call, execute.index, execute.attempt, status, payload, now - took, now)
         )
+
+
+def _comes_up(instance: Instance) -> bool:
+    return instance.state is InstanceState.STARTING and instance.pid is not None and instance.link is None
 
 
 async def until(check: Callable[[], object], timeout_s: float = 5.0) -> None:

@@ -50,7 +50,7 @@ class Fleet(Protocol):
 
     def pool(self, function: LiveFunction, parameters: bytes) -> Pool: ...
 
-    def kill(self, instance: Instance, *, reason: str) -> None: ...
+    def kill(self, instance: Instance, *, reason: str, blame: bool = True) -> None: ...
 
     def retire_if_littered(self, instance: Instance) -> None: ...
 
@@ -211,14 +211,15 @@ class Dispatcher:
             return
         task.cancelling = True
         if terminate:
-            self._fleet.kill(instance, reason=reason)
+            self._fleet.kill(instance, reason=reason, blame=False)
             return
         instance.link.send(CancelInput(task.call.id, task.index, task.attempt))
         asyncio.get_running_loop().call_later(CANCEL_GRACE_S, self._cancel_overdue, task, instance, task.attempt)
 
     def _cancel_overdue(self, task: Task, instance: Instance, attempt: int) -> None:
         if task.state is CallState.RUNNING and task.attempt == attempt and instance.tasks.get(task.key) is task:
-            self._fleet.kill(instance, reason="an input did not stop within the grace of its cancellation")
+            why = "an input did not stop within the grace of its cancellation"
+            self._fleet.kill(instance, reason=why, blame=False)
 
     # ---- from instances
 
@@ -239,9 +240,8 @@ class Dispatcher:
         elif status == Status.TIMEOUT:
             self._attempt_failed(task, CallState.TIMED_OUT, message.payload, message.ended)
             if instance.pool.spec.concurrency.max_inputs == 1 or not instance.tasks:
-                self._fleet.kill(
-                    instance, reason=f"an input ran past its timeout of {instance.pool.spec.timeout_s:g} s"
-                )
+                why = f"an input ran past its timeout of {instance.pool.spec.timeout_s:g} s"
+                self._fleet.kill(instance, reason=why, blame=False)
             else:
                 self._fleet.retire_if_littered(instance)
         elif status == Status.CANCELLED:
@@ -301,7 +301,7 @@ class Dispatcher:
         self._put_back(instance, back)
 
     def instance_died(self, instance: Instance, reason: str) -> None:
-        """Requeue what a dead instance held; what it had begun counts a crash."""
+        """Requeue what a dead instance held; what it had begun counts a crash, unless it was ended on purpose."""
         held, instance.tasks = list(instance.tasks.values()), {}
         back: list[Task] = []
         for place, task in enumerate(held):
@@ -310,7 +310,7 @@ class Dispatcher:
                 self._end_cancelled(task)
                 continue
             if begun:
-                task.crashes += 1
+                task.crashes += not instance.blameless
                 self._record.attempt(task, CallState.FAILED, reason, self._clock.now())
             if begun and (task.crashes >= MAX_CRASHES or task.items):
                 text = f"instance {instance.id} died while it ran this input ({reason}); attempt {task.attempt} was the last"
@@ -438,7 +438,7 @@ class Dispatcher:
         else:
             failure = _failure("FunctionTimeoutError", text, "deadline_exceeded")
             self._attempt_failed(task, CallState.TIMED_OUT, failure, self._clock.now())
-        self._fleet.kill(instance, reason=text)
+        self._fleet.kill(instance, reason=text, blame=False)
 
 
 def _too_many(pool: Pool) -> str:

@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Coroutine
 from functools import partial
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 
 import psutil
 
@@ -22,7 +21,7 @@ from freehold.core.errors import (
     StartupTimeoutError,
 )
 from freehold.core.ids import new_id
-from freehold.core.placement import Machine, cpu_of, memory_of, place
+from freehold.core.placement import Machine
 from freehold.core.states import InstanceState
 from freehold.launchers.contract import Exit, Launcher, StartRequest
 from freehold.protocol.arena import sweep
@@ -30,16 +29,18 @@ from freehold.protocol.frames import Payload, Ready, StartFailed, Welcome
 from freehold.protocol.payload import encode_failure, failure_text
 from freehold.server.dispatch.dispatcher import Dispatcher, error_payload
 from freehold.server.dispatch.instance import Instance
+from freehold.server.dispatch.places import Places
 from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import LiveFunction, Registry
 
 log = logging.getLogger("freehold.fleet")
-MAX_FAILED_STARTS = 3  # crashes in a row before an instance is ready; then what waits fails
+MAX_FAILED_STARTS = 3  # in a row, with nobody left who serves or may yet come up: then what waits fails
 STOP_GRACE_S = 10.0
 IDLE_POOL_S = 600.0  # a set of parameters that nobody used for so long loses its pool and its warm parent
 LATE_S = 1.0  # a tick that comes so late means that this process stood still, not the others
 MEMORY_GRACE_S = 30.0  # results of an instance that died may still be on their way
+UNREAD_S = 1.0  # after its process ended, what an instance sent is read for so long at most
 _MAX_PAUSE_S = 30.0
 
 
@@ -72,6 +73,7 @@ class Fleet:
         self.instances: dict[str, Instance] = {}
         self.by_token: dict[str, Instance] = {}
         self.machine = machine
+        self.places = Places(machine, self.instances, clock, partial(_evict, self))
         self.lease_s = lease_s
         self._registry, self._record, self._launcher, self._clock = registry, record, launcher, clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,6 +105,7 @@ class Fleet:
     def close_pool(self, pool: Pool, *, grace_s: float, reason: str, finish_s: float | None = None) -> None:
         """Let a pool's instances finish what they run, for `finish_s` or the function's timeout, and start no more."""
         pool.closed = True
+        self.places.leave(pool)
         pool.pump_soon()
         for instance in list(pool.instances.values()):
             self.stop(instance, grace_s=grace_s, reason=reason, finish_s=finish_s)
@@ -115,7 +118,8 @@ class Fleet:
 
     def refuse_waiting(self, pool: Pool) -> None:
         """End what waits for a function that is gone."""
-        self._give_up(pool, NotFoundError(f"{pool.app_name}.{pool.function_name} was removed, or its app was stopped"))
+        pool.held.clear()
+        self._refuse(pool, NotFoundError(f"{pool.app_name}.{pool.function_name} was removed, or its app was stopped"))
 
     def _close_unused(self, now: float) -> None:
         """A Cls has a pool a set of parameters: let go of those that nobody uses."""
@@ -137,16 +141,13 @@ class Fleet:
         if self._closing:
             return
         for _ in range(count):
-            verdict = place(pool.spec.resources, self._occupied(), first=not pool.live)
-            if verdict.verdict == "never":
-                self._give_up(pool, ResourceExhaustedError(verdict.reason))
+            found = self.places.find(pool)
+            if found.verdict == "never":
+                self._refuse(pool, ResourceExhaustedError(found.reason))
+            if found.verdict != "now":
                 return
-            if verdict.verdict == "later":
-                self._blocked(pool, verdict.reason)
-                return
-            pool.blocked = None
             instance = Instance(new_id("in"), pool, token=secrets.token_urlsafe(24), created=self._clock.now())
-            instance.devices = verdict.devices
+            instance.devices = found.devices
             instance.phases["queue"] = pool.waited_s()
             instance.started_at = instance.last_beat = self._clock.monotonic()
             pool.instances[instance.id] = self.instances[instance.id] = self.by_token[instance.token] = instance
@@ -155,23 +156,27 @@ class Fleet:
             self._notify(instance)
             self._spawn(self._start(instance))
 
+    def satisfied(self, pool: Pool) -> None:
+        """A pool wants no more instances."""
+        self.places.leave(pool)
+
     async def _start(self, instance: Instance) -> None:
         begun = self._clock.monotonic()
         try:
             request = await self.preparer.prepare(instance)
-            instance.phases["prepare"] = self._clock.monotonic() - begun - instance.phases.get("image", 0.0)
-            self.logs.begin(instance)
             if instance.state is not InstanceState.STARTING:
-                self._gone(instance, "stopped while it started")
-                return
+                return  # stopped meanwhile
+            instance.prepared_at = self._clock.monotonic()
+            instance.phases["prepare"] = instance.prepared_at - begun - instance.phases.get("image", 0.0)
+            self.logs.begin(instance)
             started = await self._launcher.start(request)
         except Error as error:
-            self._failed_to_start(instance, error_payload(error), str(error))
+            passing = isinstance(error, (ServiceError, ResourceExhaustedError))
+            self._failed_to_start(instance, error_payload(error), str(error), final=not passing)
         except Exception as error:
             log.exception("instance_start_failed", extra={"instance": instance.id})
-            self._failed_to_start(
-                instance, error_payload(ServiceError(f"instance could not be started: {error}")), str(error)
-            )
+            wrapped = ServiceError(f"instance could not be started: {error}")
+            self._failed_to_start(instance, error_payload(wrapped), str(error))
         else:
             instance.pid = started.pid
             instance.phases.update(started.phases)
@@ -199,7 +204,7 @@ class Fleet:
         instance.phases.update(message.phases)
         instance.phases["total"] = now - instance.started_at
         instance.ready, instance.idle_since = self._clock.now(), now
-        instance.pool.failed_starts = 0
+        instance.pool.failed_starts, instance.pool.last_failure = 0, None
         instance.pool.start_after = 0.0
         instance.move(InstanceState.IDLE)
         self.on_ready(instance)
@@ -213,49 +218,37 @@ class Fleet:
         self._record.instance(instance)
 
     def start_failed(self, instance: Instance, message: StartFailed) -> None:
-        """The user's module or an enter hook raised."""
-        instance.phases["failed_in"] = 0.0
-        self._failed_to_start(
-            instance,
-            Payload(encode_failure(message.failure)),
-            f"{message.phase} failed: {message.failure.type}: {message.failure.message}",
-        )
+        """An enter hook raised."""
+        reason = f"{message.phase} failed: {message.failure.type}: {message.failure.message}"
+        again = instance.pool.last_failure == reason
+        self._failed_to_start(instance, Payload(encode_failure(message.failure)), reason, final=again)
 
-    def _failed_to_start(self, instance: Instance, failure: Payload, reason: str) -> None:
-        """End what waits for this pool with the cause; the next call tries again, after a growing pause."""
-        pool: Pool = instance.pool
-        self._pause_starts(pool, reason)
+    def _failed_to_start(self, instance: Instance, failure: Payload, reason: str, *, final: bool = False) -> None:
+        """`final`: to try again would bring the same."""
+        if instance.state is not InstanceState.STARTING:
+            if instance.state is InstanceState.DRAINING:
+                self._gone(instance, "stopped while it started")
+            return
         self._error(instance, reason)
-        if not any(i.ready for i in pool.live):
-            self.dispatcher.fail_waiting(pool, failure)
-            pool.fail_waiters(
-                ServiceError(f"{pool.app_name}.{pool.function_name} could not start: {failure_text(failure)}")
-            )
+        self._note_failure(instance.pool, failure, reason, final=final)
         self.kill(instance, reason=reason)
 
-    def _pause_starts(self, pool: Pool, reason: str | None) -> None:
+    def _note_failure(self, pool: Pool, failure: Payload, reason: str, *, final: bool) -> None:
+        """Try again after a growing pause. What waits fails when nobody serves or may yet come up, and it happens again and again."""
         pool.failed_starts += 1
         pool.last_failure = reason
-        pause = min(_MAX_PAUSE_S, 0.25 * 2 ** min(pool.failed_starts, 10))
+        pause = min(_MAX_PAUSE_S, 0.1 * 2 ** min(pool.failed_starts - 1, 10))
         pool.start_after = self._clock.monotonic() + pause
+        if not pool.live and (final or pool.failed_starts >= MAX_FAILED_STARTS):
+            self.dispatcher.fail_waiting(pool, failure)
+            text = f"{pool.app_name}.{pool.function_name} could not start: {failure_text(failure)}"
+            pool.fail_waiters(ServiceError(text))
+        elif pool.backlog:
+            asyncio.get_running_loop().call_later(pause, pool.pump_soon)
 
-    def _give_up(self, pool: Pool, error: Error) -> None:
+    def _refuse(self, pool: Pool, error: Error) -> None:
         self.dispatcher.fail_waiting(pool, error_payload(error))
         pool.fail_waiters(error)
-
-    def _blocked(self, pool: Pool, reason: str) -> None:
-        if pool.blocked != reason:
-            pool.blocked = reason
-            log.warning(
-                "pool_waits_for_resources",
-                extra={"app": pool.app_name, "function": pool.function_name, "reason": reason},
-            )
-        if any(i.state is InstanceState.DRAINING and not i.load for i in self.instances.values()):
-            return  # one is leaving already
-        idle = [i for i in self.instances.values() if i.state is InstanceState.IDLE and i.pool is not pool]
-        spare = [i for i in idle if len(i.pool.live) > i.pool.spec.scaling.min_instances]
-        if spare:
-            self.stop(min(spare, key=lambda i: i.idle_since), grace_s=STOP_GRACE_S, reason="its place is needed")
 
     # ---- stopping
 
@@ -264,7 +257,11 @@ class Fleet:
         if instance.state in (InstanceState.ERROR, InstanceState.OFFLINE):
             return
         instance.reason = instance.reason or reason
+        instance.blameless = True
         instance.drain(grace_s)
+        if instance.prepared_at is None:  # nothing of it runs yet
+            self._gone(instance, reason)
+            return
         self._notify(instance)
         if instance.pid is not None and not instance.stopping:
             instance.stopping = True
@@ -277,9 +274,10 @@ class Fleet:
                     await instance.emptied.wait()
         await self._launcher.stop(instance.id, grace_s=grace_s)
 
-    def kill(self, instance: Instance, *, reason: str) -> None:
-        """End an instance's process tree at once."""
+    def kill(self, instance: Instance, *, reason: str, blame: bool = True) -> None:
+        """End an instance's process tree at once; what else it runs is to blame, or is not."""
         instance.reason = instance.reason or reason
+        instance.blameless = instance.blameless or not blame
         if (
             instance.pid is None
             and instance.link is None
@@ -303,13 +301,21 @@ class Fleet:
             self.stop(instance, grace_s=STOP_GRACE_S, reason="a cancelled input left processes behind")
 
     def exited(self, exit_: Exit) -> None:
-        """The launcher saw an instance's process end."""
+        """The launcher saw an instance's process end. What it sent before comes first, up to the end of its link."""
         instance = self.instances.get(exit_.instance)
-        if instance is not None:
-            self._gone(instance, _why(instance, exit_))
+        if instance is None:
+            return
+        instance.exit = _why(instance, exit_)
+        if instance.link is not None and instance.link.open:
+            asyncio.get_running_loop().call_later(UNREAD_S, self._gone, instance, instance.exit)
+        else:
+            self._gone(instance, instance.exit)
 
     def link_lost(self, instance: Instance) -> None:
         """An instance hung up; the launcher's word on why follows in a moment, or it is killed."""
+        if instance.exit is not None:
+            self._gone(instance, instance.exit)
+            return
         if instance.state in (InstanceState.ERROR, InstanceState.OFFLINE):
             return
         instance.spent = True
@@ -323,9 +329,8 @@ class Fleet:
     def _gone(self, instance: Instance, reason: str) -> None:
         if instance.state is InstanceState.OFFLINE:
             return
-        unready, pool = instance.ready is None, instance.pool
-        wanted = instance.state is InstanceState.DRAINING
-        crashed = instance.state is InstanceState.STARTING
+        pool: Pool = instance.pool
+        crashed_starting = instance.state is InstanceState.STARTING
         instance.reason = instance.reason or reason
         instance.ended = self._clock.now()
         instance.emptied.set()
@@ -339,21 +344,11 @@ class Fleet:
         self._ended.pop(instance.id).set()
         self._notify(instance)
         asyncio.get_running_loop().call_later(MEMORY_GRACE_S, sweep, self.welcome.arena, instance.id)
-        if unready and crashed and not wanted:
-            self._crashed_starting(pool, instance)
-        for other in self._registry.pools():
-            if other.blocked or other is pool:
-                other.pump_soon()
-
-    def _crashed_starting(self, pool: Pool, instance: Instance) -> None:
-        self._pause_starts(pool, instance.reason)
-        if pool.failed_starts >= MAX_FAILED_STARTS and not any(i.ready for i in pool.live):
-            self._give_up(
-                pool,
-                InstanceDiedError(
-                    f"{pool.failed_starts} instances in a row died before they were ready: {instance.reason}"
-                ),
-            )
+        if crashed_starting:
+            text = f"instances die before they are ready: {instance.reason}"
+            self._note_failure(pool, error_payload(InstanceDiedError(text)), instance.reason, final=False)
+        self.places.freed()
+        pool.pump_soon()
 
     async def wait_ended(self, instance_id: str) -> None:
         """Return when this instance's process tree is gone."""
@@ -386,7 +381,7 @@ class Fleet:
             elif instance.state.live and now - instance.last_beat > self.lease_s:
                 self._lose(instance)
         for pool in self._registry.pools():
-            if pool.instances or pool.backlog or pool.held or pool.spec.scaling.min_instances:
+            if pool.instances or pool.backlog or pool.held or pool.blocked or pool.spec.scaling.min_instances:
                 pool.pump()
                 pool.scale()
         self._close_unused(now)
@@ -398,6 +393,7 @@ class Fleet:
             for instance in self.instances.values():
                 instance.last_beat += gap
                 instance.started_at += gap
+                instance.prepared_at = instance.prepared_at and instance.prepared_at + gap
                 instance.last_progress = now
 
     def recall_stalled(self) -> None:
@@ -408,9 +404,9 @@ class Fleet:
     def _check_startup(self, instance: Instance, now: float) -> None:
         spec = instance.pool.spec
         limit = spec.startup_timeout_s or spec.timeout_s
-        if now - instance.started_at > limit + instance.phases.get("prepare", now - instance.started_at):
+        if instance.prepared_at is not None and now - instance.prepared_at > limit:
             text = f"not ready within startup_timeout={limit:g} s; raise it, or make the module's import and @enter hooks faster"
-            self._failed_to_start(instance, error_payload(StartupTimeoutError(text)), text)
+            self._failed_to_start(instance, error_payload(StartupTimeoutError(text)), text, final=True)
 
     def _lose(self, instance: Instance) -> None:
         """A lease ran out: its inputs go elsewhere, and what it still sends is stale."""
@@ -443,26 +439,26 @@ class Fleet:
         for task in list(self._tasks):
             task.cancel()
 
-    def _occupied(self) -> Machine:
-        live = [i for i in self.instances.values() if i.state is not InstanceState.OFFLINE]
-        return replace(
-            self.machine,
-            cpu_taken=sum(cpu_of(i.pool.spec.resources) for i in live),
-            memory_taken_mib=sum(memory_of(i.pool.spec.resources) for i in live),
-            devices_taken=frozenset(d.id for i in live for d in i.devices),
-        )
-
     @property
     def occupied(self) -> Machine:
-        return self._occupied()
+        return self.places.occupied
 
     def _notify(self, instance: Instance) -> None:
         self.changed("instance", instance.id, instance.state.value)
 
-    def _spawn(self, work: "asyncio.Future[None] | object") -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
-        self._tasks.add(task)  # type: ignore[arg-type]
-        task.add_done_callback(self._tasks.discard)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("fleet_task_failed", exc_info=task.exception())
+
+
+def _evict(fleet: Fleet, instance: Instance, reason: str) -> None:
+    fleet.stop(instance, grace_s=STOP_GRACE_S, reason=reason)
 
 
 def _why(instance: Instance, exit_: Exit) -> str:

@@ -28,8 +28,10 @@ class Instance:
         self.phases: dict[str, float] = {}
         self.ready: float | None = None  # epoch
         self.ended: float | None = None
+        self.exit: str | None = None  # how its process ended, while what it sent may be unread
         self.reason: str | None = None
         self.started_at = 0.0  # monotonic
+        self.prepared_at: float | None = None  # monotonic: its image, files and secrets are there
         self.last_beat = 0.0  # monotonic
         self.last_progress = 0.0  # monotonic: when it last began or ended something
         self.idle_since = 0.0  # monotonic
@@ -37,6 +39,7 @@ class Instance:
         self.spent = False  # takes nothing more: single use and used, or its link broke
         self.emptied = asyncio.Event()  # set when it runs nothing any more
         self.stopping = False  # the launcher was asked to stop it
+        self.blameless = False  # it was ended for another reason than what it ran
 
     def move(self, state: InstanceState) -> None:
         self.state = move(INSTANCE, self.state, state)

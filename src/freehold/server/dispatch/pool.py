@@ -30,6 +30,8 @@ class Fleet(Protocol):
 
     def start(self, pool: "Pool", count: int) -> None: ...
 
+    def satisfied(self, pool: "Pool") -> None: ...
+
     def served_first(self, instance: Instance, seconds: float) -> None: ...
 
     def stop(self, instance: Instance, *, grace_s: float, reason: str) -> None: ...
@@ -244,7 +246,15 @@ class Pool:
         for instance_id in plan.stop:
             self._fleet.stop(self.instances[instance_id], grace_s=10.0, reason="idle")
         if plan.start and now >= self.start_after:
-            self._fleet.start(self, plan.start)
+            self._fleet.start(self, self._careful(plan.start))
+        elif not plan.start and self.blocked:
+            self._fleet.satisfied(self)
+
+    def _careful(self, count: int) -> int:
+        """After a failed start one instance at a time is tried, when those under way have come up or failed."""
+        if not self.failed_starts:
+            return count
+        return int(all(i.state is not InstanceState.STARTING for i in self.live))
 
     def recall_stalled(self) -> None:
         """Take back what waits inside an instance behind a long input."""
@@ -266,6 +276,7 @@ class Pool:
             waiting=self.backlog + inside - running,
             running=running,
             live=len(live),
+            leaving=len(self.instances) - len(live),
             idle=tuple(Idle(instance=i.id, since=i.idle_since) for i in live if i.state is InstanceState.IDLE),
             mean_s=self.mean_s,
         )

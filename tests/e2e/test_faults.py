@@ -162,6 +162,18 @@ def test_a_server_that_was_killed_leaves_nothing_in_the_way(make_home: MakeHome)
     assert not home.home.joinpath("server.json").exists()
 
 
+def test_a_server_whose_file_was_lost_is_still_found_and_ended(make_home: MakeHome) -> None:
+    home = make_home()
+    home.ok("up", "--detach")
+    home.home.joinpath("server.json").unlink()
+    refused = home("up", "--detach")
+    assert refused.returncode == 6
+    assert "starts or ends" in refused.stderr
+    assert "stopped" in home.ok("down")
+    home.ok("up", "--detach")
+    home.ok("down")
+
+
 def test_deployed_apps_come_back_with_the_server(make_home: MakeHome) -> None:
     home = make_home()
     home.ok("up", "--detach")

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import select
+from typing import BinaryIO
 
 import msgspec
 
@@ -22,23 +23,31 @@ class ServerFile(msgspec.Struct):
 
 
 def find(home: Home) -> ServerFile | None:
-    """Return the server that runs in this home; None when there is none, or only the file of one that died."""
+    """Return the server that runs in this home; None when there is none, or one that starts, ends, or died."""
     try:
         server = msgspec.json.decode(home.server_file.read_bytes(), type=ServerFile)
     except (OSError, msgspec.DecodeError):
         return None
-    return server if held(home) and alive(server.pid) else None
+    return server if server.pid == holder(home) else None
 
 
-def held(home: Home) -> bool:
-    """Tell whether a process holds the home; a pid alone may belong to another process by now."""
+def holder(home: Home) -> int | None:
+    """Return the pid of the server that holds this home, one that starts or ends too; a pid alone may be another process by now."""
     try:
         with home.lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if not _locked(file):
+                return None
+            pid = file.readline().strip()
+    except OSError:
+        return None
+    return int(pid) if pid.isdigit() and alive(int(pid)) else None
+
+
+def _locked(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
-        return False
     return False
 
 

@@ -8,7 +8,7 @@ import typer
 
 from freehold.cli import control
 from freehold.cli.ask import Json
-from freehold.cli.local import find, wait_gone
+from freehold.cli.local import holder, wait_gone
 from freehold.cli.output import ago, done, facts, note, print_json
 from freehold.core.home import Home
 
@@ -21,17 +21,17 @@ def down(
     Example: [bold]freehold down --timeout 5[/bold]
     """
     home = Home.default()
-    server = find(home)
-    if server is None:
+    pid = holder(home)
+    if pid is None:
         note(f"no server runs in {home.root}")
         return
-    os.kill(server.pid, signal.SIGTERM)
-    if not wait_gone(server.pid, timeout):
-        os.kill(server.pid, signal.SIGKILL)
-        wait_gone(server.pid, 5.0)
+    os.kill(pid, signal.SIGTERM)
+    if not wait_gone(pid, timeout):
+        os.kill(pid, signal.SIGKILL)
+        wait_gone(pid, 5.0)
+        home.server_file.unlink(missing_ok=True)
         note(f"the server did not end within {timeout:g} s, so it was killed; finished results are kept")
-    home.server_file.unlink(missing_ok=True)
-    done(f"stopped the server (pid {server.pid})")
+    done(f"stopped the server (pid {pid})")
 
 
 def status(

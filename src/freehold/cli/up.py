@@ -16,7 +16,7 @@ from typing import Annotated, BinaryIO, NoReturn
 import typer
 
 from freehold.cli.errors import ExitCode
-from freehold.cli.local import ServerFile, find, held
+from freehold.cli.local import ServerFile, find, holder
 from freehold.core.errors import ConflictError, Error, TimeoutError
 from freehold.core.home import Home, make_private, unusable
 
@@ -41,7 +41,7 @@ def up(
     Example: [bold]freehold up --detach --port 9000[/bold]
     """
     home = Home.default()
-    if find(home):
+    if holder(home):
         raise _taken(home)
     flags = {"host": host, "port": port, "allow_remote": allow_remote or None}
     if detach:
@@ -78,7 +78,7 @@ def _up_detached(home: Home, flags: Mapping[str, object]) -> None:
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     server = _wait_ready(home, process)
-    if server is None and process.poll() is not None and held(home):
+    if server is None and process.poll() is not None and holder(home):
         raise _taken(home)  # another `up` was quicker; the log is both's
     if server is None:
         _tell_failure(log, begun, process)
@@ -88,9 +88,13 @@ def _up_detached(home: Home, flags: Mapping[str, object]) -> None:
 
 def _taken(home: Home) -> ConflictError:
     running = find(home)
-    which = f" (pid {running.pid}, {running.url})" if running else ""
+    if running is None:
+        return ConflictError(
+            f"a server (pid {holder(home)}) starts or ends in {home.root}: try again in a moment, or end it with `freehold down`"
+        )
     return ConflictError(
-        f"a server runs in {home.root} already{which}: use it, stop it with `freehold down`, or set FREEHOLD_HOME to start a second one"
+        f"a server runs in {home.root} already (pid {running.pid}, {running.url}): use it, stop it with `freehold down`, "
+        f"or set FREEHOLD_HOME to start a second one"
     )
 
 

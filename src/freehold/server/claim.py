@@ -57,7 +57,7 @@ def announce(home: Home, facts: dict[str, Any]) -> None:
 
 
 def _lock(home: Home) -> IO[str]:
-    lock = home.lock.open("a+")
+    lock = os.fdopen(os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
     deadline = time.monotonic() + _DYING_S
     while not _locked(lock):
         owner = _owner(lock)
@@ -69,9 +69,9 @@ def _lock(home: Home) -> IO[str]:
             )
         time.sleep(0.02)  # it was killed, and is not quite gone
     lock.seek(0)
-    lock.truncate()
-    lock.write(f"{os.getpid()}\n")
+    lock.write(f"{os.getpid()}\n")  # over the last one: whoever reads it meanwhile finds a pid
     lock.flush()
+    lock.truncate()
     return lock
 
 
@@ -85,5 +85,5 @@ def _locked(lock: IO[str]) -> bool:
 
 def _owner(lock: IO[str]) -> int:
     lock.seek(0)
-    text = lock.read().strip()
+    text = lock.readline().strip()
     return int(text) if text.isdigit() else 0

@@ -25,6 +25,7 @@ from freehold.server.store.rows import CallRow
 log = logging.getLogger("freehold.doors")
 MAX_WAITING = 1000  # web requests that wait for an instance of one pool; more get 429
 FAILED = 500
+STOP_GRACE_S = 10.0
 _PORT_TRIES = 2000
 
 
@@ -133,13 +134,14 @@ class Doors:
             version=pool.version,
         )  # fmt: skip
         self._open[call_id] = _Open(pool=pool, instance=instance, row=row)
-        return Lease(address=address, call_id=call_id, instance=instance.id)
+        return Lease(address=address, call_id=call_id, instance=instance.id, timeout_s=pool.spec.timeout_s)
 
     def release(self, lease: Lease, outcome: Outcome) -> None:
         request = self._open.pop(lease.call_id, None)
         if request is None:
             return
         request.pool.release(request.instance, max(0.0, self._clock.now() - (request.row.started or self._clock.now())))
+        self._judge(request.instance, outcome)
         state, error = _verdict(outcome)
         row = request.row._replace(
             state=state,
@@ -150,6 +152,17 @@ class Doors:
         )
         self._record.web_call(row)
 
+    def _judge(self, instance: Instance, outcome: Outcome) -> None:
+        """Replace an instance that nothing listens in any more, or that is stuck in a request."""
+        if outcome.kind == "unreachable":
+            self._fleet.stop(instance, grace_s=STOP_GRACE_S, reason="its web server takes no connections any more")
+        elif outcome.kind == "late":
+            reason = f"a request ran past its timeout of {instance.pool.spec.timeout_s:g} s"
+            if instance.load:
+                self._fleet.stop(instance, grace_s=STOP_GRACE_S, reason=reason)
+            else:
+                self._fleet.kill(instance, reason=reason)
+
     def under_way(self) -> list[tuple[CallRow, str]]:
         """Requests that are being served, with their instances."""
         return [(r.row, r.instance.id) for r in self._open.values()]
@@ -158,6 +171,8 @@ class Doors:
 def _verdict(outcome: Outcome) -> tuple[CallState, str | None]:
     if outcome.kind == "client_gone":
         return CallState.CANCELLED, "the client left"
+    if outcome.kind == "late":
+        return CallState.TIMED_OUT, "no answer began within its timeout"
     if outcome.kind != "ok":
         return CallState.FAILED, f"the instance's connection was {outcome.kind}"
     if outcome.status >= FAILED:

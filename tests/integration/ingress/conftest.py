@@ -39,6 +39,7 @@ class FakeRouter:
     before: Callable[[], Awaitable[None]] | None = None
     addresses: list[str] = field(default_factory=list[str])  # used up first
     password: str = "let me in"
+    timeout_s: float | None = None
 
     def endpoint(self, *, port: int | None = None, label: str | None = None) -> Route | None:
         return self.route if label in (None, self.route.label) and port != 1 else None
@@ -50,7 +51,7 @@ class FakeRouter:
         if self.before is not None:
             await self.before()
         address = self.addresses.pop(0) if self.addresses else self.address
-        lease = Lease(address=address, call_id=f"fc-{len(self.leases)}", instance="in-1")
+        lease = Lease(address=address, call_id=f"fc-{len(self.leases)}", instance="in-1", timeout_s=self.timeout_s)
         self.leases.append(lease)
         return lease
 

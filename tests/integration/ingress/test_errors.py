@@ -63,16 +63,53 @@ async def test_after_three_unreachable_instances_it_is_503(stage: Any) -> None:
     assert [o.kind for o in stage.router.outcomes] == ["unreachable"] * 3
 
 
-async def test_an_instance_that_breaks_before_its_answer_is_503_with_the_way_to_its_logs(stage: Any) -> None:
+async def test_an_instance_that_breaks_before_its_answer_is_502_with_the_way_to_its_logs(stage: Any) -> None:
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.abort()
 
     async with stage.script(upstream), httpx.AsyncClient() as client:
         answer = await client.get(stage.url)
-    assert answer.status_code == 503
+    assert answer.status_code == 502
     assert "freehold instance logs in-1" in answer.json()["error"]["message"]
     assert stage.router.outcomes[0].kind == "broken"
+
+
+@pytest.mark.parametrize(("method", "status", "leases"), [("GET", 200, 2), ("POST", 502, 1), ("DELETE", 502, 1)])
+async def test_what_changes_nothing_is_done_again_where_an_instance_broke_off(
+    stage: Any, method: str, status: int, leases: int
+) -> None:
+    healthy = stage.router.address
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    async with stage.script(upstream), httpx.AsyncClient() as client:
+        stage.router.addresses = [stage.router.address]
+        stage.router.address = healthy
+        assert (await client.request(method, f"{stage.url}/x")).status_code == status
+    assert len(stage.router.leases) == leases
+    assert [o.kind for o in stage.router.outcomes] == ["broken", "ok"][:leases]
+
+
+async def test_an_answer_must_begin_within_the_functions_timeout(stage: Any) -> None:
+    stage.router.timeout_s = 0.2
+    async with httpx.AsyncClient() as client:
+        late = await client.get(f"{stage.url}/wait")
+        async with client.stream("GET", f"{stage.url}/events?n=4&every=0.1") as answer:
+            assert b"data: 3" in b"".join([part async for part in answer.aiter_bytes()])
+    assert late.status_code == 504
+    assert "timeout=0.2 s" in late.json()["error"]["message"]
+    await stage.until(lambda: "disconnected" in stage.seen)
+    assert [o.kind for o in stage.router.outcomes] == ["late", "ok"]
+
+
+async def test_the_timeout_counts_from_the_requests_end(stage: Any) -> None:
+    stage.router.timeout_s = 0.3
+    parts = [b"%x\r\n%b\r\n" % (4, b"data")] * 5 + [b"0\r\n\r\n"]
+    head = b"POST /digest HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert b'"bytes":20}' in await stage.send(head, *parts, pause_s=0.1)
 
 
 async def test_an_answer_that_breaks_off_is_seen_as_broken(stage: Any) -> None:
@@ -103,7 +140,7 @@ async def test_an_answer_without_length_ends_with_its_connection(stage: Any) -> 
 @pytest.mark.parametrize(
     "raw", [b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n"]
 )
-async def test_an_answer_that_is_no_http_is_503(stage: Any, raw: bytes) -> None:
+async def test_an_answer_that_is_no_http_is_502(stage: Any, raw: bytes) -> None:
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(raw)
@@ -111,10 +148,10 @@ async def test_an_answer_that_is_no_http_is_503(stage: Any, raw: bytes) -> None:
         writer.close()
 
     async with stage.script(upstream), httpx.AsyncClient() as client:
-        assert (await client.get(stage.url)).status_code == 503
+        assert (await client.get(stage.url)).status_code == 502
 
 
-@pytest.mark.parametrize(("method", "status", "requests"), [("GET", 200, 3), ("POST", 503, 2)])
+@pytest.mark.parametrize(("method", "status", "requests"), [("GET", 200, 3), ("POST", 502, 2)])
 async def test_a_stale_connection_is_tried_again_only_where_nothing_is_lost(
     stage: Any, method: str, status: int, requests: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import socket
 from typing import Any
@@ -163,6 +164,12 @@ async def test_absolute_targets_and_foreign_upgrades_are_read_as_plain_requests(
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET ftp://x/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501),
+        (b"GET /" + b"y" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 70_000, 431),
         (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(300)) + b"\r\n", 431),
     ],
@@ -172,6 +179,49 @@ async def test_ambiguous_and_broken_requests_are_refused_and_hung_up_on(stage: A
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert b"connection: close" in answer
     assert not stage.router.leases
+
+
+@pytest.mark.parametrize(
+    "body", [b"-3\r\nabc\r\n", b"3\nabc\n0\n\n", b"ffffffffffffffffff\r\nabc", b"3\r\nabcd\r\n", b"0x3\r\nabc\r\n"]
+)
+async def test_a_body_that_is_framed_wrongly_is_refused(stage: Any, body: bytes) -> None:
+    answer = await stage.send(
+        b"POST /digest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", body, pause_s=0.05
+    )
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in answer
+
+
+async def test_endless_trailers_are_refused(stage: Any) -> None:
+    trailers = b"".join(b"t%d: %b\r\n" % (n, b"y" * 1000) for n in range(100))
+    answer = await stage.send(b"POST /digest HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + trailers)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_what_came_whole_before_garbage_is_answered(stage: Any) -> None:
+    answer = await stage.send(b"GET /first HTTP/1.1\r\nHost: a\r\n\r\nGARBAGE\r\n\r\n")
+    first, second = answer.index(b'"target":"/first"'), answer.index(b"HTTP/1.1 400 ")
+    assert first < second
+
+
+async def test_refusals_are_told_as_errors_and_recorded(stage: Any) -> None:
+    answer = await stage.send(b"NONSENSE\r\n\r\n")
+    fault = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    assert fault["message"] == "what was sent is not HTTP/1.1"
+    assert stage.records[0].status == 400
+    assert stage.records[0].request_id == fault["request_id"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
+)
+async def test_only_a_get_without_a_body_becomes_a_websocket(stage: Any, body: bytes) -> None:
+    upgrade = b"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    answer = await stage.send(
+        b"POST /digest HTTP/1.1\r\n" + upgrade + body + b"GET /next HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n"
+    )
+    assert b'"bytes":3}' in answer
+    assert b'"target":"/next"' in answer
 
 
 async def test_a_slow_head_times_out(stage: Any) -> None:

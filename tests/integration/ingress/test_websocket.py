@@ -53,6 +53,16 @@ async def test_a_refused_upgrade_is_an_ordinary_answer(stage: Any) -> None:
     assert refused.value.response.status_code == 403
 
 
+async def test_what_follows_a_refused_upgrade_is_not_taken_for_its_own(stage: Any) -> None:
+    answer = await stage.send(
+        b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 7\r\n\r\n"
+        b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    )
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answer
+    assert len(stage.router.leases) == 1
+
+
 async def test_an_answer_that_switches_unasked_is_refused(stage: Any) -> None:
     async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -61,4 +71,4 @@ async def test_an_answer_that_switches_unasked_is_refused(stage: Any) -> None:
         writer.close()
 
     async with stage.script(upstream), httpx.AsyncClient() as client:
-        assert (await client.get(stage.url)).status_code == 503
+        assert (await client.get(stage.url)).status_code == 502

@@ -26,7 +26,7 @@ from freehold.core.states import InstanceState
 from freehold.launchers.contract import Exit, Launcher, StartRequest
 from freehold.protocol.arena import sweep
 from freehold.protocol.frames import Payload, Ready, StartFailed, Welcome
-from freehold.protocol.payload import encode_failure, failure_text
+from freehold.protocol.payload import encode_failure
 from freehold.server.dispatch.dispatcher import Dispatcher, error_payload
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.places import Places
@@ -241,8 +241,8 @@ class Fleet:
         pool.start_after = self._clock.monotonic() + pause
         if not pool.live and (final or pool.failed_starts >= MAX_FAILED_STARTS):
             self.dispatcher.fail_waiting(pool, failure)
-            text = f"{pool.app_name}.{pool.function_name} could not start: {failure_text(failure)}"
-            pool.fail_waiters(ServiceError(text))
+            where = f"`freehold app logs {pool.app_name} --function {pool.function_name}` has the cause"
+            pool.fail_waiters(ServiceError(f"{pool.app_name}.{pool.function_name} could not start; {where}"))
         elif pool.backlog:
             asyncio.get_running_loop().call_later(pause, pool.pump_soon)
 

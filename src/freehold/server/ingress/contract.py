@@ -21,6 +21,7 @@ class Lease:
     address: str
     call_id: str
     instance: str
+    timeout_s: float | None = None  # within which the answer must begin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +38,11 @@ class Outcome:
     """How a leased request ended.
 
     ok: answered, whatever the status. unreachable: no connection came about, nothing was sent; try another instance.
-    broken: the connection broke before the answer was whole. client_gone: the caller left first.
+    broken: the connection broke before the answer was whole. late: no answer began within the lease's `timeout_s`.
+    client_gone: the caller left first.
     """
 
-    kind: Literal["ok", "unreachable", "broken", "client_gone"]
+    kind: Literal["ok", "unreachable", "broken", "late", "client_gone"]
     status: int = 0  # HTTP status; 0 when none was sent
     duration_s: float = 0.0
 

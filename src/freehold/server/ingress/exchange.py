@@ -1,14 +1,17 @@
 """One request and its answer: find an instance, send the request on as it comes, hand the answer back as it comes."""
 
 import asyncio
+import builtins
 import json
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Protocol
 
-from freehold.core.errors import AuthError, Error, InternalError, NotFoundError, ServiceError
+from freehold.core.errors import AuthError, Error, InternalError, InvalidError, NotFoundError, ServiceError
+from freehold.core.errors import TimeoutError as DeadlineError
 from freehold.core.ids import new_id
 from freehold.protocol.errors import http_status
 from freehold.server.ingress.contract import Credentials, IngressConfig, Lease, Outcome, RequestRecord, Route, Router
@@ -27,6 +30,7 @@ from freehold.server.ingress.upstream import Upstream, UpstreamPool
 _logger = logging.getLogger(__name__)
 _HELD_BYTES = 256 * 1024  # of a body, while there is no instance yet
 _TRIES = 3  # instances that cannot be reached, before the caller is told
+_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # done again where an instance broke off: they change nothing
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
 _SWITCH = b"connection: upgrade\r\nupgrade: websocket\r\n"
 CLIENT_GONE = 499
@@ -90,6 +94,7 @@ class Exchange:
         self._lease: Lease | None = None
         self._upstream: Upstream | None = None
         self._done: asyncio.Future[None] | None = None
+        self._limit: asyncio.Timeout | None = None
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
         self._body_sent = self._over = False
@@ -117,6 +122,14 @@ class Exchange:
         self.request_ended = True
         if self.head.chunked and not self._over:
             self._send(b"0\r\n" + b"".join(b"%b: %b\r\n" % t for t in trailers) + b"\r\n")
+        self._count_down()
+
+    def garbled(self) -> None:
+        """The rest of the request cannot be read."""
+        if self.problem is None:
+            self.problem = BadRequestError("the request's body is not framed as HTTP/1.1 says")
+            if self._task is not None:
+                self._gate.loop.call_soon(self._task.cancel)  # not before its first step
 
     def raw_body(self, data: bytes) -> None:
         """Bytes of a tunnel."""
@@ -146,13 +159,19 @@ class Exchange:
         try:
             await self._serve()
         except asyncio.CancelledError:
-            self._status = self._status or CLIENT_GONE
-            self._caller.abort()
+            if isinstance(self.problem, BadRequestError):
+                self.keep_alive = False
+                self._refuse(self.problem, self.problem.status, InvalidError.code)
+            else:
+                self._status = self._status or CLIENT_GONE
+                self._caller.abort()
         except Error as error:
             self._refuse(error, http_status(error), error.code)
         except BadRequestError as error:
             self.keep_alive = False
-            self._refuse(error, error.status, "invalid_argument")
+            self._refuse(error, error.status, InvalidError.code)
+        except BrokenError as error:
+            self._refuse(ServiceError(str(error)), HTTPStatus.BAD_GATEWAY, ServiceError.code)
         except Exception:
             _logger.exception("a request failed in the ingress")
             error = InternalError("the ingress failed; its log has the cause")
@@ -212,7 +231,7 @@ class Exchange:
             raise AuthError(msg)
 
     async def _serve_endpoint(self, route: Route) -> None:
-        router, cause = self._gate.router, ""
+        router, broke = self._gate.router, False
         deadline = self._gate.loop.time() + self._gate.config.acquire_timeout_s
         for _ in range(_TRIES):
             lease = await router.acquire(route, deadline=deadline, request_id=self._id.decode())
@@ -225,18 +244,23 @@ class Exchange:
                 if self._raw:  # either end may hang up on a WebSocket
                     outcome = "ok"
                 raise
-            except UnreachableError as error:
-                outcome, cause = "unreachable", str(error)
+            except UnreachableError:
+                outcome = "unreachable"
+            except DeadlineError:
+                outcome = "late"
+                raise
             except BrokenError as error:
                 outcome = "broken"
-                msg = (
-                    f"instance {lease.instance} broke off before its answer was whole; "
-                    f"`freehold instance logs {lease.instance}` has the cause"
-                )
-                raise ServiceError(msg) from error
+                if broke or self._status or self._body_sent or self.head.method not in _SAFE:
+                    msg = (
+                        f"instance {lease.instance} broke off before its answer was whole; "
+                        f"`freehold instance logs {lease.instance}` has the cause"
+                    )
+                    raise BrokenError(msg) from error
+                broke = True
             finally:
                 router.release(lease, Outcome(kind=outcome, status=self._status, duration_s=self._elapsed()))
-        msg = f"no instance of {route.label!r} could be reached: {cause}"
+        msg = f"no instance of {route.label!r} could be reached; `freehold app logs` has the cause"
         raise ServiceError(msg)
 
     async def _forward(self, address: str, *, user_code: bool) -> None:
@@ -278,10 +302,26 @@ class Exchange:
         if self._caller.congested:
             upstream.pause_reading()
         try:
-            await done
+            async with asyncio.timeout(None) as self._limit:
+                self._count_down()
+                await done
+        except builtins.TimeoutError:
+            limit = self._lease.timeout_s if self._lease else None
+            msg = f"the answer did not begin within timeout={limit:g} s; raise the function's timeout, or answer as a stream"
+            raise DeadlineError(msg) from None
         finally:
-            self._upstream = None
+            self._upstream = self._limit = None
             upstream.finish(whole_request=self.request_ended)
+
+    def _count_down(self) -> None:
+        """From the request's end on, its answer must begin within the function's timeout; then it may take as long as it likes."""
+        timeout_s = self._lease.timeout_s if self._lease else None
+        if timeout_s is not None and self.request_ended and not self._status:
+            self._reschedule(self._gate.loop.time() + timeout_s)
+
+    def _reschedule(self, when: float | None) -> None:
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(when)
 
     # ---- from upstream
 
@@ -291,6 +331,7 @@ class Exchange:
 
     def answer(self, head: ResponseHead) -> None:
         self._status = head.status
+        self._reschedule(None)
         bodiless = self.head.method == b"HEAD" or head.status in (204, 304)
         framing = b""
         if not bodiless and head.length is None:
@@ -323,6 +364,7 @@ class Exchange:
             self.lost(None)
             return
         self._raw, self.keep_alive, self._status = True, False, head.status
+        self._reschedule(None)
         self._out += (response_head(head, _SWITCH, self._id), rest)
         unsent, self._unsent, self._unsent_bytes = self._unsent, [], 0
         for data in unsent:
@@ -360,6 +402,8 @@ class Exchange:
 
     def _connection(self) -> bytes:
         """The line that says whether the connection goes on, where it must be said."""
+        if self.wants_raw:  # what follows a refused WebSocket is not read as HTTP
+            self.keep_alive = False
         refused_early = self._status >= 400 and not self.request_ended  # the rest of the body will not be wanted
         if self._gate.draining or refused_early:
             self.keep_alive = False

@@ -10,14 +10,15 @@ from typing import Any
 
 import httptools
 
+from freehold.core.errors import ServiceError
 from freehold.server.ingress.exchange import Exchange, Gate
-from freehold.server.ingress.heads import BadRequestError, Headers, RequestHead, check_request
+from freehold.server.ingress.heads import BadRequestError, Headers, RequestHead, check_request, check_size
 
-_HEAD_MAX_BYTES = 64 * 1024
 _LINGER_S = 2.0  # how long a body that nobody wants is read, so that its sender gets to see the answer
 _WRITE_HIGH_BYTES = 256 * 1024
 _TCP_ESTABLISHED = 1
-_BAD = b"HTTP/1.1 %d %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_FIELD_BYTES = 4  # colon, space and line end
+_NO_HEAD = b"-"  # the method of what never had a whole head
 
 
 class Front(asyncio.Protocol):
@@ -34,8 +35,9 @@ class Front(asyncio.Protocol):
         self._tunnel: Exchange | None = None
         self._holds: set[str] = set()
         self._since = gate.loop.time()  # of the last request's end, or of this one's first byte
-        self._in_head = self._silent = self._closing = False
-        self._target, self._headers, self._head_bytes = b"", list[tuple[bytes, bytes]](), 0
+        self._in_head = self._silent = self._closing = self._deaf = False
+        self._target, self._headers = b"", list[tuple[bytes, bytes]]()
+        self._head_bytes = self._field_bytes = 0  # read since the last request; of its target and header fields
         self._trailers: Headers | None = None
 
     # ---- asyncio.Protocol
@@ -46,11 +48,11 @@ class Front(asyncio.Protocol):
         peer: Any = transport.get_extra_info("peername")
         self.peer = str(peer[0]) if peer else "unix"
         if len(self._fronts) >= self._gate.config.max_connections:
-            self._reject(HTTPStatus.SERVICE_UNAVAILABLE)
+            self._refuse(ServiceError("too many connections are open; try again later"))
         self._fronts.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self._closing or self._deaf:
             return
         if self._tunnel is not None:
             self._tunnel.raw_body(data)
@@ -63,8 +65,10 @@ class Front(asyncio.Protocol):
         except httptools.HttpParserError:
             self._malformed()
             return
-        if self._in_head and self._head_bytes > _HEAD_MAX_BYTES:
-            self._reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        try:
+            check_size(self._head_bytes if self._in_head else 0)
+        except BadRequestError as error:
+            self._refuse(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -90,14 +94,17 @@ class Front(asyncio.Protocol):
             return
         self._in_head = True
         self._since = self._gate.loop.time()
-        self._target, self._headers, self._trailers = b"", [], None
+        self._target, self._headers, self._trailers, self._field_bytes = b"", [], None, 0
 
     def on_url(self, part: bytes) -> None:
         if not self._silent:
             self._target += part
+            self._field_bytes += len(part)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._field_bytes += len(name) + len(value) + _FIELD_BYTES
         if self._trailers is not None:
+            check_size(self._field_bytes)
             self._trailers.append((name.lower(), value))
         elif not self._silent:
             self._headers.append((name.lower(), value))
@@ -105,6 +112,7 @@ class Front(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._trailers = []
+        head_bytes, self._field_bytes = self._field_bytes, 0
         if self._silent:
             self._silent = False
             return
@@ -118,7 +126,7 @@ class Front(asyncio.Protocol):
         )
         exchange = self._reading = Exchange(self._gate, self, head, port=self._port)
         try:
-            check_request(head)
+            check_request(head, head_bytes)
         except BadRequestError as error:
             exchange.problem = error
         self._queue.append(exchange)
@@ -194,7 +202,8 @@ class Front(asyncio.Protocol):
         if self._holds and self._left():
             self._transport.abort()
         elif self._in_head and now - self._since > config.head_timeout_s:
-            self._reject(HTTPStatus.REQUEST_TIMEOUT)
+            text = f"no whole request head came within {config.head_timeout_s:g} s"
+            self._refuse(BadRequestError(text, HTTPStatus.REQUEST_TIMEOUT))
         elif not self._queue and not self._in_head and now - self._since > config.idle_timeout_s:
             self.close()
 
@@ -213,6 +222,7 @@ class Front(asyncio.Protocol):
             return
         for reason in list(self._holds):
             self.unhold(reason)
+        self._transport.write_eof()
         self._gate.loop.call_later(_LINGER_S, self._after_linger)
 
     def _after_linger(self) -> None:
@@ -239,16 +249,22 @@ class Front(asyncio.Protocol):
             self.data_received(rest)
 
     def _malformed(self) -> None:
-        if not self._queue:
-            self._reject(HTTPStatus.BAD_REQUEST)
-            return
-        for exchange in list(self._queue):
-            exchange.caller_gone()
-        self.close()
+        """What comes is no HTTP, so that nothing after it can be read; what came whole before is still answered."""
+        if self._reading is None:
+            self._refuse(BadRequestError("what was sent is not HTTP/1.1"))
+        else:
+            self._deaf = True
+            self._reading.garbled()
 
-    def _reject(self, status: HTTPStatus) -> None:
-        self._transport.write(_BAD % (status, status.phrase.encode()))
-        self.close()
+    def _refuse(self, problem: Exception) -> None:
+        """Answer what cannot be read as a request, after those that came before it, and hang up."""
+        self._deaf, self._in_head = True, False
+        head = RequestHead(_NO_HEAD, b"", "1.1", [], keep_alive=False, upgrade=False)
+        exchange = Exchange(self._gate, self, head, port=self._port)
+        exchange.problem, exchange.request_ended = problem, True
+        self._queue.append(exchange)
+        if len(self._queue) == 1:
+            exchange.start()
 
     def _left(self) -> bool:
         """The caller hung up, though we have not read so far: the kernel knows."""

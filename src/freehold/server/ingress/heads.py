@@ -22,7 +22,9 @@ _DROPPED = {  # by (trusted, user_code)
     for user_code in (False, True)
 }
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^#]*)", re.IGNORECASE)
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=:%\[\]-]*")  # RFC 3986, 3.2: a name or an address, and a port
 _HEADERS_MAX = 256
+_FIELDS_MAX_BYTES = 64 * 1024
 _ID_CHARACTERS = frozenset((string.ascii_letters + string.digits + "-_.:/+=").encode())
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -79,8 +81,19 @@ class BadRequestError(Exception):
         self.status = status
 
 
-def check_request(head: RequestHead) -> None:
+def check_size(size: int) -> None:
+    """Bound the bytes of a request's target and header fields, or of its trailers."""
+    if size > _FIELDS_MAX_BYTES:
+        msg = f"a request's target and header fields may be {_FIELDS_MAX_BYTES} bytes long together"
+        raise BadRequestError(msg, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+
+def check_request(head: RequestHead, size: int = 0) -> None:
     """Fill in what the head means and refuse what is ambiguous, since two readers of it could differ."""
+    check_size(size)
+    if head.version not in ("1.0", "1.1"):
+        msg = f"HTTP/{head.version} is not spoken here; send HTTP/1.1"
+        raise BadRequestError(msg, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
     hosts: list[bytes] = []
     for name, value in head.headers:
         if name == b"host":
@@ -92,7 +105,8 @@ def check_request(head: RequestHead) -> None:
             if value.strip().lower() != b"chunked" or head.version != "1.1":
                 msg = f"transfer-encoding {value.decode('latin-1')!r} is not supported; send chunked over HTTP/1.1, or a content-length"
                 raise BadRequestError(msg, HTTPStatus.NOT_IMPLEMENTED)
-    head.upgrade = head.upgrade and head.get(b"upgrade").lower() == b"websocket"
+    websocket = head.upgrade and head.get(b"upgrade").lower() == b"websocket"
+    head.upgrade = websocket and head.method == b"GET" and not head.has_body
     if len(head.headers) > _HEADERS_MAX:
         msg = f"a request may have {_HEADERS_MAX} headers; this one has {len(head.headers)}"
         raise BadRequestError(msg, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -101,6 +115,9 @@ def check_request(head: RequestHead) -> None:
         raise BadRequestError(msg)
     head.host = hosts[0] if hosts else b""
     _origin_form(head)
+    if not _HOST.fullmatch(head.host):
+        msg = f"host {head.host[:100].decode('latin-1')!r} is not a name or an address"
+        raise BadRequestError(msg)
 
 
 def _origin_form(head: RequestHead) -> None:
@@ -127,7 +144,7 @@ def upstream_head(head: RequestHead, forwarding: Forwarding) -> bytes:
     dropped = _dropped(head, forwarding)
     parts = [head.method, b" ", head.target, b" HTTP/1.1\r\n"]
     for name, value in head.headers:
-        if name in dropped:
+        if name in dropped or (name == b"host" and not value):
             continue
         if name == b"cookie" and forwarding.user_code:
             value = _without(value, forwarding.private_cookies)  # noqa: PLW2901
@@ -147,7 +164,7 @@ def upstream_head(head: RequestHead, forwarding: Forwarding) -> bytes:
 
 def _dropped(head: RequestHead, forwarding: Forwarding) -> frozenset[bytes]:
     dropped = _DROPPED[forwarding.trusted, forwarding.user_code]
-    named = head.get(b"connection").lower()
+    named = b",".join(value for name, value in head.headers if name == b"connection").lower()
     if named and named not in (b"keep-alive", b"close", b"upgrade"):
         # a caller cannot have the framing or the host dropped by naming them here
         dropped |= {n.strip() for n in named.split(b",")} - {b"content-length", b"host"}

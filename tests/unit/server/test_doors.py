@@ -1,0 +1,81 @@
+"""Web requests and the instances that serve them."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.unit.server.harness import Ear, Rig, until
+
+from freehold.core.specs import Web
+from freehold.core.states import CallState, InstanceState
+from freehold.protocol.frames import Drain, Ready
+from freehold.server.dispatch.instance import Instance
+from freehold.server.doors import Doors
+from freehold.server.ingress.contract import Lease, Outcome, Route
+from freehold.server.store.rows import CallRow
+
+
+class House:
+    """A rig whose function is a web endpoint, and its doors."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.doors = Doors(
+            registry=rig.registry, fleet=rig.fleet, record=rig.record, clock=rig.clock, host="127.0.0.1", token="t"
+        )
+        self.recorded: list[CallRow] = []
+        rig.record.web_call = self.recorded.append  # type: ignore[method-assign]
+        self.route = Route(label="app-f", function_id=rig.function.id)
+
+    def acquire(self) -> "asyncio.Task[Lease]":
+        deadline = asyncio.get_running_loop().time() + 5
+        return asyncio.ensure_future(self.doors.acquire(self.route, deadline=deadline, request_id="rq-1"))
+
+    async def ready(self, slots: int = 1) -> tuple[Instance, Ear]:
+        await until(lambda: any(i.link is None for i in self.rig.fleet.instances.values()))
+        instance = next(i for i in self.rig.fleet.instances.values() if i.link is None)
+        await until(lambda: any(r.instance == instance.id for r in self.rig.launcher.started))
+        link = Ear()
+        self.rig.fleet.joined(instance, link, pid=1)
+        self.rig.fleet.ready(instance, Ready(slots, {"": "unix:/nowhere"}, {}))
+        return instance, link
+
+
+@asynccontextmanager
+async def house(folder: Path, **spec: Any) -> AsyncGenerator[House]:
+    async with Rig(folder, web=Web(kind="asgi_app"), timeout_s=7.0, **spec) as rig:
+        yield House(rig)
+
+
+async def test_an_instance_where_nothing_listens_any_more_is_replaced(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        lease = home.acquire()
+        instance, link = await home.ready()
+        home.doors.release(await lease, Outcome(kind="unreachable"))
+        assert link.of(Drain)
+        again = home.acquire()
+        other, _ = await home.ready()
+        assert (await again).instance == other.id != instance.id
+
+
+async def test_an_instance_that_is_stuck_in_its_only_request_is_killed(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        request = home.acquire()
+        instance, _ = await home.ready()
+        lease = await request
+        assert lease.timeout_s == 7.0
+        home.doors.release(lease, Outcome(kind="late"))
+        await until(lambda: instance.id in home.rig.launcher.killed)
+        assert [r.state for r in home.recorded] == [CallState.TIMED_OUT]
+
+
+async def test_an_instance_with_one_stuck_request_finishes_its_others(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        stuck, other = home.acquire(), home.acquire()
+        instance, _ = await home.ready(slots=2)
+        await other
+        home.doors.release(await stuck, Outcome(kind="late"))
+        assert instance.state is InstanceState.DRAINING
+        assert not home.rig.launcher.killed

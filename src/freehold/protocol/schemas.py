@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from freehold.core.specs import AppSpec, ImageSpec
+from freehold.core.specs import AppSpec, ImageSpec, Parameter
 from freehold.core.states import AppState, CallState, InstanceState
 
 
@@ -43,7 +43,8 @@ class FunctionHandle:
     name: str
     endpoints: dict[str, str] = field(default_factory=dict[str, str])  # method name -> URL
     is_generator: bool = False
-    methods: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()  # of a class
+    parameters: tuple[Parameter, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from freehold.core import specs
-from freehold.core.errors import InvalidError
+from freehold.core.errors import InvalidError, NotFoundError
 from freehold.sdk.marks import marks, yields
 from freehold.sdk.options import Declaration
 from freehold.sdk.reference import Reference
 
 if TYPE_CHECKING:
+    from freehold.protocol.schemas import FunctionHandle
     from freehold.sdk.function import Function
 
 _NO_DEFAULT: Any = object()
@@ -86,10 +87,9 @@ def construct(cls: type, values: dict[str, Any]) -> Any:
     return made
 
 
-def encode_parameters(cls_name: str, given: dict[str, Any], known: tuple[specs.Parameter, ...] | None) -> bytes:
+def encode_parameters(cls_name: str, given: dict[str, Any], known: tuple[specs.Parameter, ...]) -> bytes:
     """Canonical msgpack of [name, value] pairs by name; those equal to their default are left out, so equal objects are one pool."""
-    if known is not None:
-        given = _checked(cls_name, given, {p.name: p for p in known})
+    given = _checked(cls_name, given, {p.name: p for p in known})
     if not given:
         return b""
     import msgspec
@@ -137,6 +137,11 @@ class Cls:
         return self._reference.name
 
     @property
+    def is_here(self) -> bool:
+        """Whether its code is."""
+        return self._raw is not None
+
+    @property
     def raw(self) -> type:
         """The user's own class."""
         if self._raw is None:
@@ -155,7 +160,7 @@ class Cls:
         """One method of the object with these parameters."""
         from freehold.sdk.function import Function
 
-        encoded = encode_parameters(self.name, values, self._parameters)
+        encoded = encode_parameters(self.name, values, self._known_parameters())
         raw = (self._methods or {}).get(method)
         generator = None if raw is None else yields(raw)
         return Function(self._reference, raw=raw, method=method, parameters=encoded, generator=generator)
@@ -163,8 +168,23 @@ class Cls:
     def has_method(self, name: str) -> bool:
         if self._methods is not None:
             return name in self._methods
+        return name in self._handle().methods
+
+    def _handle(self) -> "FunctionHandle":
+        """What the server knows of it; NotFoundError when that is a function."""
         handle = self._reference.known() or self._reference.find()
-        return name in handle.methods
+        if not handle.methods:
+            msg = f"{self.name!r} is a function: use Function.from_name({self._reference.app_name!r}, {self.name!r})"
+            raise NotFoundError(msg)
+        return handle
+
+    def _known_parameters(self) -> tuple[specs.Parameter, ...]:
+        return self._handle().parameters if self._parameters is None else self._parameters
+
+    def lacks(self, name: str) -> NotFoundError:
+        """The error of an attribute that a class found by name has not."""
+        methods = ", ".join(self._handle().methods)
+        return NotFoundError(f"class {self.name!r} has no method {name!r}: it has {methods}, and its code is not here")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or self.__dict__.get("_raw") is None:
@@ -197,6 +217,8 @@ class Obj:
         if name in self._functions:
             return self._functions[name]
         if not self._cls.has_method(name):
+            if not self._cls.is_here:
+                raise self._cls.lacks(name)
             return getattr(self._local_object(), name)
         function = self._cls.function(name, self._values)
         if self._cls.declaration is not None:
@@ -272,7 +294,7 @@ class _SelfMethod:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        values = {p.name: getattr(self.__self__, p.name) for p in parameters(self._cls.raw)}
+        values = {p.name: getattr(self.__self__, p.name) for p in parameters(self.__self__.__class__)}
         return getattr(self._cls.function(self._name, values), name)
 
 

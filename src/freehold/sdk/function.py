@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from freehold.core.errors import InvalidError
+from freehold.core.errors import InvalidError, NotFoundError
 from freehold.core.ids import new_id
 from freehold.protocol.frames import Accepted, Cancel, Consumed, Input, Item, Output, Status, Submit
 from freehold.protocol.schemas import FunctionHandle
@@ -230,9 +230,22 @@ class Function(Generic[P, R]):
             yield value
 
     async def _ready(self) -> tuple[Client, FunctionHandle]:
-        reference = self._reference
-        handle = reference.known() or await blocking(reference.find)
+        handle = self._reference.known()
+        if handle is None:
+            handle = await blocking(self._reference.find)
+            self._check_method(handle)
         return await ready_client(), handle
+
+    def _check_method(self, handle: FunctionHandle) -> None:
+        methods = ", ".join(handle.methods)
+        if handle.methods and not self._method:
+            msg = f"{self.name!r} is a class: name its method, such as {f'{self.name}.{handle.methods[0]}'!r}; it has {methods}"
+            raise InvalidError(msg)
+        if self._method and self._method not in handle.methods:
+            msg = (
+                f"{self._reference.name!r} has no method {self._method!r}; it has {methods or 'none, it is a function'}"
+            )
+            raise NotFoundError(msg)
 
     def _input(self, client: Client, index: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Input:
         return Input(index, dump_arguments(args, kwargs, sink=client.sink, main=self._reference.main), self._method)

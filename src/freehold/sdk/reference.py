@@ -34,9 +34,11 @@ class Reference:
         app: Running | None = None,
         app_name: str | None = None,
         handle: FunctionHandle | None = None,
+        own: bool = False,
     ) -> None:
         self.name = name
         self._app, self._app_name, self._handle = app, app_name, handle
+        self._own = own or app is not None  # of the program itself, not of an app that was named
 
     @property
     def app_name(self) -> str | None:
@@ -54,7 +56,7 @@ class Reference:
 
     def find(self) -> FunctionHandle:
         """Raise ExecutionError when its app does not run, NotFoundError when the server does not know it."""
-        handle = self.known() or (None if is_local() else _siblings().get(self.name))
+        handle = self.known() or (_siblings().get(self.name) if self._own and not is_local() else None)
         if handle is not None and self._app is not None:
             self._app.handles[self.name] = handle
         if handle is None:
@@ -72,11 +74,11 @@ class Reference:
         return client.current().api.get(path, FunctionHandle)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (self.name, self.app_name, self.known())
+        return _restore, (self.name, self.app_name, self.known(), self._own)
 
 
-def _restore(name: str, app_name: str | None, handle: FunctionHandle | None) -> Reference:
-    return Reference(name, app_name=app_name, handle=handle)
+def _restore(name: str, app_name: str | None, handle: FunctionHandle | None, own: bool) -> Reference:
+    return Reference(name, app_name=app_name, handle=handle, own=own)
 
 
 @functools.cache

@@ -61,8 +61,9 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
     """The spec of one function or class; tars of what it needs are added to `bundles`."""
     raw, options = one.raw, one.options
     said, where = marks(raw), one.name
-    serialized = _serialize(raw, where) if options.get("serialized") else None
     source = locate(raw.__module__)
+    # what stands in no file, as in a notebook, goes along by value
+    serialized = _serialize(raw, where) if options.get("serialized") or source is None else None
     image = options.get("image") or defaults.image or default_image()
     batching = said.batching
     files = [*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]

@@ -271,7 +271,7 @@ class FakeServer:
         for spec in request.spec.functions:
             handle = FunctionHandle(
                 id=new_id("fu"), name=spec.name, is_generator=spec.is_generator, methods=tuple(m.name for m in spec.methods),
-                endpoints={m: f"http://127.0.0.1:1/{spec.name}/{m}" for m in spec.endpoints()},
+                endpoints={m: f"http://127.0.0.1:1/{spec.name}/{m}" for m in spec.endpoints()}, parameters=spec.parameters,
             )  # fmt: skip
             handles[spec.name], self.functions[handle.id] = handle, spec
         app = AppHandle(

@@ -1,6 +1,7 @@
 """Apps: what they declare as specs, what they refuse, and how they come up and go down."""
 
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from types import FunctionType
@@ -10,7 +11,7 @@ import pytest
 from tests.unit.sdk.fake_server import FakeServer
 
 import freehold
-from freehold.core.errors import AlreadyExistsError, ImageBuildError, InvalidError, UnimplementedError
+from freehold.core.errors import AlreadyExistsError, ImageBuildError, InvalidError, NotFoundError, UnimplementedError
 from freehold.core.specs import Batching, FunctionSpec, Retries
 from freehold.sdk import client as clients
 from freehold.sdk.source import Bundles
@@ -302,7 +303,20 @@ def test_siblings_are_known_inside_an_instance(server: FakeServer, monkeypatch: 
     monkeypatch.setenv("FREEHOLD_REMOTE", "1")
     monkeypatch.setenv("FREEHOLD_FUNCTIONS", f'{{"job": {{"id": "{handle.id}", "name": "job"}}}}')
     assert made.remote(2) == "2xNone"
+    assert pickle.loads(pickle.dumps(made)).remote(2) == "2xNone"
     assert not freehold.is_local()
+    with pytest.raises(NotFoundError):
+        freehold.Function.from_name("another-app", "job").remote(2)
+
+
+def test_a_function_of_a_program_without_a_file_goes_along_by_value() -> None:
+    app = freehold.App("notebook")
+    names: dict[str, Any] = {"app": app, "__name__": "cell_of_a_notebook"}
+    exec("@app.function()\ndef square(x):\n    return x * x", names)
+    with Bundles() as bundles:
+        serialized = app.spec(bundles).functions[0].serialized
+    assert serialized is not None
+    assert pickle.loads(serialized)(3) == 9
 
 
 def test_the_public_names_are_there() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.sdk.fake_server import FakeServer
 
 import freehold
-from freehold.core.errors import InvalidError
+from freehold.core.errors import InvalidError, NotFoundError
 from freehold.sdk.cls import Cls, construct, decode_parameters, encode_parameters, hooks, parameters
 from freehold.sdk.function import Function
 
@@ -53,6 +53,10 @@ class Counter(Base):
 
     def more(self) -> int:
         return 0
+
+
+@app.function()
+def alone() -> None: ...
 
 
 @app.cls()
@@ -133,7 +137,9 @@ def test_parameters_are_described() -> None:
 
 
 def test_construct_makes_the_users_object() -> None:
-    made = construct(cls_of(Named).raw, decode_parameters(encode_parameters("Named", {"key": "k"}, None)))
+    made = construct(
+        cls_of(Named).raw, decode_parameters(encode_parameters("Named", {"key": "k"}, parameters(cls_of(Named).raw)))
+    )
     assert made.show() == ("k", b"d", True)
     with pytest.raises(InvalidError, match="lacks its parameter 'key'"):
         construct(cls_of(Named).raw, {})
@@ -167,8 +173,31 @@ def test_from_name(server: FakeServer) -> None:
     app._ended()
     counter = freehold.Cls.from_name("counters", "Counter")
     assert counter(start=5).add.remote(1) == 6
-    with pytest.raises(InvalidError, match="its code is not here"):
+    with pytest.raises(NotFoundError, match=r"no method 'steps': it has add, .*its code is not here"):
         _ = counter().steps
+    with pytest.raises(InvalidError, match=r"Counter\(start='5'\): the parameter is of type int"):
+        _ = counter(start="5").add
+    with pytest.raises(InvalidError, match=r"Counter\(strat=…\): no such parameter; it has start, name"):
+        _ = counter(strat=5).add
+    assert counter(start=0).add.remote(1) == counter().add.remote(1) == 1
+    assert len({s.parameters for s in server.submits}) == 2, "an object that is given its defaults is the same object"
     method = freehold.Function.from_name("counters", "Counter.add")
     assert method.remote(1) == 1
     assert isinstance(method, Function)
+
+
+def test_a_wrong_kind_of_name(server: FakeServer) -> None:
+    app.deploy()
+    app._ended()
+    with pytest.raises(InvalidError, match=r"'Counter' is a class: name its method, such as 'Counter\.add'"):
+        freehold.Function.from_name("counters", "Counter").remote()
+    with pytest.raises(NotFoundError, match=r"'Counter' has no method 'nope'; it has add, "):
+        freehold.Function.from_name("counters", "Counter.nope").remote()
+    with pytest.raises(NotFoundError, match=r"'alone' is a function: use Function\.from_name\('counters', 'alone'\)"):
+        _ = freehold.Cls.from_name("counters", "alone")().anything
+
+
+def test_a_class_that_came_by_value_knows_its_own_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = construct(cls_of(Counter).raw, {"start": 4})
+    monkeypatch.setattr(cls_of(Counter), "_raw", None)  # as a Cls is restored
+    assert made.add.name == "Counter.add"

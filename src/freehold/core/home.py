@@ -21,7 +21,13 @@ class Home:
     @classmethod
     def default(cls) -> "Home":
         """The home that the environment names, or `~/.freehold`."""
-        return cls(Path(os.environ.get("FREEHOLD_HOME") or Path.home() / ".freehold").expanduser().absolute())
+        named = os.environ.get("FREEHOLD_HOME") or "~/.freehold"
+        try:
+            return cls(Path(named).expanduser().absolute())
+        except RuntimeError as error:  # a user that the machine does not know, as in many containers
+            raise InvalidError(
+                f"there is no folder to keep things in ({named!r}: {error}): set FREEHOLD_HOME"
+            ) from error
 
     @property
     def database(self) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from freehold.core.errors import InvalidError, ResourceExhaustedError
-from freehold.core.home import make_private, unusable
+from freehold.core.home import Home, make_private, unusable
 
 
 def test_a_folder_is_made_for_its_owner_only(tmp_path: Path) -> None:
@@ -38,3 +38,9 @@ def test_a_home_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     read_only = unusable(OSError(errno.EROFS, "Read-only file system"), tmp_path)
     assert isinstance(read_only, InvalidError)
     assert "FREEHOLD_HOME" in str(read_only)
+
+
+def test_a_user_without_a_home_is_told_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FREEHOLD_HOME", "~no-such-user-anywhere/x")
+    with pytest.raises(InvalidError, match="set FREEHOLD_HOME"):
+        Home.default()

@@ -1,14 +1,11 @@
 """Recipes as commands, and the choice of an interpreter."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from freehold.core.errors import ImageBuildError
 from freehold.core.specs import ImageSpec, ImageStep
-from freehold.launchers.process import interpreters
-from freehold.launchers.process.interpreters import Interpreter
 from freehold.launchers.process.recipe import Recipe, read, runner_requirements
 
 
@@ -51,32 +48,3 @@ def test_apt_packages_are_words() -> None:
 
 def test_the_runner_is_pinned_to_what_runs_here() -> None:
     assert all("==" in r for r in runner_requirements())
-
-
-HAVE = [Interpreter(11, 7, Path("/p11")), Interpreter(12, 1, Path("/p12")), Interpreter(13, 0, Path("/p13"))]
-
-
-@pytest.mark.parametrize(("version", "minor", "warns"), [
-    (None, 11, False), ("3.12", 12, False), ("3.12.4", 12, False), ("3.14", 13, True), ("3.9", 11, True),
-])  # fmt: skip
-def test_the_nearest_interpreter(version: str | None, minor: int, warns: bool) -> None:
-    chosen, warning = interpreters.choose(version, HAVE)
-    assert chosen.minor == minor
-    assert bool(warning) is warns
-
-
-def test_a_version_that_is_none() -> None:
-    with pytest.raises(ImageBuildError, match="banana"):
-        interpreters.choose("banana", HAVE)
-
-
-def test_pyenv_interpreters_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for version in ("3.12.1", "3.12.10", "2.7.18", "3.8.1"):
-        binary = tmp_path / "versions" / version / "bin/python3"
-        binary.parent.mkdir(parents=True)
-        binary.touch()
-    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    monkeypatch.setenv("PATH", "")
-    found = {i.minor: i for i in interpreters.find()}
-    assert found[12].patch == 10
-    assert 8 not in found

@@ -13,7 +13,7 @@ from freehold.core.errors import ImageBuildError
 
 OLDEST = (3, 11)  # what the runner needs
 _NAME = re.compile(r"^python3\.(\d+)$")
-_PYENV = re.compile(r"^3\.(\d+)\.(\d+)$")
+_FOLDER = re.compile(r"^(?:cpython-)?3\.(\d+)\.(\d+)(?:-|$)")  # pyenv's and uv's
 
 
 @dataclass(frozen=True, order=True)
@@ -59,28 +59,36 @@ def _on_path() -> Iterator[Interpreter]:
     for folder in os.get_exec_path():
         if "pyenv" in folder and folder.endswith("shims"):
             continue  # a shim stands for whatever version is chosen at that moment
-        for entry in sorted(Path(folder).glob("python3.*")):
-            match = _NAME.match(entry.name)
-            if match and os.access(entry, os.X_OK) and _runs(entry):
-                yield Interpreter(int(match[1]), 0, entry.resolve())
+        for path in _entries(folder):
+            match = _NAME.match(path.name)
+            if match and _runs(path):
+                yield Interpreter(int(match[1]), 0, path.resolve())
 
 
 def _of_pyenv() -> Iterator[Interpreter]:
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    for folder in sorted(
-        root.glob("versions/3.*"), key=lambda f: [int(n) if n.isdigit() else 0 for n in f.name.split(".")], reverse=True
-    ):
-        match = _PYENV.match(folder.name)
-        if match and (folder / "bin/python3").exists():
-            yield Interpreter(int(match[1]), int(match[2]), (folder / "bin/python3").resolve())
+    return _installed(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")  # noqa: PTH111 (raises nothing where there is no home)
 
 
 def _of_uv() -> Iterator[Interpreter]:
-    root = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path.home() / ".local/share/uv/python")
-    for folder in sorted(root.glob("cpython-3.*"), reverse=True):
-        match = re.match(r"^cpython-3\.(\d+)\.(\d+)-", folder.name)
-        if match and (folder / "bin/python3").exists():
-            yield Interpreter(int(match[1]), int(match[2]), (folder / "bin/python3").resolve())
+    return _installed(os.environ.get("UV_PYTHON_INSTALL_DIR") or os.path.expanduser("~/.local/share/uv/python"))  # noqa: PTH111 (as above)
+
+
+def _installed(*parts: str) -> Iterator[Interpreter]:
+    """Interpreters in a folder each, the newest first."""
+    there = [
+        (int(m[1]), int(m[2]), path / "bin/python3") for path in _entries(*parts) if (m := _FOLDER.match(path.name))
+    ]
+    for minor, patch, path in sorted(there, reverse=True):
+        if os.access(path, os.X_OK):
+            yield Interpreter(minor, patch, path.resolve())
+
+
+def _entries(*parts: str) -> list[Path]:
+    """What lies in a folder, by name; nothing where it is absent, or not ours to read."""
+    try:
+        return sorted(Path(*parts).iterdir())
+    except OSError:
+        return []
 
 
 def _runs(path: Path) -> bool:

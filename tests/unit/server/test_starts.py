@@ -283,6 +283,5 @@ async def test_single_use_instances_keep_to_the_maximum(tmp_path: Path) -> None:
         now = rig.clock.now()
         [task] = instance.tasks.values()
         rig.dispatcher.result(instance, Result(*task.key, task.attempt, Status.OK, task.payload, now, now))
-        rig.fleet.kill(instance, reason="used")
         await until(lambda: instance.id not in rig.fleet.instances)
         await _starting(rig, 1)

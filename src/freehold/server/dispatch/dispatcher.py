@@ -297,7 +297,7 @@ class Dispatcher:
                 del instance.tasks[task.key]
                 self._requeue(task, back)
         if not instance.load:
-            instance.settle(self._clock.monotonic())
+            instance.pool.settle(instance)
         self._put_back(instance, back)
 
     def instance_died(self, instance: Instance, reason: str) -> None:

@@ -150,9 +150,15 @@ class Pool:
         self.last_used = now
         if "first_input" not in instance.phases:
             self._fleet.served_first(instance, duration_s)
-        instance.settle(now)
+        self.settle(instance)
         if self.queue or self.waiters:
             self.pump_soon()
+
+    def settle(self, instance: Instance) -> None:
+        """After something ended on an instance: it is idle when nothing is left, or, of single use, it goes."""
+        instance.settle(self._clock.monotonic())
+        if self.spec.single_use and instance.spent and not instance.load:
+            self._fleet.stop(instance, grace_s=10.0, reason="used once")
 
     # ---- web requests
 
@@ -184,7 +190,7 @@ class Pool:
         self.last_used = now
         if seconds is not None and "first_input" not in instance.phases:
             self._fleet.served_first(instance, seconds)
-        instance.settle(now)
+        self.settle(instance)
         if instance.pool.backlog:
             instance.pool.pump_soon()
 

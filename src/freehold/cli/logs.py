@@ -72,15 +72,37 @@ def instance_logs(
 
 def show(lines: Iterable[LogLine], *, timestamps: bool, as_json: bool) -> None:
     """Print lines as they come; on stderr say so when there are none."""
-    none = True
+    none, joined = True, Joined()
     for line in lines:
         none = False
         if as_json:
             print_json_line(line)
+        elif timestamps:
+            stdout().print(as_text(line, timestamps=True), soft_wrap=True)
         else:
-            stdout().print(as_text(line, timestamps=timestamps), soft_wrap=True)
+            stdout().print(Text(joined.before(line)), as_text(line), sep="", end=line.ending, soft_wrap=True)
+    stdout().print(joined.rest, end="")
     if none:
         note("no lines")
+
+
+class Joined:
+    """Puts text together again that was written in parts, each a line of the log; what another instance writes goes between."""
+
+    def __init__(self) -> None:
+        self._open: tuple[str, str] | None = None  # instance and stream of text that no line end followed yet
+
+    def before(self, line: LogLine) -> str:
+        """What to print before a line, which is followed by its `ending`."""
+        own = (line.instance, line.stream)
+        break_ = "\n" if self._open not in (None, own) else ""
+        self._open = own if line.ending != "\n" else None
+        return break_
+
+    @property
+    def rest(self) -> str:
+        """What to print after the last line."""
+        return "\n" if self._open else ""
 
 
 def as_text(line: LogLine, *, timestamps: bool = False) -> Text:

@@ -8,9 +8,11 @@ import warnings
 from collections.abc import Generator
 from typing import Any
 
+from rich.text import Text
+
 from freehold.cli import control
 from freehold.cli.errors import ExitCode, exit_code_of
-from freehold.cli.logs import as_text
+from freehold.cli.logs import Joined, as_text
 from freehold.cli.output import stderr
 from freehold.cli.progress import Shown
 from freehold.core.errors import Error
@@ -28,6 +30,7 @@ class Tail:
     def __init__(self, app_id: str, *, timestamps: bool = False) -> None:
         self._app_id, self._timestamps = app_id, timestamps
         self._seen: dict[str, int] = {}  # by instance: the last line printed
+        self._out, self._err = Joined(), Joined()
         self._printing = threading.Lock()
         self._closed = False
         threading.Thread(target=self._follow, daemon=True).start()
@@ -53,11 +56,12 @@ class Tail:
             if line.seq <= self._seen.get(line.instance, -1) and line.instance:
                 return
             self._seen[line.instance] = line.seq
-            out = sys.stdout if line.stream == "stdout" else sys.stderr
             if self._timestamps or not line.stream:
-                stderr().print(as_text(line, timestamps=self._timestamps), soft_wrap=True)
-            else:
-                print(line.message, file=out, flush=True)
+                shown = as_text(line, timestamps=self._timestamps)
+                stderr().print(Text(self._err.before(line)), shown, sep="", soft_wrap=True)
+                return
+            out, joined = (sys.stdout, self._out) if line.stream == "stdout" else (sys.stderr, self._err)
+            print(joined.before(line), line.message, sep="", end=line.ending, file=out, flush=True)
 
 
 @contextlib.contextmanager

@@ -253,6 +253,7 @@ class LogLine:
     request_id: str = ""
     stream: str = ""  # stdout, stderr
     seq: int = 0  # grows within an instance
+    ending: str = "\n"  # "" where the text goes on in the next line of its instance and stream, "\r" where that overwrites it
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
 

@@ -1,6 +1,6 @@
 r"""User output as records: each line one write of `\x1e`, a JSON array and a newline, beside the raw bytes of C code and subprocesses.
 
-["l", time, stream, call, request_id, message]
+["l", time, stream, call, request_id, message]    a line; "p" for text that no line end follows, "r" for what "\r" ends
 ["e", time, level, call, request_id, message, logger, {fields}]
 ["end", call]    raw bytes before this belong to that call
 """
@@ -14,16 +14,17 @@ import time
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TextIO, cast
+from typing import Any, Literal, TextIO, cast
 
 import msgspec
 
 from freehold.sdk import context
 
 LINE_BYTES = 64 * 1024
+LineKind = Literal["l", "p", "r"]
 request_id: ContextVar[str] = ContextVar("freehold_request_id", default="")
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
-_LINE_END = re.compile(r"\r\n|[\n\r]")
+_LINE_END = re.compile(r"(\r\n|[\n\r])")
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -36,8 +37,8 @@ class Output:
         self._own_bytes = 0
         self._raw_bytes = 0
 
-    def line(self, stream: str, message: str) -> None:
-        self._write(["l", time.time(), stream, self._call(), request_id.get(), message])
+    def line(self, stream: str, message: str, kind: LineKind = "l") -> None:
+        self._write([kind, time.time(), stream, self._call(), request_id.get(), message])
 
     def event(self, level: str, message: str, logger: str = "freehold", **fields: Any) -> None:
         """Write one structured event."""
@@ -104,10 +105,10 @@ class LineStream(io.TextIOBase):
         whole = self._partial.pop(call, "") + text
         if "\n" in whole or "\r" in whole:
             *lines, whole = _LINE_END.split(whole)
-            for line in lines:
-                self._send(line)
+            for line, end in zip(lines[::2], lines[1::2], strict=True):
+                self._send(line, "r" if end == "\r" else "l")
         while len(whole) > LINE_BYTES:
-            self._send(whole[:LINE_BYTES])
+            self._send(whole[:LINE_BYTES], "p")
             whole = whole[LINE_BYTES:]
         if whole:
             self._partial[call] = whole
@@ -116,7 +117,7 @@ class LineStream(io.TextIOBase):
     def flush(self) -> None:
         rest = self._partial.pop(context.current_function_call_id() or "", "") if self._partial else ""
         if rest:
-            self._send(rest)
+            self._send(rest, "p")
 
     def fileno(self) -> int:
         return self._fd
@@ -130,11 +131,11 @@ class LineStream(io.TextIOBase):
     def reconfigure(self, **_: Any) -> None:
         """Accept what a TextIOWrapper accepts; lines are sent at once anyway."""
 
-    def _send(self, line: str) -> None:
-        if not line:
-            self._output.line(self._stream, "")
-        for start in range(0, len(line), LINE_BYTES):
-            self._output.line(self._stream, line[start : start + LINE_BYTES])
+    def _send(self, line: str, kind: LineKind) -> None:
+        while len(line) > LINE_BYTES:
+            self._output.line(self._stream, line[:LINE_BYTES], "p")
+            line = line[LINE_BYTES:]
+        self._output.line(self._stream, line, kind)
 
 
 class _Bytes(io.RawIOBase):

@@ -90,7 +90,7 @@ def test_a_record_after_raw_text_without_a_line_end() -> None:
     [
         (b"10%\r20%\r30%\r\n", ["10%", "20%", "30%"]),
         (b"windows\r\nlines\r\n", ["windows", "lines"]),
-        (b"\n\n\r\r\n", []),
+        (b"\n\n\r\r\n", ["", ""]),
         (b"torn \xff\xfe bytes\n", ["torn \ufffd\ufffd bytes"]),
         (b"\x1e[not json\n", ["[not json"]),
         (b'\x1e["l", 1, 2]\n', ['["l", 1, 2]']),
@@ -102,6 +102,23 @@ def test_a_record_after_raw_text_without_a_line_end() -> None:
 )
 def test_what_is_no_record_is_raw_text(raw: bytes, messages: list[str]) -> None:
     assert [x["message"] for x in encode(raw)] == messages
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "a\n\nb\n", "10%\r20%\r30%\nnext", "no end", "windows\r\n", "x" * (MAX_LINE_BYTES + 5) + "\n", "two" + "\n" * 3,
+    ],
+)  # fmt: skip
+def test_raw_text_is_put_together_again_as_it_was(raw: str) -> None:
+    lines = encode(raw.encode())
+    assert "".join(x["message"] + x.get("ending", "\n") for x in lines) == raw.replace("\r\n", "\n")
+
+
+def test_printed_parts_are_put_together_again() -> None:
+    data = record("p", AT, "stdout", "", "", "10%") + record("r", AT, "stdout", "", "", "") + printed("done")
+    assert "".join(x["message"] + x.get("ending", "\n") for x in encode(data)) == "10%\rdone\n"
+    assert "ending" not in encode(data)[-1]
 
 
 def test_a_torn_record_does_not_take_the_next_one_with_it() -> None:
@@ -149,10 +166,10 @@ def test_any_bytes_give_lines_with_growing_offsets(data: bytes) -> None:
     st.lists(st.sampled_from([b"raw", b"\n", b"\r", b"more", printed("one"), printed("two")])).map(b"".join), st.data()
 )
 def test_going_on_after_any_line_gives_the_same_lines(data: bytes, draw: st.DataObject) -> None:
-    whole = [(p.end, p.record, p.text) for p in pieces(data, 0)]
+    whole = list(pieces(data, 0))
     if whole:
-        end = draw.draw(st.sampled_from([p[0] for p in whole]))
-        assert [(p.end, p.record, p.text) for p in pieces(data[end:], end)] == [p for p in whole if p[0] > end]
+        end = draw.draw(st.sampled_from([p.end for p in whole]))
+        assert list(pieces(data[end:], end)) == [p for p in whole if p.end > end]
 
 
 def test_timestamps_compare_as_text() -> None:

@@ -23,7 +23,10 @@ class File:
         return [json.loads(line[1:]) if line[:1] == b"\x1e" else line.decode() for line in lines if line]
 
     def messages(self) -> list[str]:
-        return [r[5] for r in self.records() if r[0] == "l"]
+        return [r[5] for r in self.records() if r[0] in "lpr"]
+
+    def kinds(self) -> str:
+        return "".join(r[0] for r in self.records())
 
 
 @pytest.fixture
@@ -54,16 +57,19 @@ def test_partial_lines_wait_for_their_end_or_a_flush(file: File, stream: LineStr
     assert file.messages() == ["abc", "d"]
     stream.flush()
     assert file.messages() == ["abc", "d"]
+    assert file.kinds() == "lp"
 
 
 def test_carriage_returns_end_lines(file: File, stream: LineStream) -> None:
     stream.write("10%\r20%\r\n\ndone\n")
     assert file.messages() == ["10%", "20%", "", "done"]
+    assert file.kinds() == "rlll"
 
 
 def test_long_lines_are_split(file: File, stream: LineStream) -> None:
     stream.write("x" * (2 * LINE_BYTES + 5) + "\n")
     assert [len(m) for m in file.messages()] == [LINE_BYTES, LINE_BYTES, 5]
+    assert file.kinds() == "ppl"
 
 
 def test_partial_lines_of_calls_do_not_mix(file: File, stream: LineStream) -> None:

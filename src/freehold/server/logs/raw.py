@@ -22,10 +22,12 @@ MAX_RECORD_BYTES = 1024 * 1024  # a record of the runner; a longer one counts as
 _LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 _FIELDS = frozenset(
     ("timestamp", "level", "message", "logger", "service", "type", "app", "app_id", "function", "instance", "call", "request_id",
-     "stream", "seq")
+     "stream", "seq", "ending")
 )  # fmt: skip
 _decode = msgspec.json.Decoder(list[Any]).decode
 _encode = msgspec.json.encode
+_KINDS = {"l": "\n", "p": "", "r": "\r"}
+_ENDINGS = {"\n": b"", "": b',"ending":""', "\r": b',"ending":"\\r"'}
 _PARTS = re.compile(rb"[^\r]+\r*")
 
 
@@ -35,6 +37,7 @@ class Piece(NamedTuple):
     end: int
     record: list[Any] | None
     text: bytes
+    ending: str = "\n"
 
 
 @dataclass(slots=True)
@@ -135,15 +138,16 @@ class Encoder:
         now = self._now()
         for place, piece in places:
             text = piece.text.decode(errors="replace")
-            out[place] = self._line(now, "info", text, self._tail("stdout", call, ""), piece.end, b"")
+            tail = self._tail("stdout", call, "")
+            out[place] = self._line(now, "info", text, tail, piece.end, _ENDINGS[piece.ending])
         places.clear()
 
     def _record(self, piece: Piece) -> bytes:
         record = piece.record or []
         at = record[1]
-        if record[0] == "l":
-            _, _, stream, call, request, message = record
-            return self._line(at, "info", message, self._tail(stream, call, request), piece.end, b"")
+        if record[0] in _KINDS:
+            kind, _, stream, call, request, message = record
+            return self._line(at, "info", message, self._tail(stream, call, request), piece.end, _ENDINGS[_KINDS[kind]])
         _, _, level, call, request, message, logger, fields = record
         extra = b"".join(b"," + _encode(_free_name(str(k))) + b":" + _plain(v) for k, v in fields.items())
         named = (b',"logger":' + _encode(_clean(logger)) if logger else b"") + self._tail("", call, request)
@@ -180,26 +184,30 @@ def pieces(data: bytes, start: int) -> Iterator[Piece]:
     while at < len(data):
         stop = data.find(b"\n", at) + 1 or len(data)
         line = data[at:stop].removesuffix(b"\n")
+        ending = "\n" if data[stop - 1 : stop] == b"\n" else ""
         head, mark, tail = line.rpartition(MARK)
         if mark and (record := _parse(tail)) is not None:
-            yield from _raw_pieces(head, start + at, start + at + len(head))
+            yield from _raw_pieces(head, start + at, start + at + len(head), "")
             yield Piece(start + stop, record, b"")
+        elif line:
+            yield from _raw_pieces(line, start + at, start + stop, ending)
         else:
-            yield from _raw_pieces(line, start + at, start + stop)
+            yield Piece(start + stop, None, b"")
         at = stop
 
 
-def _raw_pieces(text: bytes, start: int, end: int) -> Iterator[Piece]:
-    """Raw text at offset `start`, at its carriage returns and in bearable lengths; empty lines are left out."""
+def _raw_pieces(text: bytes, start: int, end: int, ending: str) -> Iterator[Piece]:
+    """Raw text at offset `start`, at its carriage returns and in bearable lengths; what is empty between those is left out."""
     for part in _PARTS.finditer(text):
         body, at = part[0].rstrip(b"\r"), part.start()
-        last = end if part.end() == len(text) else start + part.end()
+        last = part.end() == len(text)
         while len(body) > MAX_LINE_BYTES:
             stop = _at_character(body, MAX_LINE_BYTES)
             at += stop
-            yield Piece(start + at, None, body[:stop].replace(MARK, b""))
+            yield Piece(start + at, None, body[:stop].replace(MARK, b""), "")
             body = body[stop:]
-        yield Piece(last, None, body.replace(MARK, b""))
+        ended = ending if last and ending else "\r" if part[0].endswith(b"\r") else ""
+        yield Piece(end if last else start + part.end(), None, body.replace(MARK, b""), ended)
 
 
 def _parse(text: bytes) -> list[Any] | None:
@@ -210,7 +218,7 @@ def _parse(text: bytes) -> list[Any] | None:
         record = _parse_leniently(text)
     fits = False
     match record:
-        case ["l", float() | int(), str(), str(), str(), str()]:
+        case ["l" | "p" | "r", float() | int(), str(), str(), str(), str()]:
             fits = True
         case ["e", float() | int(), str(), str(), str(), str(), str(), dict()]:
             fits = True

@@ -26,12 +26,13 @@ async def test_output_becomes_records(server: FakeServer, spec: Spec) -> None:
     instance = await server.start(spec("talk"), PROGRAMS)
     await instance.value(call="fc-9")
     records = instance.records()
-    lines = [(r[0], r[2], r[5]) for r in records if r[0] in "lpr"]
+    said = [r for r in records if r[0] in ("l", "p", "r")]
+    lines = [(r[0], r[2], r[5]) for r in said]
     assert lines == [
         ("l", "stdout", "one line"), ("l", "stdout", "partial joined"), ("l", "stderr", "to stderr"), ("r", "stdout", "10%"),
         ("r", "stdout", "20%"), ("l", "stdout", "done"), ("p", "stdout", "no newline"),
     ]  # fmt: skip
-    assert {r[3] for r in records if r[0] in "lpr"} == {"fc-9"}
+    assert {r[3] for r in said} == {"fc-9"}
     (event,) = [r for r in records if r[0] == "e"]
     assert event[2:] == ["warning", "fc-9", "", "structured event", "my.logger", {"step": 3}]
     raw = records.index("raw line")

@@ -36,6 +36,9 @@ def test_r6_nothing_outlives_a_server_killed_with_9_and_its_devices_are_free(
     make_server: MakeServer, sized: Sized
 ) -> None:
     servers = [make_server(FREEHOLD_DEVICES="A10G:2") for _ in range(sized(2, 4))]
+    for server in servers:  # one after the other, since they share the folder of images
+        server.up()
+        server.home.ok("deploy", "haunt.py")
     with ThreadPoolExecutor(len(servers)) as executor:
         work = [
             executor.submit(haunted_to_death, server, number, sized(4, 25)) for number, server in enumerate(servers)
@@ -46,8 +49,6 @@ def test_r6_nothing_outlives_a_server_killed_with_9_and_its_devices_are_free(
 def haunted_to_death(server: Server, number: int, kills: int) -> float:
     """Kill the server again and again while two inputs hold both of its devices; return how long what was below it lived on."""
     word, slowest_s = f"{600 + number}.{os.getpid()}", 0.0
-    server.up()
-    server.home.ok("deploy", "haunt.py")
     spawn(server.home, "haunt", "haunt", [[word], [word]])
     haunted = volume(server.home, "marks") / "haunted"
     for turn in range(kills):

@@ -37,7 +37,10 @@ def decode_failure(payload: Payload) -> RemoteFailure:
 
 
 def failure_text(payload: Payload) -> str:
+    return failure_line(decode_failure(payload))
+
+
+def failure_line(failure: RemoteFailure) -> str:
     """One line: the exception's type without `builtins.`, and its message."""
-    failure = decode_failure(payload)
     name = failure.type.removeprefix("builtins.").removeprefix("freehold.exception.")
     return f"{name}: {failure.message}" if failure.message else name

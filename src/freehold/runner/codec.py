@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from freehold.core.errors import SerializationError
 from freehold.protocol.arena import MIN_BYTES, Arena
 from freehold.protocol.frames import Buffer, Format, Payload
 from freehold.sdk import serialization
@@ -21,16 +20,10 @@ class Codec:
         return serialization.load_arguments(payload, source=self._place)
 
     def result(self, value: Any, asked: int) -> Payload:
-        """Write a result in the format that its input came in; SerializationError names the value's type."""
+        """Write a result in the format that its input came in; SerializationError names its type, and the part that is to blame."""
         if asked == Format.JSON:
             return serialization.dumps_json(value)
-        try:
-            return serialization.dumps(value, sink=self._place)
-        except SerializationError as error:
-            msg = (
-                f"the function returned a value of type {type(value).__qualname__!r} that cannot be sent back: {error}"
-            )
-            raise SerializationError(msg) from error
+        return serialization.dumps(value, name=f"the result of type {type(value).__qualname__!r}", sink=self._place)
 
     def failure(self, error: BaseException) -> Payload:
         return serialization.dump_failure(error)

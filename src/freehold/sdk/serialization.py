@@ -5,13 +5,13 @@ Pickle protocol 5: large buffers leave the pickle and travel beside it, inline, 
 """
 
 import builtins
+import contextlib
 import functools
 import importlib
 import io
 import json
 import pickle
 import sys
-from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Protocol
 
@@ -22,10 +22,16 @@ from freehold.core import errors
 from freehold.core.errors import DeserializationError, Error, InputCancellation, RemoteError, SerializationError
 from freehold.protocol.errors import from_wire
 from freehold.protocol.frames import Buffer, Format, Payload, RemoteFailure
-from freehold.protocol.payload import decode_failure, encode_failure
+from freehold.protocol.payload import decode_failure, encode_failure, failure_line
+from freehold.sdk import exceptions
 from freehold.sdk.tracebacks import REMOTE_NOTE, user_traceback
+from freehold.sdk.unpicklable import explain
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+_STEERING = (
+    StopIteration,
+    StopAsyncIteration,
+)  # raised again here they would end somebody's loop; a remote SystemExit, the process
 _OUT_OF_BAND_BYTES = 32 * 1024  # smaller buffers cost less inside the pickle
 
 
@@ -54,13 +60,16 @@ class Source(Protocol):
 # ---- values
 
 
-def dumps(value: Any, *, sink: Sink | None = None, main: str | None = None) -> Payload:
-    """Pickle `value`. `main`: the name under which the other side knows our `__main__`; None: it does not, send by value."""
+def dumps(value: Any, *, name: str = "the value", sink: Sink | None = None, main: str | None = None) -> Payload:
+    """Pickle `value`. `main`: the name under which the other side knows our `__main__`; None: it does not, send by value.
+
+    SerializationError says which part of the value, called `name`, is to blame.
+    """
     buffers: list[pickle.PickleBuffer] = []
     try:
         data = _pickle(value, buffers, main)
     except Exception as error:
-        raise _unpicklable(value, error) from error
+        raise _unpicklable(name, value, error, main) from error
     return _finish(data, buffers, sink)
 
 
@@ -89,7 +98,13 @@ def dumps_json(value: Any) -> Payload:
 def dump_arguments(
     args: tuple[Any, ...], kwargs: dict[str, Any], *, sink: Sink | None = None, main: str | None = None
 ) -> Payload:
-    return dumps((args, kwargs), sink=sink, main=main)
+    """Pickle the arguments of an input; SerializationError names the one that cannot be, and the part of it that is to blame."""
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        data = _pickle((args, kwargs), buffers, main)
+    except Exception as error:
+        raise _unpicklable_argument((args, kwargs), error, main) from error
+    return _finish(data, buffers, sink)
 
 
 def load_arguments(payload: Payload, *, source: Source | None = None) -> Arguments:
@@ -114,7 +129,7 @@ def dump_code(value: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | N
     try:
         return cloudpickle.dumps(whole, protocol=5)  # pyright: ignore[reportUnknownMemberType]
     except Exception as error:
-        raise _unpicklable(value, error) from error
+        raise _unpicklable(repr(value.__qualname__), value, error) from error
     finally:
         if by_value:
             cloudpickle.unregister_pickle_by_value(module)  # pyright: ignore[reportUnknownMemberType]
@@ -131,7 +146,7 @@ def failure(error: BaseException) -> RemoteFailure:
     if len(own) != len(notes):
         error.__notes__ = own
     try:
-        pickled = _pickle_error(error)
+        pickled = exceptions.dumps(error)
     finally:
         if len(own) != len(notes):
             error.__notes__ = notes
@@ -154,7 +169,7 @@ def load_failure(payload: Payload) -> BaseException:
 def rebuild(remote: RemoteFailure) -> BaseException:
     """The exception that crossed, with the remote traceback as a note; a stand-in when its class is not here."""
     error = _unpickle_error(remote) or _stand_in(remote)
-    if remote.traceback:
+    if ' File "' in remote.traceback:
         error.add_note(REMOTE_NOTE + _without_header(remote.traceback))
     return error
 
@@ -268,10 +283,24 @@ def _open(buffer: Buffer, source: Source | None) -> Any:
     return source.open(buffer)
 
 
-def _unpicklable(value: Any, error: Exception) -> SerializationError:
+def _unpicklable(name: str, value: Any, error: Exception, main: str | None = None) -> SerializationError:
+    why = explain(value, error, lambda part: _pickle(part, [], main))
     return SerializationError(
-        f"a value of type {type(value).__qualname__!r} cannot be pickled: {type(error).__name__}: {error}"
+        f"{name} cannot be pickled: {why}; send plain data, or make such an object where it is used"
     )
+
+
+def _unpicklable_argument(arguments: Arguments, error: Exception, main: str | None) -> SerializationError:
+    args, kwargs = arguments
+    for name, value in [
+        *((f"argument {i}", v) for i, v in enumerate(args, 1)),
+        *((f"argument {k!r}", v) for k, v in kwargs.items()),
+    ]:
+        try:
+            _pickle(value, [], main)
+        except Exception as own:  # noqa: BLE001 (whatever a user's __reduce__ raises)
+            return _unpicklable(name, value, own, main)
+    return _unpicklable("the call", arguments, error, main)
 
 
 def _unreadable(error: Exception) -> DeserializationError:
@@ -294,35 +323,6 @@ def _message(error: BaseException) -> str:
         return f"<{type(error).__qualname__} whose message cannot be read>"
 
 
-def _pickle_error(error: BaseException) -> bytes:
-    """By its own way of being pickled, else by its parts; empty when it would not come back either way."""
-    for whole in (error, _Parts(error)):
-        try:
-            data: bytes = cloudpickle.dumps(whole, protocol=5)  # pyright: ignore[reportUnknownMemberType]
-            pickle.loads(data)  # noqa: S301 (our own bytes: an __init__ with other arguments fails only here)
-        except Exception:  # noqa: BLE001, S112 (any failure means: the next way, in the end as text)
-            continue
-        return data
-    return b""
-
-
-class _Parts:
-    """An exception whose `__init__` takes other arguments than it keeps: put together again without calling it."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._parts = (type(error), error.args, dict(vars(error)))
-
-    def __reduce__(self) -> tuple[Callable[..., BaseException], tuple[Any, ...]]:
-        return _put_together, self._parts
-
-
-def _put_together(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
-    error = kind.__new__(kind)
-    error.args = args
-    vars(error).update(state)
-    return error
-
-
 def _unpickle_error(remote: RemoteFailure) -> BaseException | None:
     if not remote.pickled:
         return None
@@ -330,7 +330,7 @@ def _unpickle_error(remote: RemoteFailure) -> BaseException | None:
         error = pickle.loads(remote.pickled)  # noqa: S301 (the user's own side)
     except Exception:  # noqa: BLE001 (its class is not importable here: a stand-in tells the rest)
         return None
-    return error if isinstance(error, Exception) else None  # a remote SystemExit must not end this process
+    return error if isinstance(error, Exception) and not isinstance(error, _STEERING) else None
 
 
 def _stand_in(remote: RemoteFailure) -> BaseException:
@@ -338,12 +338,10 @@ def _stand_in(remote: RemoteFailure) -> BaseException:
     if module in ("", "freehold.exception", "freehold.core.errors"):
         return from_wire(remote.code, remote.message, name)
     kind = getattr(builtins, name, None) if module == "builtins" else None
-    if isinstance(kind, type) and issubclass(kind, Exception):
-        try:
+    if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, _STEERING):
+        with contextlib.suppress(Exception):  # UnicodeError and its like want more arguments
             return kind(remote.message)
-        except Exception:  # noqa: BLE001 (UnicodeError and its like want more arguments)
-            return RemoteError(f"{name}: {remote.message}")
-    return RemoteError(f"{remote.type}: {remote.message}")
+    return RemoteError(failure_line(remote))
 
 
 def _without_header(text: str) -> str:

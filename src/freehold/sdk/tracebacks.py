@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
+# as it is imported, which in an instance is by a link, and as it lies on the disk
+_PACKAGE = tuple({str(file.parent.parent) + os.sep for file in (Path(__file__), Path(__file__).resolve())})
 _STANDARD = str(Path(sysconfig.get_paths()["stdlib"]).resolve()) + os.sep
+_PICKLERS = f"{os.sep}site-packages{os.sep}cloudpickle{os.sep}"
 _MACHINERY = ("<frozen importlib", "<frozen runpy", "<frozen zipimport")
 REMOTE_NOTE = "\nRemote traceback (most recent call last):\n"
 
@@ -18,12 +20,12 @@ REMOTE_NOTE = "\nRemote traceback (most recent call last):\n"
 def user_traceback(error: BaseException) -> str:
     """Format `error` with the user's frames only; causes that never left our own code are left out."""
     form = traceback.TracebackException.from_exception(error, compact=True)
-    _strip(form, set())
+    _strip(form)
     return "".join(form.format()).rstrip("\n") + "\n"
 
 
 def user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
-    """Frames of the user's and of libraries they call: not ours, nor those of the standard library that we call."""
+    """Frames of the user's and of libraries they call: not ours, nor those of the standard library and of cloudpickle that we call."""
     return _users(traceback.extract_tb(trace))
 
 
@@ -54,24 +56,26 @@ def _users(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSumm
     return kept
 
 
-def _strip(form: traceback.TracebackException, seen: set[int]) -> None:
-    if id(form) in seen:
-        return
-    seen.add(id(form))
-    form.stack = traceback.StackSummary.from_list(_users(form.stack))
-    for inner in (form.__cause__, form.__context__, *(form.exceptions or ())):
-        if inner is not None:
-            _strip(inner, seen)
-    if form.__cause__ is not None and not form.__cause__.stack:
-        form.__cause__ = None
-    if form.__context__ is not None and not form.__context__.stack:
-        form.__context__ = None
+def _strip(form: traceback.TracebackException) -> None:
+    seen: dict[int, traceback.TracebackException] = {}
+    left = [form]
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen[id(one)] = one
+        one.stack = traceback.StackSummary.from_list(_users(one.stack))
+        left += [inner for inner in (one.__cause__, one.__context__, *(one.exceptions or ())) if inner is not None]
+    for one in seen.values():
+        if one.__cause__ is not None and not one.__cause__.stack:
+            one.__cause__ = None
+        if one.__context__ is not None and not one.__context__.stack:
+            one.__context__ = None
 
 
 def _ours(filename: str) -> bool:
-    runner = f"{os.sep}freehold{os.sep}runner{os.sep}" in filename
-    return runner or filename.startswith((_PACKAGE, *_MACHINERY))
+    return filename.startswith((*_PACKAGE, *_MACHINERY))
 
 
 def _standard(filename: str) -> bool:
-    return filename.startswith(_STANDARD) and "site-packages" not in filename
+    return _PICKLERS in filename or (filename.startswith(_STANDARD) and "site-packages" not in filename)

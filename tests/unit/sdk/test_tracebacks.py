@@ -2,6 +2,9 @@
 
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +68,18 @@ def test_a_warning_is_of_the_users_line() -> None:
     with pytest.warns(UserWarning, match="no effect") as told:
         app.function(region="eu")(_caught)
     assert told[0].filename == __file__
+
+
+def test_frames_of_ours_are_left_out_where_the_package_is_imported_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "freehold").symlink_to(Path(freehold.__file__).parent, target_is_directory=True)
+    code = (
+        "from freehold.sdk.serialization import dumps, failure\n"
+        "try: dumps(x for x in 'a')\n"
+        "except Exception as error: print(failure(error).traceback)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert "cannot be pickled" in done.stdout
+    assert "/freehold/" not in done.stdout
+    assert "cloudpickle" not in done.stdout

@@ -87,6 +87,25 @@ def test_ctrl_c_cancels_what_runs_and_stops_the_app(server: Freehold, tmp_path: 
     assert not mark.exists()
 
 
+def test_a_detached_app_goes_on_after_ctrl_c(server: Freehold) -> None:
+    running = server.start("run", "-d", "slow.py::main", "--seconds", "60")
+    wait_for(lambda: server.json("call", "list", "--app", "e2e-slow", "--state", "running"))
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "the app goes on" in said
+    call = server.json("call", "list", "--app", "e2e-slow", "--limit", "1")[0]
+    assert call["state"] == "running"
+    server.ok("app", "stop", call["app_id"], "--yes")
+
+
+def test_the_result_is_written_to_a_file(server: Freehold, tmp_path: Path) -> None:
+    file = tmp_path / "result"
+    server.ok("run", "-q", "-w", str(file), "slow.py::wait", "--seconds", "0")
+    assert file.read_text() == "waited"
+    assert server("run", "-w", str(tmp_path / "no" / "file"), "slow.py::wait").returncode == 2
+
+
 def test_a_detached_function_outlives_its_command(server: Freehold) -> None:
     call = server.ok("run", "-q", "-d", "slow.py::wait", "--seconds", "1").strip().splitlines()[0]
     assert call.startswith("fc-")

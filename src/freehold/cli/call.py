@@ -61,10 +61,7 @@ def list_(
         "app": name, "function": function, "state": in_state, "kind": kind,
         "since": None if after is None else str(after), "limit": limit,
     }  # fmt: skip
-    api = control.connect()
-    if name is not None:
-        control.app(api, name)  # a name that is not there is an error, not an empty list
-    listing(control.calls(api, query), _CALLS, as_json=as_json, empty="no calls")
+    listing(control.calls(control.connect(), query), _CALLS, as_json=as_json, empty="no calls")
 
 
 @app.command()

@@ -44,10 +44,7 @@ def list_(
     Example: [bold]freehold instance list --app ocr-service --all[/bold]
     """
     query = {"app": name, "function": function, "live_only": not everything, "limit": limit}
-    api = control.connect()
-    if name is not None:
-        control.app(api, name)  # a name that is not there is an error, not an empty list
-    rows = control.instances(api, query)
+    rows = control.instances(control.connect(), query)
     listing(
         rows,
         _INSTANCES,

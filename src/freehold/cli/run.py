@@ -4,6 +4,8 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,19 +37,25 @@ def run(
     args: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[OPTIONS OF THE PROGRAM]", help="Its own options; see FILE.py --help.", show_default=False
+            metavar="OPTIONS OF THE PROGRAM", help="Its own options; see FILE.py --help.", show_default=False
         ),
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave it running: a function is started and not waited for.")
     ] = False,
+    write_result: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-result", "-w", help="Write what it returns, str or bytes, to this file.", show_default=False
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only what the program writes.")] = False,
     module: Annotated[bool, typer.Option("--module", "-m", help="REF is a module: package.module[::NAME].")] = False,
     timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="Put the time before each line.")] = False,
 ) -> None:
     """Run a program's function or local entrypoint; its instances' output comes here as they write it.
 
-    Ends with 1 when the program fails. Ctrl-C cancels what runs and stops the app.
+    Ends with 1 when the program fails. Ctrl-C cancels what runs and stops the app; with --detach both go on.
 
     Example: [bold]freehold run hello.py[/bold], [bold]freehold run hello.py::square --x 3[/bold];
     [bold]freehold run hello.py --help[/bold] shows the program's own options.
@@ -57,13 +65,19 @@ def run(
     target = loaded.target or loaded.app.registered_entrypoints.get("main")
     if target is None:
         raise InvalidError(_nothing_named(ref, loaded.choices))
+    if write_result is not None and detach and not isinstance(target, Entrypoint):
+        raise InvalidError("--write-result waits for the result, and --detach does not: leave one of them out")
+    if write_result is not None and not write_result.parent.is_dir():
+        raise InvalidError(f"--write-result {write_result}: there is no folder {write_result.parent}")
     program = f"freehold run {'-m ' if module else ''}{ref}"
     failure: list[BaseException] = []
-    call = _caller(loaded.app, target, failure, detach=detach, quiet=quiet, timestamps=timestamps)
+    how = _How(detach=detach, quiet=quiet, timestamps=timestamps, write_result=write_result)
+    call = _caller(loaded.app, target, failure, how)
     try:
         entrypoint.invoke(_plain(target), call, args or [], program=program)
     except KeyboardInterrupt:
-        stderr().print("interrupted: the app is stopped", style="yellow")
+        after = "the app goes on; see: freehold app list" if detach else "the app is stopped"
+        stderr().print(f"interrupted: {after}", style="yellow")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if failure and isinstance(failure[0], BrokenPipeError):  # who reads our output has had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -72,37 +86,57 @@ def run(
         raise typer.Exit(report_user_error(failure[0]))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    detach: bool
+    quiet: bool
+    timestamps: bool
+    write_result: Path | None
+
+
 def _nothing_named(ref: str, choices: tuple[str, ...]) -> str:
     if not choices:
         return f"{ref} has nothing to run: write a function under @app.function() or @app.local_entrypoint()"
     return f"{ref} has several things to run: name one, as {ref}::{choices[0]} ({', '.join(choices)})"
 
 
-def _caller(
-    app_: App, target: Runnable, failure: list[BaseException], *, detach: bool, quiet: bool, timestamps: bool
-) -> Callable[..., Any]:
+def _caller(app_: App, target: Runnable, failure: list[BaseException], how: _How) -> Callable[..., Any]:
     """Return what runs the target with its parsed arguments, the app being up meanwhile; its failure is put aside."""
 
     def call(*args: Any, **kwargs: Any) -> None:
-        with running(app_, detach=detach, quiet=quiet, timestamps=timestamps):
+        with running(app_, detach=how.detach, quiet=how.quiet, timestamps=how.timestamps):
             try:
-                _run_target(target, args, kwargs, detach=detach)
+                _run_target(target, args, kwargs, how)
             except Exception as error:  # noqa: BLE001 (the user's: shown when the app is down and its output is here)
                 failure.append(error)
 
     return call
 
 
-def _run_target(target: Runnable, args: tuple[Any, ...], kwargs: dict[str, Any], *, detach: bool) -> None:
+def _run_target(target: Runnable, args: tuple[Any, ...], kwargs: dict[str, Any], how: _How) -> None:
     if isinstance(target, Entrypoint):
-        target.run(*args, **kwargs)
+        value = target.run(*args, **kwargs)
+        if how.write_result is not None:
+            _write(how.write_result, value)
         return
     if isinstance(target, ClsMethod):
         target = target.of({name: kwargs.pop(name) for name in _cls_options(target)})
-    if detach:
+    if how.detach:
         _spawn(target, args, kwargs)
+    elif how.write_result is not None:
+        _write(how.write_result, target.remote(*args, **kwargs))
     else:
         _show_results(target, args, kwargs)
+
+
+def _write(path: Path, value: Any) -> None:
+    if not isinstance(value, (str, bytes)):
+        raise InvalidError(f"--write-result takes str or bytes, and the result is of type {type(value).__name__}")
+    try:
+        path.write_bytes(value.encode() if isinstance(value, str) else value)
+    except OSError as error:
+        raise InvalidError(f"the result cannot be written to {path}: {error.strerror}") from None
+    note(f"the result is in {path}")
 
 
 def _spawn(function: Function[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

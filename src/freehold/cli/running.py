@@ -4,6 +4,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Generator
 from typing import Any
@@ -13,11 +14,11 @@ from rich.text import Text
 from freehold.cli import control
 from freehold.cli.errors import ExitCode, exit_code_of
 from freehold.cli.logs import Joined, as_text
-from freehold.cli.output import stderr
+from freehold.cli.output import stderr, stdout
 from freehold.cli.progress import Shown
 from freehold.core.errors import Error
 from freehold.protocol.schemas import LogLine
-from freehold.sdk.app import App
+from freehold.sdk.app import App, Run
 from freehold.sdk.running import Progress, Silent
 from freehold.sdk.tracebacks import is_ours, user_frames, user_traceback
 
@@ -27,8 +28,9 @@ _EVERYTHING = 1_000_000
 class Tail:
     """Prints what an app's instances write, each line once, until it is closed."""
 
-    def __init__(self, app_id: str, *, timestamps: bool = False) -> None:
-        self._app_id, self._timestamps = app_id, timestamps
+    def __init__(self, app_id: str, *, timestamps: bool = False, since: float | None = None) -> None:
+        self._timestamps = timestamps
+        self._which: dict[str, str | None] = {"app_id": app_id, "since": None if since is None else str(since)}
         self._seen: dict[str, int] = {}  # by instance: the last line printed
         self._out, self._err = Joined(), Joined()
         self._printing = threading.Lock()
@@ -39,12 +41,12 @@ class Tail:
         """Print the rest; the server has collected all when an app is stopped."""
         self._closed = True
         with contextlib.suppress(Error):
-            for line in control.logs(control.connect(), {"app_id": self._app_id}):
+            for line in control.logs(control.connect(), self._which):
                 self._print(line)
 
     def _follow(self) -> None:
         with contextlib.suppress(Error, OSError, ValueError):
-            for line in control.logs(control.connect(), {"app_id": self._app_id, "follow": True, "tail": _EVERYTHING}):
+            for line in control.logs(control.connect(), {**self._which, "follow": True, "tail": _EVERYTHING}):
                 if self._closed:
                     return
                 self._print(line)
@@ -57,8 +59,9 @@ class Tail:
                 return
             self._seen[line.instance] = line.seq
             if self._timestamps or not line.stream:
+                console, joined = (stdout(), self._out) if line.stream == "stdout" else (stderr(), self._err)
                 shown = as_text(line, timestamps=self._timestamps)
-                stderr().print(Text(self._err.before(line)), shown, sep="", soft_wrap=True)
+                console.print(Text(joined.before(line)), shown, sep="", soft_wrap=True)
                 return
             out, joined = (sys.stdout, self._out) if line.stream == "stdout" else (sys.stderr, self._err)
             print(joined.before(line), line.message, sep="", end=line.ending, file=out, flush=True)
@@ -66,18 +69,19 @@ class Tail:
 
 @contextlib.contextmanager
 def running(
-    app: App, *, detach: bool = False, quiet: bool = False, timestamps: bool = False
-) -> Generator[Tail | None, None, None]:
-    """Have the app up, and its output here, while the block lasts. SIGTERM ends it as Ctrl-C does."""
+    app: App, *, detach: bool = False, quiet: bool = False, timestamps: bool = False, replaces: str = ""
+) -> Generator[str, None, None]:
+    """Have the app up, and its output here, while the block lasts; gives its id. SIGTERM ends it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     shown = Shown()
     progress: Progress = Silent() if quiet else shown
     tail: Tail | None = None
     try:
-        with app.run(detach=detach, progress=progress):
+        begun = time.time() if replaces else None  # what the version before wrote was shown then
+        with Run(app, detach=detach, progress=progress, replaces=replaces):
             assert app.app_id is not None
-            tail = Tail(app.app_id, timestamps=timestamps)
-            yield tail
+            tail = Tail(app.app_id, timestamps=timestamps, since=begun)
+            yield app.app_id
     finally:
         shown.end()
         if tail is not None:

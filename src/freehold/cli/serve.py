@@ -1,5 +1,6 @@
 """`freehold serve`: run an app until interrupted, and again whenever its files change."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -25,53 +26,102 @@ def serve(
     ] = True,
     timeout: Annotated[float | None, typer.Option(help="Stop after so many seconds.", show_default=False)] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="Put the time before each line.")] = False,
+    replaces: Annotated[str, typer.Option(hidden=True)] = "",
+    ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run an app until Ctrl-C, and again whenever its files change: the way to work on a web endpoint.
+
+    What runs goes on until what you saved is up in its place; while that cannot be loaded or started, it stays.
 
     Example: [bold]freehold serve service.py[/bold]
     """
     if reload:
-        _serve_again(ref, module=module, timeout=timeout, timestamps=timestamps)
+        flags = [*(["-m"] if module else []), *(["-t"] if timestamps else [])]
+        _serve_again(Versions([*flags, ref]), _watched(ref, module=module), timeout)
         return
     show_warnings()
-    loaded = load_ref(ref, module=module)
+    app = load_ref(ref, module=module).app
     try:
-        with running(loaded.app, timestamps=timestamps):
-            signal.sigtimedwait([], timeout) if timeout else signal.pause()
+        with running(app, timestamps=timestamps, replaces=replaces) as app_id:
+            if ready_fd is not None:
+                os.write(ready_fd, app_id.encode())
+                os.close(ready_fd)
+            _wait(timeout)
     except KeyboardInterrupt:
-        note("stopped")
+        pass
+    note("stopped")
 
 
-def _serve_again(ref: str, *, module: bool, timeout: float | None, timestamps: bool) -> None:
-    """Run `serve --no-reload` in a process of its own, so that each start imports everything anew."""
+def _wait(timeout: float | None) -> None:
+    try:
+        signal.sigtimedwait([], timeout) if timeout else signal.pause()
+    except KeyboardInterrupt:
+        # a terminal sends it to us and to who started us, who sends it again
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Versions:
+    """One process a version of the program, so that each imports everything anew; a new one takes the app over."""
+
+    def __init__(self, args: list[str]) -> None:
+        self._command = [sys.executable, "-m", "freehold.cli.main", "serve", "--no-reload"]
+        self._args = args
+        self._process: subprocess.Popen[bytes] | None = None
+        self._app_id = ""
+
+    def start(self) -> bool:
+        """Start what is on disk now in the place of what runs. Returns False, and lets that run, when it does not come up."""
+        reader, writer = os.pipe()
+        with os.fdopen(reader, "rb") as told:
+            flags = ["--ready-fd", str(writer), *(["--replaces", self._app_id] if self._app_id else [])]
+            process = subprocess.Popen([*self._command, *flags, *self._args], pass_fds=[writer])
+            os.close(writer)
+            try:
+                app_id = told.read().decode()
+            except KeyboardInterrupt:
+                _end(process)
+                raise
+        if not app_id:
+            process.wait()
+            return False
+        if self._process is not None:
+            self._process.kill()  # not asked to end: it would stop the app, which is no longer its own
+            self._process.wait()
+        self._process, self._app_id = process, app_id
+        return True
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            _end(self._process)
+
+
+def _serve_again(versions: Versions, folder: Path, timeout: float | None) -> None:
     from watchfiles import PythonFilter, watch
 
-    flags = [*(["-m"] if module else []), *(["-t"] if timestamps else [])]
-    command = [sys.executable, "-m", "freehold.cli.main", "serve", "--no-reload", *flags, ref]
     deadline = time.monotonic() + timeout if timeout else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    process = subprocess.Popen(command)
     try:
+        versions.start()
         for changes in watch(
-            _watched(ref, module=module),
-            watch_filter=PythonFilter(),
-            rust_timeout=500,
-            yield_on_timeout=True,
-            raise_interrupt=True,
+            folder, watch_filter=PythonFilter(), rust_timeout=500, yield_on_timeout=True, raise_interrupt=True
         ):
             if deadline is not None and time.monotonic() > deadline:
                 break
             if changes:
                 note(f"{', '.join(sorted({Path(path).name for _, path in changes}))} changed: starting again")
-                _stop(process)
-                process = subprocess.Popen(command)
+                if not versions.start() and versions.running:
+                    note("it did not come up: the version before goes on")
     except KeyboardInterrupt:
         raise typer.Exit(ExitCode.OK) from None
     finally:
-        _stop(process)
+        versions.stop()
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:

@@ -3,11 +3,11 @@
 import contextlib
 import os
 import re
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar
+from typing import IO
 
 from freehold.cli import control
 from freehold.cli.output import note, stderr
@@ -15,7 +15,6 @@ from freehold.core.errors import AlreadyExistsError, NotFoundError
 from freehold.protocol.schemas import FileView
 from freehold.sdk.http import Api
 
-T = TypeVar("T")
 Moved = Callable[[int], None]  # told of bytes as they go
 _AT_ONCE = 8
 _WORTH_A_BAR_BYTES = 1 << 20
@@ -185,16 +184,12 @@ def _refuse(there: Sequence[str], where: str) -> None:
 def _each(what: str, files: Sequence[Copy], copy: Callable[[Copy, Moved], None]) -> None:
     """Copy several files at once; the first failure ends it."""
     with _bar(what, files) as moved, ThreadPoolExecutor(_AT_ONCE) as pool:
-        try:
-            _drained(pool.map(lambda file: copy(file, moved), files))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
+        def one(file: Copy) -> None:
+            copy(file, moved)
 
-def _drained(results: Iterable[object]) -> None:
-    for _ in results:
-        pass
+        for _ in pool.map(one, files):
+            pass
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ class AppRequest:
     tag: str | None = None
     client: str = ""  # client program and version
     dry_run: bool = False  # check only
+    replaces: str = ""  # id of an ephemeral app; this is its next version, and `client` holds it from now on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +254,9 @@ class LogLine:
     request_id: str = ""
     stream: str = ""  # stdout, stderr
     seq: int = 0  # grows within an instance
-    ending: str = "\n"  # "" where the text goes on in the next line of its instance and stream, "\r" where that overwrites it
+    ending: str = (
+        "\n"  # "" where the text goes on in the next line of its instance and stream, "\r" where that overwrites it
+    )
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
 

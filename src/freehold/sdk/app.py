@@ -227,6 +227,7 @@ class App:
             self.handle = running.create(
                 client.current(), spec, bundles, mode=mode, progress=progress or running.Silent(), **more
             )
+        client.current().detached = mode == "detached"
         for app in (self, *self._included):
             app.handles = dict(self.handle.functions)
 
@@ -271,8 +272,9 @@ class App:
 class Run:
     """A running app, as a context manager."""
 
-    def __init__(self, app: App, *, detach: bool, progress: "Progress | None") -> None:
+    def __init__(self, app: App, *, detach: bool, progress: "Progress | None", replaces: str = "") -> None:
         self._app, self._detach, self._progress = app, detach, progress
+        self._replaces = replaces  # id of an app that another process runs: this is its next version
 
     def __enter__(self) -> App:
         return drive(self._start())
@@ -290,7 +292,8 @@ class Run:
         if self._app.handle is not None:
             msg = f"{self._app!r} runs already: leave its `with app.run():` block first"
             raise InvalidError(msg)
-        await blocking(self._app._create, "detached" if self._detach else "ephemeral", self._progress)  # pyright: ignore[reportPrivateUsage]
+        mode = "detached" if self._detach else "ephemeral"
+        await blocking(self._app._create, mode, self._progress, replaces=self._replaces)  # pyright: ignore[reportPrivateUsage]
         return self._app
 
     async def _stop(self) -> None:

@@ -25,6 +25,7 @@ from freehold.protocol.arena import Arena
 from freehold.protocol.errors import from_wire
 from freehold.protocol.frames import (
     Accepted,
+    Cancel,
     Extend,
     Frame,
     Hello,
@@ -68,6 +69,7 @@ class Client:
         self.name = f"{os.path.basename(sys.argv[0] or 'python')} {new_id('cl')}"  # noqa: PTH119 (argv is no path on every platform)
         self.ready = False  # welcomed at least once, and not given up
         self.dead = False
+        self.detached = False
         self._shared: Shared | None = None  # when both are on one machine
         self._give_up_s = give_up_s
         self._exchanges: dict[str, Exchange] = {}
@@ -136,6 +138,11 @@ class Client:
         self._watchers.setdefault(exchange.call, []).append(exchange)
         for message in exchange.again():
             self.post(message)
+
+    def abandon(self, call: str) -> None:
+        """Nobody waits for this call any longer: stop its work. What a detached app does goes on after Ctrl-C."""
+        if not self.dead and not (self.detached and isinstance(sys.exception(), KeyboardInterrupt)):
+            self.post(Cancel(call))
 
     def forget(self, exchange: Exchange) -> None:
         exchange.leave()

@@ -5,7 +5,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from freehold.core.errors import InvalidError, NotFoundError
 from freehold.core.ids import new_id
-from freehold.protocol.frames import Accepted, Cancel, Consumed, Input, Item, Output, Status, Submit
+from freehold.protocol.frames import Accepted, Consumed, Input, Item, Output, Status, Submit
 from freehold.protocol.schemas import FunctionHandle
 from freehold.sdk.call import FunctionCall
 from freehold.sdk.client import Client
@@ -130,7 +130,7 @@ class Function(Generic[P, R]):
         finally:
             client.forget(exchange)
             if not answered:
-                _abandon(client, exchange)
+                client.abandon(exchange.call)
         if answer.status == Status.GENERATOR_DONE:
             self._is_no("remote", "it is a generator: use .remote_gen(...)")
         return value_of(answer, client)
@@ -158,7 +158,7 @@ class Function(Generic[P, R]):
         finally:
             client.forget(exchange)
             if not done:
-                _abandon(client, exchange)
+                client.abandon(exchange.call)
 
     @both
     async def spawn(self, *args: P.args, **kwargs: P.kwargs) -> FunctionCall[R]:
@@ -266,9 +266,3 @@ class Function(Generic[P, R]):
 
 def _restore(reference: Reference, method: str, parameters: bytes, generator: bool | None) -> Function[..., Any]:
     return Function(reference, method=method, parameters=parameters, generator=generator)
-
-
-def _abandon(client: Client, exchange: Exchange) -> None:
-    """Nobody waits any longer: stop the work."""
-    if not client.dead:
-        client.post(Cancel(exchange.call))

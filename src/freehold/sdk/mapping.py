@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, I
 from functools import partial
 from typing import Any, cast
 
-from freehold.protocol.frames import Cancel, Consumed, Input, Output, Status, Submit
+from freehold.protocol.frames import Consumed, Input, Output, Status, Submit
 from freehold.sdk.client import Client
 from freehold.sdk.exchange import Exchange, Fed
 from freehold.sdk.faces import Gate, drive, drive_async
@@ -173,7 +173,7 @@ class Mapping:
         if self._exchange is not None:
             self._client.forget(self._exchange)
             if self._total is None or self._taken < self._total:
-                self._client.post(Cancel(self._exchange.call))
+                self._client.abandon(self._exchange.call)
 
 
 def arguments_of(iterators: tuple[Any, ...]) -> Inputs:

@@ -18,6 +18,11 @@ def wait(seconds: float = 60.0, mark: str = "") -> str:
     return "waited"
 
 
+@app.local_entrypoint()
+def main(seconds: float = 60.0) -> None:
+    wait.remote(seconds)
+
+
 @app.function(timeout=1)
 def overdue() -> None:
     subprocess.Popen(["sleep", "300"])

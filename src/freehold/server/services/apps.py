@@ -99,7 +99,7 @@ class Apps:
         """Create an ephemeral app, or deploy one over the version that runs now; nothing changes when it can't be done."""
         name = request.spec.name or "app"
         check_name(name)
-        async with self._lock(workspace, name if request.mode == "deploy" else new_id("ap")):
+        async with self._lock(workspace, name if request.mode == "deploy" else request.replaces or new_id("ap")):
             spec = await self._p.admission.check(workspace, request.spec)
             if request.dry_run:
                 return AppHandle(id="", name=name, version=0, url="", functions={})
@@ -129,7 +129,7 @@ class Apps:
 
     async def _install(self, workspace: str, spec: AppSpec, request: AppRequest, who: str) -> AppHandle:
         deploying = request.mode == "deploy"
-        row = await self._deployed(workspace, spec.name or "") if deploying else None
+        row = await (self._deployed(workspace, spec.name or "") if deploying else self._replaced(workspace, request))
         old = self._p.registry.apps.get(row.id) if row else None
         now = self._p.clock.now()
         state = {"deploy": AppState.DEPLOYED, "detached": AppState.DETACHED}.get(request.mode, AppState.EPHEMERAL)
@@ -323,6 +323,13 @@ class Apps:
         """The row of the deployed app of this name, running or stopped; runs of a program have a client, deployments none."""
         rows = [r for r in await self._reads.apps(workspace) if r.name == name and not r.client]
         return max(rows, key=lambda r: (r.state is AppState.DEPLOYED, r.created), default=None)
+
+    async def _replaced(self, workspace: str, request: AppRequest) -> AppRow | None:
+        """The row of the ephemeral app that this request is the next version of, if that still runs."""
+        live = self._p.registry.apps.get(request.replaces)
+        if live is None or live.workspace != workspace or live.state is not AppState.EPHEMERAL:
+            return None
+        return await self._row(workspace, live.id)
 
     async def _row(self, workspace: str, ref: str) -> AppRow:
         row = await self._reads.app(workspace, ref)

@@ -64,7 +64,7 @@ class Secrets:
         await self._store.write(writes.delete_secret(workspace, name))
 
     async def _not_found(self, workspace: str, ref: str) -> NotFoundError:
-        known = (row.name for row in await self._reads.secrets(workspace))
+        known = (row.name for row in await self._reads.secrets(workspace) if row.name)
         hint = did_you_mean(ref, known) or f"; make it with `freehold secret create {ref} KEY=VALUE`"
         return NotFoundError(f"there is no secret {ref!r}{hint}")
 

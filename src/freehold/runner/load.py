@@ -21,10 +21,16 @@ from freehold.sdk.cls import construct, decode_parameters, hooks
 from freehold.sdk.marks import Marks, marks
 
 Hook = Literal["snap", "enter", "exit"]
-_UVICORN = ("uvicorn", "uvicorn.protocols.http.auto", "uvicorn.protocols.websockets.auto", "uvicorn.lifespan.on")
+_UVICORN = (
+    "uvicorn",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+    "uvicorn.lifespan.on",
+    "freehold.runner.callers",
+)
 _SERVES: dict[str, tuple[str, ...]] = {
     "asgi_app": _UVICORN,
-    "wsgi_app": (*_UVICORN, "a2wsgi"),
+    "wsgi_app": (*_UVICORN, "freehold.runner.wsgi"),
     "fastapi_endpoint": (*_UVICORN, "fastapi", "fastapi.middleware.cors"),
     "web_server": (),
 }

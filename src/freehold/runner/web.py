@@ -5,7 +5,7 @@ import contextlib
 import inspect
 import socket
 import time
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from freehold.core.errors import InvalidError, StartupTimeoutError
 from freehold.core.specs import Web
 from freehold.protocol.control import Fork
 from freehold.runner import output
+from freehold.runner.asgi import Asgi
 from freehold.runner.load import Target, UserCode
 
-Scope = MutableMapping[str, Any]
-Asgi = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 _BACKLOG = 2048
 _POLL_S = 0.02
 _WSGI_THREADS = 10
+_NO_LIFESPAN = "the web app did not start: its lifespan failed (its log has the reason)"
 
 
 class Endpoints:
@@ -33,13 +33,16 @@ class Endpoints:
 
     async def start(self, slots: int) -> None:
         """Serve every endpoint; returns when all of them answer."""
+        from freehold.runner.callers import Callers
+
+        callers = Callers(slots)
         for number, (name, target) in enumerate(self.targets.items()):
             assert target.web is not None
             if target.web.kind == "web_server":
                 self.addresses[name] = await self._own_server(target, target.web)
             else:
                 app = await self._app(name, target, target.web, slots)
-                self.addresses[name] = await self._serve(app, number)
+                self.addresses[name] = await self._serve(callers.before(app), number)
 
     async def stop(self, grace_s: float) -> None:
         """Let running requests finish, then end the servers."""
@@ -65,9 +68,9 @@ class Endpoints:
             msg = f"{shown!r} is a {web.kind} and must return an app; it returned a {type(made).__qualname__!r}"
             raise InvalidError(msg)
         if web.kind == "wsgi_app":
-            from a2wsgi import WSGIMiddleware
+            from freehold.runner.wsgi import Wsgi
 
-            return WSGIMiddleware(made, workers=max(slots, _WSGI_THREADS))  # type: ignore[return-value, arg-type]
+            return Wsgi(made, threads=max(slots, _WSGI_THREADS))  # type: ignore[arg-type]
         return made  # type: ignore[no-any-return]
 
     async def _serve(self, app: Asgi, number: int) -> str:
@@ -80,7 +83,7 @@ class Endpoints:
         path.chmod(0o600)
         listener.listen(_BACKLOG)
         config = uvicorn.Config(
-            _with_request_id(app), log_config=None, access_log=False, lifespan="auto", ws="auto", http="auto",
+            app, log_config=None, access_log=False, lifespan="auto", ws="auto", http="auto",
             proxy_headers=True, forwarded_allow_ips="*", server_header=False, timeout_graceful_shutdown=None,
         )  # fmt: skip
         server = _server(config)
@@ -88,8 +91,7 @@ class Endpoints:
         while not server.started:
             if task.done():
                 task.result()
-                msg = "the web app did not start: its lifespan failed (its log has the reason)"
-                raise InvalidError(msg)
+                raise InvalidError(_NO_LIFESPAN)
             await asyncio.sleep(0.001)
         self._servers.append((server, task, path))
         return f"unix:{path}"
@@ -137,27 +139,19 @@ def _server(config: Any) -> Any:
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Leaves signals to the instance."""
+        """Leaves signals and the end of the process to the instance."""
+
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            try:
+                await super().serve(sockets)
+            except SystemExit:
+                raise InvalidError(_NO_LIFESPAN) from None
 
         @contextlib.contextmanager
         def capture_signals(self) -> Generator[None, None, None]:
             yield
 
     return Server(config)
-
-
-def _with_request_id(app: Asgi) -> Asgi:
-    """What is printed while a request is served carries its id."""
-
-    async def serve(scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            for name, value in scope["headers"]:
-                if name == b"x-request-id":
-                    output.request_id.set(value.decode("latin-1"))
-                    break
-        await app(scope, receive, send)
-
-    return serve
 
 
 def _answers(port: int) -> bool:

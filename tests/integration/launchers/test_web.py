@@ -90,6 +90,11 @@ async def test_web_server(server: FakeServer, spec: Spec) -> None:
         await asyncio.open_connection("127.0.0.1", 18734)
 
 
+async def test_an_app_whose_lifespan_fails(server: FakeServer, spec: Spec) -> None:
+    with pytest.raises(RuntimeError, match="its lifespan failed"):
+        await server.start(spec("no_database", "pages", web=Web(kind="asgi_app")), PROGRAMS)
+
+
 async def test_a_function_that_returns_no_app(server: FakeServer, spec: Spec) -> None:
     with pytest.raises(RuntimeError, match="must return an app"):
         await server.start(spec("no_app", "pages", web=Web(kind="asgi_app")), PROGRAMS)

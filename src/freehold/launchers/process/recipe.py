@@ -18,7 +18,7 @@ RUNNER_NEEDS = (
     "httptools",
     "websockets",
     "python-multipart",
-    "a2wsgi",
+    "anyio",
 )
 _CONTAINER = "the process launcher uses this machine's own system; the container launcher can build it"
 _QUIET = ("entrypoint", "cmd", "shell")

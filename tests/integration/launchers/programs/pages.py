@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
@@ -48,6 +49,16 @@ def wsgi():
         return [b"wsgi " + environ["PATH_INFO"].encode()]
 
     return plain
+
+
+def no_database():
+    @asynccontextmanager
+    async def lifespan(_app):
+        msg = "no database"
+        raise RuntimeError(msg)
+        yield
+
+    return FastAPI(lifespan=lifespan)
 
 
 def no_app():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import Freehold, MakeHome
+from tests.e2e.harness import PROGRAMS, Freehold, MakeHome
 
 _MOUNTS = os.geteuid() == 0 and Path("/proc/filesystems").read_text().find("tmpfs") >= 0
 own_disk = pytest.mark.skipif(not _MOUNTS, reason="a disk of its own needs root")
@@ -44,14 +44,13 @@ def test_a_full_disk_is_named_by_every_command_and_nothing_is_half_done(disk: Pa
     ballast.unlink()
     home.ok("up", "--detach")
     ballast = _fill(disk)
-    for words in (["volume", "create", "v"], ["secret", "create", "s", "A=1"], ["deploy", "hello.py"]):
+    for words in (["volume", "create", "v"], ["deploy", "hello.py"]):
         done = home(*words)
         assert done.returncode == 7, done.stderr
         assert "full" in done.stderr
     ballast.unlink()
-    assert home.json("volume", "list") == home.json("secret", "list") == home.json("app", "list") == []
+    assert home.json("volume", "list") == home.json("app", "list") == []
     home.ok("volume", "create", "v")
-    home.ok("secret", "create", "s", "A=1")
     home.ok("down")
 
 
@@ -67,6 +66,27 @@ def test_a_read_only_home_is_refused_with_the_fix(disk: Path, make_home: MakeHom
         assert "Read-only" in done.stderr
         assert "FREEHOLD_HOME" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_fault(server: Freehold, closed: str) -> None:
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh"]
+    done = subprocess.run(
+        [*shell, *server.command("run", "hello.py")],
+        env=server.env,
+        cwd=PROGRAMS,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_the_locale_cannot_show_is_a_question_mark(server: Freehold) -> None:
+    ascii_only = (("LC_ALL", "POSIX"), ("PYTHONUTF8", "0"), ("PYTHONCOERCECLOCALE", "0"))
+    here = Freehold(server.home, server.port, ascii_only)
+    assert here.ok("volume", "create", "e2e-ascii") == "? volume e2e-ascii\n"
+    here.ok("volume", "delete", "e2e-ascii", "--yes")
 
 
 def test_of_many_ups_at_once_one_wins_and_the_rest_say_who(make_home: MakeHome) -> None:

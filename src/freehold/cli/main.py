@@ -1,8 +1,10 @@
 """`freehold`: the root command. A group's module is loaded when it is asked for, so that `freehold --help` stays quick."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
@@ -11,6 +13,7 @@ from typer.core import TyperGroup
 from freehold.cli.errors import exit_code_of, report
 from freehold.core.errors import Error
 from freehold.core.oserrors import machine_error
+from freehold.core.processes import open_standard_streams
 
 
 class Entry(NamedTuple):
@@ -94,6 +97,7 @@ for _name, _entry in COMMANDS.items():
 
 def main() -> None:
     """Run the command line; every error of ours, or of the machine, ends as one message and its exit code."""
+    _prepare_streams()
     try:
         typer.main.get_command(root).main(prog_name="freehold")
     except (Error, OSError) as error:
@@ -102,6 +106,16 @@ def main() -> None:
             raise
         report(told)
         sys.exit(exit_code_of(told))
+
+
+def _prepare_streams() -> None:
+    """Write to nowhere what was closed, and a "?" for what the locale's encoding lacks."""
+    open_standard_streams()
+    sys.stdin = sys.stdin or Path(os.devnull).open()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or Path(os.devnull).open("w")
+        stream.reconfigure(errors="replace")
+        setattr(sys, name, stream)
 
 
 if __name__ == "__main__":

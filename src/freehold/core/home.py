@@ -117,6 +117,8 @@ def make_private(folder: Path) -> None:
         )
     if folder.parent in (Path("/tmp"), Path("/dev/shm")):  # noqa: S108 (checked above)
         folder.chmod(0o700)
+    elif found.st_mode & 0o022:  # who else may write here may put a token of theirs in place
+        folder.chmod(stat.S_IMODE(found.st_mode) & ~0o022)
 
 
 def unusable(error: OSError, path: Path) -> Error:

@@ -17,12 +17,13 @@ _FIXES = {
 
 def machine_error(error: OSError, place: "os.PathLike[str] | str | None" = None) -> Error | None:
     """The error for what the machine lacks, at `place` or the error's own file; None for any other kind."""
-    where = place or error.filename or "this home"
+    where = place or error.filename
     if error.errno in _DISK_FULL:
-        return ResourceExhaustedError(f"the disk that holds {where} is full: free some space, then try again")
+        which = f"the disk that holds {where}" if where else "a disk that was written to"
+        return ResourceExhaustedError(f"{which} is full: free some space, then try again")
     if error.errno in _NOT_WRITABLE:
         return InternalError(
-            f"{where} cannot be used ({error.strerror}): check its disk, its owner and its permissions"
+            f"{where or 'a file'} cannot be used ({error.strerror}): check its disk, its owner and its permissions"
         )
     if error.errno in _FIXES:
         return ResourceExhaustedError(_FIXES[error.errno])

@@ -1,5 +1,6 @@
-"""Processes of this machine, by their ids."""
+"""Processes of this machine: whether one runs, and what this one starts with."""
 
+import os
 from pathlib import Path
 
 
@@ -10,3 +11,10 @@ def alive(pid: int) -> bool:
     except (OSError, IndexError):
         return False
     return state not in "ZX"
+
+
+def open_standard_streams() -> None:
+    """Point those of descriptors 0 to 2 that are closed at /dev/null: else a socket gets the number, and libuv aborts over it."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)

@@ -21,6 +21,7 @@ import msgspec
 
 from freehold.core.errors import AuthError, ConnectionError, Error
 from freehold.core.ids import new_id
+from freehold.core.processes import open_standard_streams
 from freehold.protocol.arena import Arena
 from freehold.protocol.errors import from_wire
 from freehold.protocol.frames import (
@@ -362,6 +363,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop()
+    open_standard_streams()
     make: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return make()
 

@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from freehold.core.processes import alive
 
 
@@ -15,3 +17,16 @@ def test_an_ended_process_does_not_run_though_nobody_has_waited_for_it() -> None
     assert not alive(child.pid)
     child.wait()
     assert not alive(child.pid)
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (0, 2), ()])
+def test_closed_standard_streams_are_opened(closed: tuple[int, ...]) -> None:
+    code = f"""
+import os
+from freehold.core.processes import open_standard_streams
+[os.close(fd) for fd in {closed}]
+open_standard_streams()
+assert all(os.path.samefile(f"/proc/self/fd/{{fd}}", "/dev/null") for fd in {closed})
+assert os.open("/", os.O_RDONLY) == 3
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -22,7 +22,7 @@ export PIP_ROOT_USER_ACTION := ignore
 step = @echo "==> $(1)"
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup fmt lint types test test-e2e reliability test-gpu bench docs demo check lock tools clean
+.PHONY: help setup fmt lint types test test-e2e reliability mutations test-gpu bench docs demo check lock tools clean
 .DEFAULT_GOAL := help
 
 help: ## show these targets
@@ -91,6 +91,9 @@ test-e2e: $(DONE)/dev $(DONE)/tools ## the real CLI, a real server, a real brows
 
 reliability: $(DONE)/dev $(DONE)/tools ## the proofs of docs/concepts/guarantees.md at their full size (half an hour)
 	@$(PYTEST) tests/e2e/reliability --full --durations=0 $(ARGS)
+
+mutations: $(DONE)/dev $(DONE)/tools ## take each guard out once, and see its test fail (ARGS="r1 s3" for some)
+	@$(BIN)/python -m tests.mutations $(ARGS)
 
 test-gpu: $(DONE)/dev ## tests that need an accelerator
 	@$(PYTEST) -m gpu tests/gpu $(ARGS)

@@ -49,6 +49,7 @@ class Server:
     def __init__(self, home: Freehold) -> None:
         self.home = home
         self._process: subprocess.Popen[bytes] | None = None
+        self._traced = False
 
     @property
     def pid(self) -> int:
@@ -58,6 +59,7 @@ class Server:
     def begin(self, *tracer: str) -> "subprocess.Popen[bytes]":
         """Start it, and do not wait."""
         (self.home.home / "server.json").unlink(missing_ok=True)
+        self._traced = bool(tracer)
         with (self.home.home / "server.out").open("ab") as out:
             self._process = subprocess.Popen([*tracer, *self.home.command("up")], env=self.home.env, stdout=out, stderr=out)  # fmt: skip
         return self._process
@@ -79,8 +81,10 @@ class Server:
 
     def end(self, number: int = signal.SIGTERM) -> None:
         process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(number)
+        if process is not None and process.poll() is None:
+            traced = psutil.Process(process.pid).children() if self._traced else []
+            for one in traced or [process]:  # the tracer passes no signal on, and ends with what it traces
+                one.send_signal(number)
             process.wait(60)
 
     def said(self) -> str:

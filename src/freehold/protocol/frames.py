@@ -27,11 +27,11 @@ class Status(IntEnum):
     GENERATOR_DONE = 4  # the payload is empty; `Item`s came before
 
 
-class Frame(Struct, array_like=True, frozen=True):
+class Frame(Struct, array_like=True, frozen=True, gc=False):
     """Base of every message; array-like, so that names cost nothing on the wire."""
 
 
-class Buffer(Struct, array_like=True, frozen=True):
+class Buffer(Struct, array_like=True, frozen=True, gc=False):
     """One large piece of a payload: the bytes themselves, a piece of the arena, or a blob."""
 
     kind: Literal["inline", "arena", "blob"]
@@ -41,7 +41,7 @@ class Buffer(Struct, array_like=True, frozen=True):
     size: int = 0
 
 
-class Payload(Struct, array_like=True, frozen=True):
+class Payload(Struct, array_like=True, frozen=True, gc=False):
     """One value. `blob` is set when `data` itself was too large for a frame and lies in the blob store."""
 
     data: bytes = b""
@@ -50,7 +50,7 @@ class Payload(Struct, array_like=True, frozen=True):
     blob: str = ""  # sha256 hex; then `data` is empty
 
 
-class RemoteFailure(Struct, array_like=True, frozen=True):
+class RemoteFailure(Struct, array_like=True, frozen=True, gc=False):
     """An exception as it crosses: readable everywhere, and rebuilt by a Python client that can unpickle `pickled`.
 
     msgpack of this is the `data` of a Result or Output whose status is ERROR, TIMEOUT or CANCELLED, whatever the input's format.
@@ -63,7 +63,7 @@ class RemoteFailure(Struct, array_like=True, frozen=True):
     pickled: bytes = b""  # cloudpickle of the exception; empty when it cannot be pickled
 
 
-class Input(Struct, array_like=True, frozen=True):
+class Input(Struct, array_like=True, frozen=True, gc=False):
     index: int
     payload: Payload
     method: str = ""

@@ -34,7 +34,7 @@ class Gate:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()
-        self._waiter: tuple[_Waker, asyncio.Future[None]] | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     def open(self) -> None:
         if self._lock.locked():
@@ -43,15 +43,14 @@ class Gate:
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            waiter[0].wake(waiter[1])
+            _waker_of(waiter.get_loop()).wake(waiter)
 
     def block(self, timeout_s: float | None = None) -> None:
         self._lock.acquire(timeout=-1 if timeout_s is None else max(timeout_s, 0))
 
     async def settle(self, timeout_s: float | None = None) -> None:
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._waiter = (_waker_of(loop), future)  # before the check, so that an opening in between is seen
+        future = asyncio.get_running_loop().create_future()
+        self._waiter = future  # before the check, so that an opening in between is seen
         if self._lock.acquire(blocking=False):
             return
         if timeout_s is None:
@@ -187,8 +186,8 @@ class Both(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return drive(self._core(*args, **kwargs))
 
-    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await drive_async(self._core(*args, **kwargs))
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> Core[R]:
+        return drive_async(self._core(*args, **kwargs))  # and holds nothing of us: many may wait at once
 
 
 class BothItems(Generic[P, R]):

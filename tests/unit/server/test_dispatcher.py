@@ -1,5 +1,6 @@
 """The life of a call: admitted, run, retried, cancelled, finished once."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,22 @@ async def test_a_call_runs_and_is_answered_after_its_commit(tmp_path: Path) -> N
         assert row is not None
         assert (row.state, row.inputs, row.succeeded) == (CallState.SUCCEEDED, 1, 1)
         assert not rig.dispatcher.calls
+
+
+async def test_a_call_that_ended_leaves_nothing_to_the_collector(tmp_path: Path) -> None:
+    async with Rig(tmp_path) as rig:
+        rig.submit(count=20)
+        instance, link = await rig.instance()
+        gc.collect()
+        gc.disable()
+        try:
+            for n in range(20):
+                await until(lambda n=n: len(link.of(Execute)) > n)
+                rig.answer(instance, link.of(Execute)[n])
+            await until(lambda: len(rig.ear.of(Output)) == 20)
+            assert gc.collect() < 20, "the ends of inputs are in cycles"
+        finally:
+            gc.enable()
 
 
 async def test_an_unknown_function_is_refused(tmp_path: Path) -> None:

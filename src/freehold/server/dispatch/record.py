@@ -101,18 +101,8 @@ class Record:
         self._store.write_then([writes.put_calls([row])], _log_error)
 
     def _keep_trying(self, ops: list[Write], then: Callable[[], None]) -> None:
-        """Write until it is committed: what ran once must be known, so a full disk delays answers and loses none."""
-
-        def done(error: Exception | None) -> None:
-            if error is not None:
-                log.error("write_failed", extra={"error.type": type(error).__name__, "detail": str(error)})
-            if not isinstance(error, _CLEARS):
-                then()  # committed; or refused for good, which waiting would not mend
-                return
-            asyncio.get_running_loop().call_later(_RETRY_S, lambda: self._store.write_then(ops, done))
-
         self.written += 1
-        self._store.write_then(ops, done)
+        _Trying(self._store, ops, then).write()
 
     # ---- reads
 
@@ -169,6 +159,29 @@ def large(payload: Payload) -> bool:
         payload.format != Format.JSON
         and len(payload.data) + sum(len(b.data) for b in payload.buffers) > KEEP_RESULT_BYTES
     )
+
+
+class _Trying:
+    """Writes until it is committed: what ran once must be known, so a full disk delays answers and loses none.
+
+    No closure that names itself, which only the collector would free, with the whole call that hangs on it.
+    """
+
+    __slots__ = ("_ops", "_store", "_then")
+
+    def __init__(self, store: Store, ops: list[Write], then: Callable[[], None]) -> None:
+        self._store, self._ops, self._then = store, ops, then
+
+    def write(self) -> None:
+        self._store.write_then(self._ops, self._done)
+
+    def _done(self, error: Exception | None) -> None:
+        if error is not None:
+            log.error("write_failed", extra={"error.type": type(error).__name__, "detail": str(error)})
+        if not isinstance(error, _CLEARS):
+            self._then()  # committed; or refused for good, which waiting would not mend
+            return
+        asyncio.get_running_loop().call_later(_RETRY_S, self.write)
 
 
 def _output(call_id: str, row: InputRow) -> Output:

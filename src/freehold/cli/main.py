@@ -111,9 +111,9 @@ def main() -> None:
 def _prepare_streams() -> None:
     """Write to nowhere what was closed, and a "?" for what the locale's encoding lacks."""
     open_standard_streams()
-    sys.stdin = sys.stdin or Path(os.devnull).open()
+    sys.stdin = sys.stdin or Path(os.devnull).open()  # noqa: SIM115 (for as long as the process)
     for name in ("stdout", "stderr"):
-        stream = getattr(sys, name) or Path(os.devnull).open("w")
+        stream = getattr(sys, name) or Path(os.devnull).open("w")  # noqa: SIM115 (as above)
         stream.reconfigure(errors="replace")
         setattr(sys, name, stream)
 

@@ -66,6 +66,7 @@ def duration(seconds: float | None) -> str:
     """A length of time in the unit that fits: `340 µs`, `12 ms`, `4.2 s`, `3 min`, `5 h`, `2 d`."""
     if seconds is None:
         return ""
+    seconds = max(0.0, seconds)  # a clock that was set back between its two ends
     for limit, unit, factor in ((1e-3, "µs", 1e6), (1.0, "ms", 1e3)):
         if seconds < limit:
             return f"{seconds * factor:.0f} {unit}"

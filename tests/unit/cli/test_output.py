@@ -55,6 +55,7 @@ def test_a_listing_is_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> Non
         (180, "3 min"),
         (18_000, "5 h"),
         (200_000, "2 d"),
+        (-3600.0, "0 µs"),
     ],
 )
 def test_durations(seconds: float | None, shown: str) -> None:

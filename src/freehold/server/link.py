@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -37,9 +37,8 @@ from freehold.protocol.version import PROTOCOL_VERSION
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.instance import Instance
-from freehold.server.dispatch.record import Record
+from freehold.server.dispatch.record import Past, Record
 from freehold.server.dispatch.task import LiveCall
-from freehold.server.store.rows import InputRow
 
 log = logging.getLogger("freehold.link")
 PeerLink = Link[FromPeer]
@@ -223,16 +222,19 @@ class Links:
             if live is not None and live.id != message.call:
                 return
             known = await self._record.find(client.workspace, message.call, message.function, message.key)
-            past: Sequence[InputRow] = ()
+            past = Past([], set())
             if known is not None:
                 if known.kind == "spawn":
                     client.send(Accepted(message.call))
-                past = await self._record.replay(client, message.call, known, [i.index for i in message.inputs])
-            if (known is not None and known.state.final) or (live is not None and live.done):
+                wanted = [i.index for i in message.inputs]
+                past = await self._record.replay(client, message.call, known, wanted, rerun=live is None)
+            final = known is not None and known.state.final
+            if (final and not past.gone) or (live is not None and live.done):
                 return
-            done = {row.idx for row in past}
-            rest = msgspec.structs.replace(message, inputs=[i for i in message.inputs if i.index not in done])
-            self._dispatcher.submit(client, rest, workspace=client.workspace, past=past)
+            done = {row.idx for row in past.outcomes}
+            rest = [i for i in message.inputs if (i.index in past.gone if final else i.index not in done)]
+            again = msgspec.structs.replace(message, inputs=rest)
+            self._dispatcher.submit(client, again, workspace=client.workspace, past=past.outcomes)
 
     def _watch(self, client: Client, message: Submit) -> LiveCall | None:
         """Listen to a call under way that has this id or idempotency key."""

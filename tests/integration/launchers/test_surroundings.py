@@ -26,7 +26,7 @@ async def test_output_becomes_records(server: FakeServer, spec: Spec) -> None:
     instance = await server.start(spec("talk"), PROGRAMS)
     await instance.value(call="fc-9")
     records = instance.records()
-    said = [r for r in records if r[0] in ("l", "p", "r") and r[1:] != "aw line"]
+    said = [r for r in records if r[0] in ("l", "p", "r") and r != "raw line"]
     lines = [(r[0], r[2], r[5]) for r in said]
     assert lines == [
         ("l", "stdout", "one line"), ("l", "stdout", "partial joined"), ("l", "stderr", "to stderr"), ("r", "stdout", "10%"),

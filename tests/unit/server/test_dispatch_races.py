@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.server.harness import Ear, Rig, until
@@ -28,6 +29,7 @@ from freehold.protocol.frames import (
 from freehold.protocol.payload import decode_failure
 from freehold.server.dispatch import dispatcher
 from freehold.server.dispatch.registry import LiveFunction
+from freehold.server.link import Links
 from freehold.server.store import writes
 
 
@@ -194,9 +196,49 @@ async def test_what_an_earlier_server_recorded_counts(tmp_path: Path) -> None:
         past = await rig.record.replay(rig.ear, call, known, [1])
         assert len(rig.ear.of(Output)) == 1, "an outcome came that nobody asked for"
         again = Submit(call, rig.function.id, "map", [_input(1)], again=True)
-        live = rig.dispatcher.submit(rig.ear, again, workspace="main", past=past)
+        live = rig.dispatcher.submit(rig.ear, again, workspace="main", past=past.outcomes)
         assert live is not None
         assert (live.total, live.succeeded) == (2, 1)
+
+
+async def test_a_value_that_was_lost_with_its_server_is_made_again(tmp_path: Path) -> None:
+    shared = Payload(b"x", buffers=(Buffer("arena", segment="in.1", size=9),))
+    async with Rig(tmp_path) as rig:
+        call = rig.submit()
+        instance, link = await rig.instance()
+        await until(lambda: link.of(Execute))
+        rig.answer(instance, link.of(Execute)[0], payload=shared)
+        await until(lambda: not rig.dispatcher.calls)  # recorded, but the server was killed before it answered
+        links = Links(
+            dispatcher=rig.dispatcher, fleet=rig.fleet, record=rig.record, clock=rig.clock, token="t", welcome=rig.fleet.welcome
+        )  # fmt: skip
+        back: Any = Ear()
+        back.workspace = "main"
+        again = Submit(call, rig.function.id, "remote", [_input(0)], again=True)
+        await links._submit_again(back, again)  # pyright: ignore[reportPrivateUsage]
+        await until(lambda: len(link.of(Execute)) == 2)
+        rig.answer(instance, link.of(Execute)[1], payload=shared)
+        await until(lambda: back.of(Output))
+        assert [o.payload for o in back.of(Output)] == [shared]
+
+
+async def test_a_large_result_that_nobody_hears_is_kept(tmp_path: Path) -> None:
+    kept: list[Payload] = []
+
+    async def keep(payload: Payload) -> Payload:
+        kept.append(payload)
+        return Payload(b"kept")
+
+    async with Rig(tmp_path) as rig:
+        rig.dispatcher.keep_large = keep
+        rig.submit()
+        instance, link = await rig.instance()
+        await until(lambda: link.of(Execute))
+        rig.dispatcher.dropped(rig.ear)
+        shared = Payload(b"x", buffers=(Buffer("arena", segment="in.1", size=9),))
+        rig.answer(instance, link.of(Execute)[0], payload=shared)
+        await until(lambda: kept)
+        assert kept == [shared]
 
 
 async def test_whoever_asks_for_an_input_that_its_call_outlived_hears_so(tmp_path: Path) -> None:

@@ -271,7 +271,8 @@ class Dispatcher:
             if instance.link is not None:
                 instance.link.send(Release(shared))
 
-        far = task.call.kind == "spawn" or not all(s.local for s in task.call.subscribers)
+        heard = task.call.subscribers
+        far = task.call.kind == "spawn" or not heard or not all(s.local for s in heard)
         if far and (shared or large(message.payload)):
             work = asyncio.get_running_loop().create_task(keep_large())
             self._keeping.add(work)

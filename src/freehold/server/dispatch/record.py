@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from freehold.core.clock import Clock
@@ -30,6 +31,13 @@ STATUS = {
     CallState.TIMED_OUT: Status.TIMEOUT,
     CallState.CANCELLED: Status.CANCELLED,
 }
+
+
+class Past(NamedTuple):
+    """What is recorded of a call."""
+
+    outcomes: list[InputRow]  # without their results
+    gone: set[int]  # inputs that succeeded, whose value is nowhere and may be made again
 
 
 class Record:
@@ -118,23 +126,36 @@ class Record:
         return row
 
     async def replay(
-        self, subscriber: Subscriber, call_id: str, row: CallRow, wanted: Collection[int] | None = None
-    ) -> list[InputRow]:
-        """Send recorded outcomes of `row`, the `wanted` or all, under the id that the client knows; return all there are."""
+        self,
+        subscriber: Subscriber,
+        call_id: str,
+        row: CallRow,
+        wanted: Collection[int] | None = None,
+        *,
+        rerun: bool = False,
+    ) -> "Past":
+        """Send recorded outcomes of `row`, the `wanted` or all, under the id that the client knows; return all there are.
+
+        `rerun`: those whose value was not kept, and whose caller asks again, are not sent: they may run again.
+        """
         past: list[InputRow] = []
+        gone: set[int] = set()
         after = -1
         while batch := await self._reads.outcomes(row.id, after=after):
             for outcome in batch:
+                if rerun and _unkept(row, outcome) and (wanted is None or outcome.idx in wanted):
+                    gone.add(outcome.idx)
+                    continue
                 if wanted is None or outcome.idx in wanted:
                     subscriber.send(_output(call_id, outcome))
-            past += [outcome._replace(result=None) for outcome in batch]
+                past.append(outcome._replace(result=None))
             after = batch[-1].idx
         if row.state.final:
-            told = {outcome.idx for outcome in past}
+            told = gone.union(outcome.idx for outcome in past)
             for index in range(row.inputs) if wanted is None else wanted:
                 if index not in told:
                     subscriber.send(_lost(call_id, index, row))
-        return past
+        return Past(past, gone)
 
     async def subscribe(self, subscriber: Subscriber, workspace: str, message: Subscribe, *, live: bool) -> None:
         """Answer `Subscribe` with what is recorded; what is to come follows by itself when the call is live."""
@@ -151,6 +172,11 @@ class Record:
             subscriber.send(_output(message.call, outcome))
         elif row.state.final:
             subscriber.send(_lost(message.call, message.index, row))
+
+
+def _unkept(call: CallRow, outcome: InputRow) -> bool:
+    """Whether an input succeeded with a value that went to its first caller only."""
+    return call.kind in ("remote", "map") and outcome.state is CallState.SUCCEEDED and outcome.result is None
 
 
 def large(payload: Payload) -> bool:

@@ -67,6 +67,7 @@ class AlreadyExistsError(Error):
 
 class ResourceExhaustedError(Error):
     code = "resource_exhausted"
+    retry_after_s: float = 0.0  # when it may help to try again; 0: unknown
 
 
 class TimeoutError(Error, builtins.TimeoutError):  # noqa: A001 (the field's name; it is a builtin TimeoutError too)

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from freehold.core.clock import Clock
 from freehold.core.errors import ConflictError, ResourceExhaustedError, ServiceError, TimeoutError
@@ -20,10 +21,13 @@ from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import LiveFunction, Registry
 from freehold.server.ingress.contract import Credentials, Lease, Outcome, Route
+from freehold.server.pace import Pace
 from freehold.server.store.rows import CallRow
 
 log = logging.getLogger("freehold.doors")
 MAX_WAITING = 1000  # web requests that wait for an instance of one pool; more get 429
+MAX_WAIT_S = 30.0  # that a request is let wait for a pool that cannot grow; who would wait longer gets 429
+MAX_RETRY_AFTER_S = 60.0
 FAILED = 500
 STOP_GRACE_S = 10.0
 _PORT_TRIES = 2000
@@ -60,6 +64,7 @@ class Doors:
         self._by_label: dict[str, tuple[Route, int]] = {}
         self._by_port: dict[int, str] = {}
         self._open: dict[str, _Open] = {}
+        self._paces: WeakKeyDictionary[Pool, Pace] = WeakKeyDictionary()
 
     # ---- for the apps service
 
@@ -113,8 +118,7 @@ class Doors:
         if function is None:
             raise ServiceError(f"endpoint {route.label!r} has no running app; deploy it again")
         pool = self._fleet.pool(function, b"")
-        if len(pool.waiters) >= MAX_WAITING:
-            raise ResourceExhaustedError(f"{MAX_WAITING} requests wait for endpoint {route.label!r} already")
+        self._refuse_crowd(route, pool)
         created = self._clock.now()
         try:
             async with asyncio.timeout_at(deadline):
@@ -136,11 +140,28 @@ class Doors:
         self._open[call_id] = _Open(pool=pool, instance=instance, row=row)
         return Lease(address=address, call_id=call_id, instance=instance.id, timeout_s=pool.spec.timeout_s)
 
+    def _refuse_crowd(self, route: Route, pool: Pool) -> None:
+        """Refuse at once who would wait for long, so that the others are served while they still listen."""
+        pace, now, waiting = self._paces.setdefault(pool, Pace()), self._clock.monotonic(), len(pool.waiters)
+        if not waiting:
+            pace.begin(now)
+            return
+        most = pool.spec.scaling.max_instances
+        grows = pool.blocked is None and (most is None or len(pool.live) < most)
+        wait_s = 0.0 if grows else pace.wait_s(waiting + 1, now) or 0.0
+        if waiting >= MAX_WAITING or wait_s > MAX_WAIT_S:
+            error = ResourceExhaustedError(
+                f"{waiting} requests wait for endpoint {route.label!r} already; try again later, or raise max_containers"
+            )
+            error.retry_after_s = min(MAX_RETRY_AFTER_S, max(0.0, wait_s - MAX_WAIT_S))
+            raise error
+
     def release(self, lease: Lease, outcome: Outcome) -> None:
         request = self._open.pop(lease.call_id, None)
         if request is None:
             return
         request.pool.release(request.instance, max(0.0, self._clock.now() - (request.row.started or self._clock.now())))
+        self._paces.setdefault(request.pool, Pace()).served()
         self._judge(request.instance, outcome)
         state, error = _verdict(outcome)
         row = request.row._replace(

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.unit.server.harness import Ear, Rig, until
 
-from freehold.core.specs import Web
+from freehold.core.errors import ResourceExhaustedError
+from freehold.core.specs import Scaling, Web
 from freehold.core.states import CallState, InstanceState
 from freehold.protocol.frames import Drain, Ready
 from freehold.server.dispatch.instance import Instance
@@ -58,6 +60,37 @@ async def test_an_instance_where_nothing_listens_any_more_is_replaced(tmp_path: 
         again = home.acquire()
         other, _ = await home.ready()
         assert (await again).instance == other.id != instance.id
+
+
+async def test_who_would_wait_for_long_is_told_at_once(tmp_path: Path) -> None:
+    async with house(tmp_path, scaling=Scaling(max_instances=1)) as home:
+        requests = [home.acquire() for _ in range(60)]
+        await home.ready()
+        for request in requests[:6]:
+            lease = await request
+            await asyncio.sleep(0.01)
+            home.doors.release(lease, Outcome(kind="ok", status=200))
+        waited = home.rig.clock.monotonic
+        home.rig.clock.monotonic = lambda: waited() + 6.0  # type: ignore[method-assign]
+        with pytest.raises(ResourceExhaustedError, match="53 requests wait for endpoint 'app-f' already") as refused:
+            await home.acquire()
+        assert 20 < refused.value.retry_after_s <= 60
+        for request in requests:
+            request.cancel()
+
+
+async def test_nobody_is_told_to_go_while_the_pool_may_grow_or_is_cold(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        requests = [home.acquire() for _ in range(500)]
+        instance, _ = await home.ready()
+        for request in requests[:20]:
+            home.doors.release(await request, Outcome(kind="ok", status=200))
+        late = home.acquire()
+        await asyncio.sleep(0.01)
+        assert not late.done()
+        for request in [*requests, late]:
+            request.cancel()
+        assert instance.id
 
 
 async def test_an_instance_that_is_stuck_in_its_only_request_is_killed(tmp_path: Path) -> None:

@@ -136,6 +136,23 @@ async def test_one_build_however_many_ask(launcher: ProcessLauncher) -> None:
     assert silent == []
 
 
+async def test_two_servers_that_share_their_images_leave_each_other_the_first(home: Home) -> None:
+    launchers = [ProcessLauncher(home), ProcessLauncher(home)]
+    inodes: list[int] = []
+
+    async def build(launcher: ProcessLauncher) -> None:
+        inodes.append(
+            (await launcher.ensure_image(image(("env", {"vars": {"SHARED": "1"}})), lambda _: None)).stat().st_ino
+        )
+
+    try:
+        await asyncio.gather(*(build(one) for one in launchers))
+    finally:
+        await asyncio.gather(*(one.close() for one in launchers))
+    assert inodes[0] == inodes[1]
+    assert [p.name for p in home.images.iterdir() if p.name.startswith(".")] == []
+
+
 async def test_a_cancelled_build_leaves_nothing(home: Home) -> None:
     launcher = ProcessLauncher(home)
     recipe = image(("run_commands", {"commands": ["echo waiting; sleep 607"]}))

@@ -10,7 +10,7 @@ from freehold.cli import control, logs
 from freehold.cli.ask import Json
 from freehold.cli.output import ago, done, duration, facts, listing, print_json, state, stdout
 from freehold.cli.table import Column
-from freehold.core.waterfall import steps
+from freehold.core.waterfall import span_s, steps
 from freehold.protocol.schemas import InstanceView
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, show and stop instances.")
@@ -92,16 +92,16 @@ def waterfall(view: InstanceView) -> Table:
     """Draw the phases of a start as bars on one time axis, each where the one before it ended."""
     phases = steps(view.phases)
     bar_width = max(_BAR // 4, min(_BAR, stdout().width - _LABELS))
-    total = sum(phases.values()) or 1.0
+    total = span_s(phases) or 1.0
     table = Table(box=None, pad_edge=False, title="start", title_justify="left", title_style="bold", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, width=bar_width)
     table.add_column(justify="right", no_wrap=True)
     begun = 0.0
     for phase, seconds in phases.items():
-        left = round(begun / total * bar_width)
-        width = max(1, round((begun + seconds) / total * bar_width) - left)
-        bar = Text(" " * min(left, bar_width - 1)).append("█" * width if seconds > 0 else "▏", style="cyan")
+        left = min(round(begun / total * bar_width), bar_width - 1)
+        width = max(1, min(round((begun + seconds) / total * bar_width), bar_width) - left)
+        bar = Text(" " * left).append("█" * width if seconds > 0 else "▏", style="cyan")
         table.add_row(Text(phase.replace("_", " ")), bar, duration(seconds))
         begun += seconds
     table.add_row(Text("total", style="bold"), "", Text(duration(view.phases.get("total", begun)), style="bold"))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 ORDER = ("queue", "image", "prepare", "parent", "import", "snap", "fork", "other", "enter", "first_input")
 _IN_PARENT = ("import", "snap")  # reported beside the parent's start, which holds them
 _AROUND = ("queue", "first_input")  # before the start was decided, and after it was ready: not in `total`
+_WORK = "first_input"  # the user's own: it may take hours, beside which a start could not be seen
 _NO_PHASES = ("total", "failed_in")
 _NOTABLE_S = 0.001
 
@@ -19,3 +20,8 @@ def steps(phases: Mapping[str, float]) -> dict[str, float]:
         found["other"] = rest
     places = {name: place for place, name in enumerate(ORDER)}
     return dict(sorted(found.items(), key=lambda step: places.get(step[0], len(ORDER))))
+
+
+def span_s(steps: Mapping[str, float]) -> float:
+    """Seconds that the bars are drawn over: the start without the work of the first input, where there is more than that."""
+    return sum(s for name, s in steps.items() if name != _WORK) or sum(steps.values())

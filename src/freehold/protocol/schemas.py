@@ -59,6 +59,16 @@ class AppHandle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndpointView:
+    """How an endpoint is asked. `method` is empty where the program has routes of its own."""
+
+    url: str
+    method: str = ""
+    docs: bool = False  # at /docs
+    requires_proxy_auth: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class FunctionView:
     id: str
     app_id: str
@@ -78,6 +88,8 @@ class FunctionView:
     backlog: int  # inputs waiting
     running: int
     doc: str | None = None
+    methods: tuple[str, ...] = ()  # of a class, those that are called
+    web: dict[str, EndpointView] = field(default_factory=dict[str, EndpointView])  # as `endpoints`, with how to ask
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Phases of a start."""
 
-from freehold.core.waterfall import ORDER, steps
+from freehold.core.waterfall import ORDER, span_s, steps
 
 
 def test_steps_come_in_order_and_the_parent_counts_its_imports_once() -> None:
@@ -13,3 +13,8 @@ def test_steps_come_in_order_and_the_parent_counts_its_imports_once() -> None:
 
 def test_nothing_is_left_over_when_the_phases_explain_the_total() -> None:
     assert steps({"fork": 0.004, "enter": 0.001, "total": 0.0052}) == {"fork": 0.004, "enter": 0.001}
+
+
+def test_the_work_of_the_first_input_does_not_set_the_scale() -> None:
+    assert span_s({"parent": 0.4, "fork": 0.1, "first_input": 300.0}) == 0.5
+    assert span_s({"first_input": 300.0}) == 300.0

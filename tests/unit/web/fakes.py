@@ -16,6 +16,7 @@ from freehold.protocol.schemas import (
     AttemptView,
     CallDetail,
     CallView,
+    EndpointView,
     FileView,
     FunctionView,
     InputView,
@@ -267,7 +268,8 @@ def function(app: str, app_id: str, name: str, **changes: Any) -> FunctionView:
         image="a" * 64, cpu=0.125, memory_mib=128, gpu=(), timeout_s=300, min_instances=0, max_instances=None, instances=0,
         backlog=0, running=0,
     )  # fmt: skip
-    return replace(plain, **changes)
+    web = {name: EndpointView(url=url) for name, url in changes.get("endpoints", {}).items()}
+    return replace(plain, **{"web": web} | changes)
 
 
 def line(message: str, *, at: float, **changes: Any) -> LogLine:
@@ -293,7 +295,8 @@ def hostile() -> World:
         AppView(
             id=app_id, name=HOSTILE, state=AppState.DEPLOYED, version=2, created=now - 60, stopped=None, description=HOSTILE, instances=1,
             functions=(
-                function(HOSTILE, app_id, HOSTILE, doc=HOSTILE, endpoints={HOSTILE: "javascript:alert(1)", "": f"http://x/{HOSTILE}"}),
+                function(HOSTILE, app_id, HOSTILE, doc=HOSTILE, endpoints={HOSTILE: "javascript:alert(1)", "": f"http://x/{HOSTILE}"},
+                         methods=(HOSTILE,), kind="cls"),
             ),
             tags={HOSTILE: HOSTILE},
         )
@@ -354,7 +357,9 @@ def busy() -> World:
             functions=(
                 function("ocr-service", ocr, "Ocr", kind="cls", cpu=2, memory_mib=2048, instances=3, backlog=14, running=6, max_instances=8,
                     doc="문서 이미지를 읽는 OCR 모델 서버. Detects text boxes, then reads them.",
-                    endpoints={"predict": "http://127.0.0.1:8701", "health": "http://127.0.0.1:8702"}, min_instances=1, gpu=("A10G", "T4")),
+                    endpoints={"predict": "http://127.0.0.1:8701", "health": "http://127.0.0.1:8702"}, methods=("read",),
+                    web={"predict": EndpointView(url="http://127.0.0.1:8701", method="POST", requires_proxy_auth=True, docs=True),
+                         "health": EndpointView(url="http://127.0.0.1:8702", method="GET")}, min_instances=1, gpu=("A10G", "T4")),
                 function("ocr-service", ocr, "split_pdf", cpu=0.5, memory_mib=512, instances=1, running=1, timeout_s=900,
                     doc="Turn a PDF into one image a page."),
             ),

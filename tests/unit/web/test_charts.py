@@ -16,8 +16,8 @@ def test_waterfall_bars_follow_each_other_within_the_scale(phases: dict[str, flo
 
 
 def test_waterfall_shares() -> None:
-    parent, fork = waterfall({"parent": 3.0, "first_input": 1.0})
-    assert (parent.x, parent.width, fork.x, fork.width, fork.tone) == (0, 750, 750, 250, "first-input")
+    parent, fork = waterfall({"parent": 3.0, "fork": 1.0})
+    assert (parent.x, parent.width, fork.x, fork.width, fork.tone) == (0, 750, 750, 250, "fork")
 
 
 def test_what_happens_inside_the_parent_is_taken_out_of_it() -> None:
@@ -56,3 +56,9 @@ def test_durations_are_of_finished_calls_oldest_first() -> None:
 
 def test_share() -> None:
     assert (share(1, 4), share(9, 4), share(1, 0), share(-1, 4)) == (250, 1000, 0, 0)
+
+
+def test_a_long_first_input_leaves_the_start_visible() -> None:
+    parent, work = waterfall({"parent": 1.0, "first_input": 300.0})
+    assert (parent.x, parent.width) == (0.0, SCALE)
+    assert work.x + work.width == SCALE

@@ -5,7 +5,7 @@ from freehold.server.web import display
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, display.NOTHING), (0, "0 ms"), (-3, "0 ms"), (0.0004, "0.4 ms"), (0.12, "120 ms"), (0.9996, "1.00 s"), (3.241, "3.24 s"), (42.12, "42.1 s"),
+    [(None, display.NOTHING), (0, "0 µs"), (-3, "0 µs"), (0.00004, "40 µs"), (0.0014, "1.4 ms"), (0.12, "120 ms"), (0.9996, "1.00 s"), (3.241, "3.24 s"), (42.12, "42.1 s"),
      (59.96, "1m 00s"), (252, "4m 12s"), (7500, "2h 05m"), (273_600, "3d 4h")],
 )  # fmt: skip
 def test_duration(seconds: float | None, text: str) -> None:

@@ -57,7 +57,10 @@ async def test_an_empty_platform_says_what_to_type(enter: Enter) -> None:
 async def test_app_page_shows_its_parts(enter: Enter) -> None:
     page = Page((await (await enter(busy())).get("/apps/ocr-service")).text)
     for text in (
-        "curl http://127.0.0.1:8701",
+        'curl -X POST -H "Authorization: Bearer $(cat ~/.freehold/token)" http://127.0.0.1:8701',
+        "curl http://127.0.0.1:8702",
+        "/v1/functions/ocr-service/Ocr/read/call",
+        "/v1/functions/ocr-service/split_pdf/call",
         "문서 이미지를 읽는",
         "A10G or T4",
         "Roll back",

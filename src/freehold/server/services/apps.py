@@ -14,10 +14,18 @@ from freehold.core.digests import function_digest, image_digest
 from freehold.core.errors import NotFoundError, StartError
 from freehold.core.ids import new_id
 from freehold.core.placement import cpu_of, memory_of
-from freehold.core.specs import AppSpec, FunctionSpec
+from freehold.core.specs import AppSpec, FunctionSpec, Web
 from freehold.core.states import AppState
 from freehold.core.suggest import did_you_mean
-from freehold.protocol.schemas import AppHandle, AppRequest, AppView, FunctionHandle, FunctionView, VersionView
+from freehold.protocol.schemas import (
+    AppHandle,
+    AppRequest,
+    AppView,
+    EndpointView,
+    FunctionHandle,
+    FunctionView,
+    VersionView,
+)
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.pool import Pool
@@ -354,8 +362,16 @@ class Apps:
             endpoints=function.endpoints, image=image_digest(spec.image), cpu=cpu_of(spec.resources), memory_mib=memory_of(spec.resources),
             gpu=spec.resources.gpu, timeout_s=spec.timeout_s, min_instances=spec.scaling.min_instances,
             max_instances=spec.scaling.max_instances, instances=sum(len(p.live) for p in pools), backlog=sum(p.backlog for p in pools),
-            running=sum(p.running for p in pools), doc=spec.doc,
+            running=sum(p.running for p in pools), doc=spec.doc, methods=tuple(m.name for m in spec.methods if m.web is None),
+            web={name: _endpoint(web, function.endpoints[name]) for name, web in spec.endpoints().items() if name in function.endpoints},
         )  # fmt: skip
+
+
+def _endpoint(web: Web, url: str) -> EndpointView:
+    own = web.kind == "fastapi_endpoint"
+    return EndpointView(
+        url=url, method=web.method if own else "", docs=web.docs and own, requires_proxy_auth=web.requires_proxy_auth
+    )
 
 
 def _changed(app: LiveApp, old: LiveApp | None) -> Changed:

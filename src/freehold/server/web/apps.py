@@ -21,6 +21,7 @@ from freehold.server.web.page import PageRoute, render, seen
 _STRIP = 24  # calls in the strip beside an app
 _POINTS = 400  # calls in the chart of durations
 _RECENT = 15
+_GONE = 5  # instances that have ended, beside those that run
 
 
 class AppPages:
@@ -60,9 +61,10 @@ class AppPages:
             self._services.instances.list(workspace(request), app=app.id, live_only=False, limit=30),
             self._services.calls.list(workspace(request), CallFilter(app=app.id, limit=_POINTS)),
         )
-        live_first = sorted(instances, key=lambda i: (not i.state.live, -i.created))
+        live = [i for i in instances if i.state.live]
+        gone = [i for i in instances if not i.state.live]
         return render(
-            request, "app.html", app=app, versions=versions, instances=live_first, calls=calls[:_RECENT],
+            request, "app.html", app=app, versions=versions, instances=[*live, *gone[:_GONE]], calls=calls[:_RECENT],
             points=durations(calls), log=await self._logs.panel(_whose_logs(app)),
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from freehold.core.waterfall import steps
+from freehold.core.waterfall import span_s, steps
 from freehold.protocol.schemas import AttemptView, CallDetail, CallView, InputView
 
 SCALE = 1000.0
@@ -37,7 +37,7 @@ class Point:
 def waterfall(phases: Mapping[str, float]) -> list[Bar]:
     """Start-up phases one after the other; their widths are shares of the whole."""
     found = steps(phases)
-    total = sum(found.values())
+    total = span_s(found)
     bars: list[Bar] = []
     begun = 0.0
     for name, seconds in found.items():

@@ -12,13 +12,13 @@ _TEXT_MAX = 32_768
 
 
 def duration(seconds: float | None) -> str:
-    """`0.4 ms`, `120 ms`, `3.24 s`, `42.1 s`, `4m 12s`, `2h 05m`, `3d 4h`."""
+    """`40 µs`, `1.4 ms`, `120 ms`, `3.24 s`, `42.1 s`, `4m 12s`, `2h 05m`, `3d 4h`."""
     if seconds is None:
         return NOTHING
     seconds = max(seconds, 0.0)
     if seconds < 0.9995:
         ms = seconds * 1000
-        return "0 ms" if ms < 0.05 else f"{ms:.1f} ms" if ms < 9.95 else f"{ms:.0f} ms"
+        return f"{seconds * 1e6:.0f} µs" if ms < 0.9995 else f"{ms:.1f} ms" if ms < 9.95 else f"{ms:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
     return _long_duration(round(seconds))

@@ -18,6 +18,7 @@ from freehold.server.web import live
 from freehold.server.web.page import PageRoute, environment, render
 
 TAIL, TAIL_SINCE = 400, 2000
+NOT_REQUESTS = tuple(t for t in LOG_TYPES if t != "api")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86400.0, "7d": 7 * 86400.0}
 _FILTERS = ("app", "app_id", "function", "instance", "call", "request_id", "search", "level", "type", "since")
@@ -85,9 +86,15 @@ def log_query(query: dict[str, str], now: float) -> LogQuery:
     return LogQuery(
         app=query.get("app"), app_id=query.get("app_id"), function=query.get("function"), instance=query.get("instance"),
         call=query.get("call"), request_id=query.get("request_id"), search=query.get("search"),
-        since=now - window if window else None, types=tuple(t for t in LOG_TYPES if query.get("type", t) == t) or LOG_TYPES,
+        since=now - window if window else None, types=_types(query),
         tail=TAIL_SINCE if window else TAIL,
     )  # fmt: skip
+
+
+def _types(query: dict[str, str]) -> tuple[str, ...]:
+    """What was asked for; else all but requests, this page's own among them, unless it is one of them that is looked for."""
+    asked = query.get("type", "any" if "request_id" in query else "")
+    return (asked,) if asked in LOG_TYPES else LOG_TYPES if asked == "any" else NOT_REQUESTS
 
 
 def at_least(line: LogLine, level: str) -> bool:

@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 
 from freehold.core.errors import Error
 from freehold.protocol.errors import http_status
+from freehold.protocol.schemas import EndpointView
 from freehold.server.web import charts, csrf, display
 from freehold.server.web.files import static_url
 
@@ -58,7 +59,7 @@ def environment() -> "Environment":
         "duration": display.duration, "size": display.size, "mib": display.mib, "ago": display.ago, "iso": display.iso,
         "absolute": display.absolute, "short_id": display.short_id, "clock_time": display.clock_time,
         "log_text": display.log_text, "web_url": display.web_url, "segment": _segment,
-        "path_segments": _path_segments, "json_text": _json_text, "shell": shlex.quote,
+        "path_segments": _path_segments, "curl": _curl, "json_text": _json_text, "shell": shlex.quote,
     }  # fmt: skip
     names |= {
         "static": static_url, "plural": display.plural, "waterfall": charts.waterfall, "startup_s": charts.startup_s, "share": charts.share,
@@ -121,6 +122,13 @@ def _segment(value: str) -> str:
 
 def _path_segments(value: str) -> str:
     return quote(value.strip("/"), safe="/")
+
+
+def _curl(endpoint: EndpointView) -> str:
+    """The command line that asks an endpoint."""
+    method = f"-X {shlex.quote(endpoint.method)} " if endpoint.method not in ("", "GET") else ""
+    token = '-H "Authorization: Bearer $(cat ~/.freehold/token)" ' if endpoint.requires_proxy_auth else ""
+    return f"curl {method}{token}{shlex.quote(endpoint.url)}"
 
 
 def _with_query(path: str, query: dict[str, str], **changes: str | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from freehold.core.clock import SystemClock
+from freehold.core.clock import Clock, SystemClock
 from freehold.core.ids import new_id
 from freehold.core.placement import Machine
 from freehold.core.specs import FunctionSpec, ImageSpec
@@ -95,8 +95,16 @@ class _Prepared:
 class Rig:
     """One app with one function, ready to be called."""
 
-    def __init__(self, folder: Path, *, lease_s: float = 30.0, machine: Machine = MACHINE, **spec: Any) -> None:
-        self.clock = SystemClock()
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        lease_s: float = 30.0,
+        machine: Machine = MACHINE,
+        clock: Clock | None = None,
+        **spec: Any,
+    ) -> None:
+        self.clock = clock or SystemClock()
         self.store = SqliteStore(folder / "freehold.db")
         self.reads = Reads(self.store)
         self.registry = Registry()

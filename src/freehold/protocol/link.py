@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
+MAX_STRANGER_BYTES = 64 * 1024  # of a frame, from a side that has not introduced itself
 MAX_UNREAD_BYTES = 512 * 1024 * 1024  # written, and not read by the other side
 _HEADER = struct.Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
@@ -53,6 +54,7 @@ class Link(asyncio.Protocol, Generic[M]):
         closed: Callable[["Link[M]", Exception | None], None],
     ) -> None:
         self.peer: Any = None  # whatever the owner wants to find again
+        self.known = True  # the other side has introduced itself, or we dialled it
         self.local = True  # both sides on one machine: large buffers may ride in shared memory
         self._decode, self._receive, self._closed = decoder.decode, receive, closed
         self._unread = bytearray()
@@ -76,6 +78,9 @@ class Link(asyncio.Protocol, Generic[M]):
         self._unread += data
         try:
             self._take_frames()
+            if not self.known and len(self._unread) > MAX_STRANGER_BYTES:
+                msg = f"{len(self._unread)} bytes of a frame came before an introduction"
+                raise ValueError(msg)  # noqa: TRY301 (as those of a frame)
         except (msgspec.DecodeError, ValueError) as error:
             self.close(error)
         self._turn.flush()
@@ -143,6 +148,15 @@ class Link(asyncio.Protocol, Generic[M]):
             if error is not None:
                 closed, self._closed = self._closed, _told_already
                 closed(self, error)
+
+    def hold(self) -> None:
+        """Read nothing more from the other side until `go_on`."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def go_on(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def abort(self) -> None:
         """Hang up at once."""

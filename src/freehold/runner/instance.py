@@ -183,6 +183,7 @@ class Instance:
         self._link.send(
             Join(os.environ.get("FREEHOLD_TOKEN", ""), PROTOCOL_VERSION, self._request.instance, os.getpid())
         )
+        self._link.flush()  # alone: a long first frame is a stranger's
         self._outbox.attach(self._link)
         period = self._request.lease_s / 3
         while not self._closed.is_set():

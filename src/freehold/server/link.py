@@ -43,6 +43,7 @@ from freehold.server.dispatch.task import LiveCall
 log = logging.getLogger("freehold.link")
 PeerLink = Link[FromPeer]
 _HELLO_TIMEOUT_S = 10.0
+_MOST_UNDER_WAY = 100
 _MEMORY_GRACE_S = 120.0  # longer than clients try to come back
 P = TypeVar("P")
 
@@ -55,6 +56,7 @@ class Client:
         self.calls: set[LiveCall] = set()
         self.local = link.local
         self.send = link.send
+        self.under_way = 0  # of its messages that take more than a turn of the loop
 
 
 class Alias:
@@ -117,7 +119,7 @@ class Links:
     def accept(self, *, local: bool = True) -> PeerLink:
         """Make the link of one new connection; it must introduce itself soon."""
         link: PeerLink = Link(self.decoder, self.received, self.closed)
-        link.local = local
+        link.local, link.known = local, False
         asyncio.get_running_loop().call_later(_HELLO_TIMEOUT_S, lambda: link.peer is None and link.abort())
         return link
 
@@ -182,6 +184,7 @@ class Links:
                 "the token is not this server's; take it from the `token` file in its home, or set FREEHOLD_TOKEN",
             )
             return
+        link.known = True
         client = link.peer = Client(link, workspace=self._workspace(message.token), name=message.client)
         self.clients[client] = None
         self.client_seen(client.name)
@@ -192,7 +195,7 @@ class Links:
         if instance is None or instance.id != message.instance or not instance.state.live:
             self._refuse(link, "unauthenticated", "no such instance is awaited")
             return
-        link.peer = instance
+        link.peer, link.known = instance, True
         self._fleet.joined(instance, link, message.pid)
 
     def knows(self, token: str) -> bool:
@@ -211,7 +214,7 @@ class Links:
 
     def _submit(self, client: Client, message: Submit) -> None:
         if message.again or message.key:
-            self._spawn(self._submit_again(client, message))
+            self._spawn(client, self._submit_again(client, message))
         else:
             self._dispatcher.submit(client, message, workspace=client.workspace)
 
@@ -257,7 +260,7 @@ class Links:
         ours = call is not None and call.workspace == client.workspace
         if call is not None and ours:
             call.heard_by(client)
-        self._spawn(self._record.subscribe(client, client.workspace, message, live=ours))
+        self._spawn(client, self._record.subscribe(client, client.workspace, message, live=ours))
 
     def _release(self, client: Client, message: Release) -> None:
         by_owner: dict[str, list[str]] = {}
@@ -277,10 +280,20 @@ class Links:
             if instance is not None and instance.link is not None:
                 instance.link.send(message)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, client: Client, work: Awaitable[None]) -> None:
+        """Do what takes its time; a client that asks for more than we get done is read no further meanwhile."""
         task = asyncio.ensure_future(work)
         self._pending.add(task)  # type: ignore[arg-type]
-        task.add_done_callback(self._pending.discard)  # type: ignore[arg-type]
+        client.under_way += 1
+        if client.under_way == _MOST_UNDER_WAY:
+            client.link.hold()
+        task.add_done_callback(lambda done: self._worked(client, done))  # type: ignore[arg-type]
+
+    def _worked(self, client: Client, task: "asyncio.Task[None]") -> None:
+        self._pending.discard(task)
+        client.under_way -= 1
+        if client.under_way == _MOST_UNDER_WAY // 2:
+            client.link.go_on()
 
 
 def _handle(handlers: dict[type, Callable[[P, Any], None]], peer: P, message: FromPeer) -> bool:

@@ -22,6 +22,7 @@ async def link(websocket: WebSocket) -> None:
     error: Exception | None = None
     try:
         while not transport.is_closing():
+            await transport.reading.wait()
             body = await websocket.receive_bytes()
             ours.data_received(_HEADER.pack(len(body)) + body)  # a Link refuses what is over its limit, and closes
     except WebSocketDisconnect as gone:
@@ -44,6 +45,8 @@ class SocketTransport(asyncio.Transport):
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._queued_bytes = 0
         self._closing = self._paused = False
+        self.reading = asyncio.Event()
+        self.reading.set()
         self._task = asyncio.get_running_loop().create_task(self._send())
 
     def write(self, data: Any) -> None:
@@ -58,12 +61,19 @@ class SocketTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return self._queued_bytes
 
+    def pause_reading(self) -> None:
+        self.reading.clear()
+
+    def resume_reading(self) -> None:
+        self.reading.set()
+
     def is_closing(self) -> bool:
         return self._closing
 
     def close(self) -> None:
         if not self._closing:
             self._closing = True
+            self.reading.set()
             self._queue.put_nowait(None)
 
     def abort(self) -> None:

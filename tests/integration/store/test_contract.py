@@ -236,6 +236,7 @@ async def test_calls_are_listed_newest_first_by_filter_and_page(store: Store, re
 
     assert await listed() == expected(lambda _: True)
     assert await listed(app="app1") == expected(lambda c: c.app == "app1")
+    assert await listed(function="") == []
     assert await listed(function="Ocr") == expected(lambda c: c.function != "Ocrx")
     assert await listed(function="Ocr.predict", app="app0") == expected(lambda c: c.app == "app0")
     for state in CallState:

@@ -92,6 +92,7 @@ async def test_errors_have_their_status_and_request_id(world: Any, error: Except
     assert answer.json()["error"]["request_id"] == "mine"
     assert answer.headers["x-request-id"] == "mine"
     assert ("retry-after" in answer.headers) == (status == 429)
+    assert "broke" not in answer.text
 
 
 @pytest.mark.parametrize(

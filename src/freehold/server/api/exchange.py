@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from freehold.core.errors import CancelledError, Error, InternalError, InvalidError
 from freehold.server.api.auth import Authority, Principal
 from freehold.server.api.contract import ApiConfig, LoginPage, Services
-from freehold.server.api.failures import TooLargeError, error_bytes, request_id
+from freehold.server.api.failures import UNTOLD, TooLargeError, error_bytes, request_id
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
@@ -124,6 +124,6 @@ async def _lines(request: Request, lines: AsyncIterator[Any]) -> AsyncIterator[b
         yield error_bytes(error, request_id(request)) + b"\n"
     except Exception as error:
         _logger.exception("stream_failed", extra={"request_id": request_id(request)})
-        fault = InternalError("the server failed on this request; its log has the cause under this request id")
+        fault = InternalError(UNTOLD)
         fault.__cause__ = error
         yield error_bytes(fault, request_id(request)) + b"\n"

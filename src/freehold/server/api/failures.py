@@ -10,13 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from freehold.core.errors import AuthError, Error, InvalidError, NotFoundError, ResourceExhaustedError
+from freehold.core.errors import AuthError, Error, InternalError, InvalidError, NotFoundError, ResourceExhaustedError
 from freehold.core.oserrors import machine_error
 from freehold.protocol.errors import http_status
 from freehold.protocol.schemas import ErrorBody
 
 _logger = logging.getLogger(__name__)
 _SHOWN = 100
+UNTOLD = "the server failed on this request; its log has the cause under this request id"
 
 
 class TooLargeError(InvalidError):
@@ -58,6 +59,7 @@ async def on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, Error)
     if error.code == "internal":
         _logger.error("request_failed", extra={"request_id": request_id(request)}, exc_info=error)
+        error = InternalError(UNTOLD)
     return error_response(error, request_id(request))
 
 

@@ -21,7 +21,7 @@ from freehold.core.ids import new_id
 from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
 from freehold.server.api.auth import SESSION_COOKIE, Access, Authority, Principal
 from freehold.server.api.contract import ApiConfig
-from freehold.server.api.failures import error_response
+from freehold.server.api.failures import UNTOLD, error_response
 from freehold.server.ingress.contract import RequestRecord
 
 _logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Gatekeeper:
         except Exception as error:
             if not isinstance(error, Error):
                 _logger.exception("request_failed", extra={"request_id": visit.request_id})
-                error = InternalError("the server failed on this request; its log has the cause under this request id")
+                error = InternalError(UNTOLD)
             if visit.status:
                 raise
             visit.error = type(error).__name__

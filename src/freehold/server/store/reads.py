@@ -175,7 +175,9 @@ class Reads:
             app = await self.app(workspace, params["app"])
             params |= {"app_id": params["app"], "app": app.name if app else ""}
             where = [*where, "app_id"]
-        if function := params.get("function"):  # "Ocr" takes in "Ocr.predict": "/" is the character after "."
+        if (
+            function := params.get("function")
+        ) is not None:  # "Ocr" takes in "Ocr.predict": "/" is the character after "."
             params |= {"function_from": f"{function}.", "function_to": f"{function}/"}
         return await self._store.read(query, params, [w for w in where if w])
 

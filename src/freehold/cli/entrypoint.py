@@ -41,14 +41,16 @@ def _parse(raw: Callable[..., Any], args: Sequence[str], program: str) -> dict[s
 
 
 def _positional(raw: Callable[..., Any], given: dict[str, Any]) -> list[Any]:
-    """Take what cannot go by name out of `given`: positional-only parameters and `*args`."""
-    taken: list[Any] = []
-    for parameter in inspect.signature(raw).parameters.values():
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            taken.append(given.pop(parameter.name))
-        elif parameter.kind is parameter.VAR_POSITIONAL:
-            taken.extend(given.pop(parameter.name) or [])
-    return taken
+    """Take what cannot go by name out of `given`: `*args` and what stands before them, and positional-only parameters."""
+    parameters = list(inspect.signature(raw).parameters.values())
+    rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+    more: list[Any] = (given.pop(rest) or []) if rest else []
+    taken = [
+        given.pop(p.name)
+        for p in parameters
+        if p.kind is p.POSITIONAL_ONLY or (more and p.kind is p.POSITIONAL_OR_KEYWORD)
+    ]
+    return [*taken, *more]
 
 
 def _signature(raw: Callable[..., Any]) -> inspect.Signature:

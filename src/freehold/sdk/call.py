@@ -8,14 +8,14 @@ import msgspec
 
 from freehold.core.errors import InvalidError, TimeoutError
 from freehold.core.ids import is_id
-from freehold.protocol.frames import Consumed, Item, Output, Status
+from freehold.protocol.frames import Output
 from freehold.protocol.schemas import CallDetail
 from freehold.sdk import client as clients
 from freehold.sdk.client import Client
 from freehold.sdk.exchange import Exchange
 from freehold.sdk.faces import blocking, both, both_items, both_static
 from freehold.sdk.http import segment
-from freehold.sdk.outcome import failure_of, ready_client, value_of
+from freehold.sdk.outcome import ready_client, value_of
 
 R = TypeVar("R")
 _SETTLE_S = 5.0  # how long a result that is known to exist may take to reach us
@@ -50,15 +50,11 @@ class FunctionCall(Generic[R]):
 
     @both_items
     async def iter(self, *, start: int = 0, end: int | None = None) -> AsyncGenerator[Any, None]:
-        """What a spawned generator yielded, from the first item on; for other calls, the results in order."""
+        """The results of the call's inputs, in order; raises the first failure among them."""
         client = await ready_client()
-        exchange = Exchange(self.object_id)
-        client.watch(exchange)
-        try:
-            async for value in _values(exchange, client, start, end):
-                yield value
-        finally:
-            client.forget(exchange)
+        count = (await blocking(self._detail)).call.inputs
+        for index in range(start, count if end is None else min(end, count)):
+            yield value_of(await self._wait(client, None, index), client)
 
     @both
     async def cancel(self, terminate_containers: bool = False) -> None:
@@ -113,18 +109,3 @@ class FunctionCall(Generic[R]):
 async def _result(call: FunctionCall[R]) -> R:
     client = await ready_client()
     return value_of(await call._wait(client, None, 0), client)  # pyright: ignore[reportPrivateUsage]
-
-
-async def _values(exchange: Exchange, client: Client, start: int, end: int | None) -> AsyncGenerator[Any, None]:
-    place = 0
-    while end is None or place < end:
-        answer = await exchange.take()
-        if isinstance(answer, Output):
-            if answer.status != Status.GENERATOR_DONE:
-                raise failure_of(answer)
-            return
-        if isinstance(answer, Item):
-            client.post(Consumed(exchange.call, 1))
-            if place >= start:
-                yield value_of(answer, client)
-            place += 1

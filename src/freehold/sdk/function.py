@@ -163,6 +163,8 @@ class Function(Generic[P, R]):
     @both
     async def spawn(self, *args: P.args, **kwargs: P.kwargs) -> FunctionCall[R]:
         """Start it and return at once, when the server has written the call down; it outlives this process in a deployed app."""
+        if self._generator:
+            self._is_no("spawn", "it is a generator, and what it yields is kept nowhere: use .remote_gen(...)")
         client, handle = await self._ready()
         payload = dump_arguments(args, kwargs, sink=client.durable_sink, main=self._reference.main)
         exchange = Exchange(submit=self._submit("spawn", handle, Input(0, payload, self._method)))

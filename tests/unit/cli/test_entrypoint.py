@@ -105,3 +105,11 @@ def test_keyword_arguments_are_refused() -> None:
 
     with pytest.raises(InvalidError, match="name its parameters"):
         call(f)
+
+
+def test_what_stands_before_the_rest_is_given_before_it() -> None:
+    def mixed(first: int, second: str = "s", *rest: str, last: bool = False) -> tuple[Any, ...]:
+        return first, second, rest, last
+
+    assert call(mixed, "--first", "1", "--last", "a", "b") == (1, "s", ("a", "b"), True)
+    assert call(mixed, "--first", "1") == (1, "s", (), False)

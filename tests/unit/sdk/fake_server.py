@@ -159,11 +159,6 @@ class FakeServer:
             self.links.append(link)
             link.send(Welcome("sv-1", "0.1.0", self.arena))
 
-    def run_again(self, call: str) -> None:
-        """Run a call that came while the server was deaf."""
-        submit = next(s for s in self.submits if s.call == call)
-        self._run_all(submit, submit.inputs)
-
     def tell(self, message: Frame) -> None:
         """Send a message to everyone."""
         for link in list(self.links):

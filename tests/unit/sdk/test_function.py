@@ -201,13 +201,17 @@ async def test_spawn_and_get_on_the_users_loop(running: FakeServer) -> None:
     assert await freehold.FunctionCall.gather.aio(*calls) == [i + 1 for i in range(20)]
 
 
-def test_a_spawned_generator_is_iterated(running: FakeServer) -> None:
-    running.deaf = True
-    call = count.spawn(3)
-    items = call.iter()
-    running.deaf = False
-    threading.Timer(0.05, lambda: running.loop.call_soon_threadsafe(running.run_again, call.object_id)).start()
-    assert list(items) == [0, 1, 2]
+def test_the_results_of_a_call_are_iterated(running: FakeServer) -> None:
+    call = add.spawn(3)
+    assert list(call.iter()) == [4]
+    assert list(call.iter(start=1)) == []
+    with pytest.raises(ValueError, match="no good"):
+        list(fail.spawn("builtin").iter())
+
+
+def test_a_generator_is_not_spawned(running: FakeServer) -> None:
+    with pytest.raises(InvalidError, match=r"\.spawn of 'count': it is a generator.*use \.remote_gen"):
+        count.spawn(3)
 
 
 def test_cancel(running: FakeServer) -> None:

@@ -173,6 +173,30 @@ def test_pages_fit_a_phone(page: Page, deployed: Freehold) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
+_REFRESH = "htmx.trigger('#live', 'refresh')"
+_RECONNECT = """for (const hidden of [true, false]) {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@pytest.mark.parametrize(("path", "happens"), [("/calls?state=failed", _REFRESH), ("/logs?search=x", _RECONNECT)])
+def test_a_page_whose_session_has_ended_leads_to_the_form_and_back(
+    browser: Browser, deployed: Freehold, path: str, happens: str
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{deployed.url}{path}")
+    page.get_by_label("Token").fill(deployed.token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(f"{deployed.url}{path}")
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    context.clear_cookies()
+    page.evaluate(happens)
+    expect(page.get_by_label("Token")).to_be_visible()
+    context.close()
+
+
 def test_pages_read_without_javascript(browser: Browser, deployed: Freehold) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -286,4 +286,6 @@ async def test_a_browser_without_a_session_is_led_to_the_form(world: Any) -> Non
     async with world.client(None, accept="text/html") as client:
         answer = await client.get("/docs")
         assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/docs")
+        answer = await client.get("/docs?a=%20b&c=1")
+        assert answer.headers["location"] == "/login?next=/docs%3Fa%3D%2520b%26c%3D1"
         assert (await client.get("/v1/apps")).status_code == 401

@@ -120,7 +120,9 @@ class Gatekeeper:
             return None
         if principal is None:
             if scope["type"] == "http" and scope["method"] == "GET" and _wants_page(scope, headers):
-                return RedirectResponse(f"/login?next={quote(scope['path'])}", 303)
+                query = scope["query_string"].decode("latin-1")
+                asked = scope["path"] + (f"?{query}" if query else "")
+                return RedirectResponse(f"/login?next={quote(asked)}", 303)
             shown = "the token or session shown is not known here" if _showed(headers) else "no token was shown"
             msg = f"{shown}; send Authorization: Bearer with the content of the home's `token` file, or set FREEHOLD_TOKEN"
             raise AuthError(msg)

@@ -46,6 +46,7 @@ class LiveSource extends EventTarget {
     };
     source.onerror = () => {
       this.dispatchEvent(new Event("lost"));
+      if (source.readyState === EventSource.CLOSED) leaveWhenSignedOut(); // refused, not out of reach
       this.#drop();
       this.timer = setTimeout(() => document.hidden || this.#connect(), Math.min(1000 * 2 ** this.tries++, 30000));
     };
@@ -73,6 +74,11 @@ htmx.createEventSource = (url) => {
   source.addEventListener("lost", () => showLink(false));
   return source;
 };
+
+async function leaveWhenSignedOut() {
+  const answer = await fetch("/v1/status").catch(() => null);
+  if (answer?.status === 401) location.reload(); // the form to sign in leads back here
+}
 
 function showLink(up) {
   const state = document.getElementById("link-state");
@@ -106,7 +112,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.target?.id !== "live") return;
   const text = event.detail.xhr.responseText;
-  if (event.detail.xhr.responseURL.includes("/login")) return void location.reload();
+  if (event.detail.xhr.status === 401) return void location.reload(); // the form to sign in leads back here
   if (text === lastDrawn) return void (event.detail.shouldSwap = false);
   lastDrawn = text;
   openDetails = new Map([...document.querySelectorAll("#live details[id]")].map((d) => [d.id, d.open]));

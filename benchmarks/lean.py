@@ -204,12 +204,18 @@ class Wire:
     """The blocking end of a socket, of the client and of the instance."""
 
     def __init__(self, path: Path) -> None:
-        until(path.exists, limit_s=10, what="the lean server's start")
-        self._socket, self._frames = socket.socket(socket.AF_UNIX), Unframed()
-        self._socket.connect(str(path))
+        self._socket, self._frames, self._path = socket.socket(socket.AF_UNIX), Unframed(), str(path)
+        until(self._connects, limit_s=10, what="the lean server's start")
 
     def send(self, messages: list[Message]) -> None:
         self._socket.sendall(frame(messages))
+
+    def _connects(self) -> bool:
+        """Try to; a socket that is there may be bound and not listening yet."""
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            self._socket.connect(self._path)
+            return True
+        return False
 
     def receive(self) -> list[Message]:
         while True:

@@ -1,6 +1,7 @@
 """After a restart: what the server before left in the store goes on, or gets an end that says why."""
 
 import logging
+from collections.abc import Sequence
 
 from freehold.core.clock import Clock
 from freehold.core.states import CallState
@@ -8,11 +9,11 @@ from freehold.protocol.payload import decode_payload
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.registry import Registry
-from freehold.server.dispatch.task import LiveCall, Task
+from freehold.server.dispatch.task import DIED, LiveCall, Task
 from freehold.server.store import writes
 from freehold.server.store.contract import Store
 from freehold.server.store.reads import Reads
-from freehold.server.store.rows import CallRow, InputRow, UnfinishedCall
+from freehold.server.store.rows import AttemptRow, CallRow, InputRow, UnfinishedCall
 
 log = logging.getLogger("freehold.restart")
 ORPHAN_GRACE_S = 30.0
@@ -75,12 +76,16 @@ def _live(left: UnfinishedCall, pool: object) -> LiveCall:
     if row.failed:
         call.result_state, call.error = CallState.FAILED, row.error
     call.started = row.started
-    call.tasks = {i.idx: _task(call, i) for i in left.inputs}
+    past: dict[int, list[AttemptRow]] = {}
+    for attempt in left.attempts:
+        past.setdefault(attempt.idx, []).append(attempt)
+    call.tasks = {i.idx: _task(call, i, past.get(i.idx, ())) for i in left.inputs}
     return call
 
 
-def _task(call: LiveCall, row: InputRow) -> Task:
+def _task(call: LiveCall, row: InputRow, past: Sequence[AttemptRow]) -> Task:
     task = Task(call, row.idx, row.method, decode_payload(row.args or b""), row.created)
-    # it may have been begun: the attempt that ran then can record nothing any more
-    task.attempt = row.attempt + 1
+    # one more may have been begun: the attempt that ran then can record nothing any more
+    task.attempt = max([row.attempt, *(a.attempt + 1 for a in past)]) + 1
+    task.failures = sum(not (a.error or "").startswith(DIED) for a in past)
     return task

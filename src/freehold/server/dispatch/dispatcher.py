@@ -34,7 +34,7 @@ from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.record import STATUS, Record, large
 from freehold.server.dispatch.registry import LiveFunction, Registry
-from freehold.server.dispatch.task import LiveCall, Subscriber, Task
+from freehold.server.dispatch.task import DIED, LiveCall, Subscriber, Task
 from freehold.server.store.rows import InputRow
 
 log = logging.getLogger("freehold.dispatch")
@@ -312,7 +312,7 @@ class Dispatcher:
                 continue
             if begun:
                 task.crashes += not instance.blameless
-                self._record.attempt(task, CallState.FAILED, reason, self._clock.now())
+                self._record.attempt(task, CallState.FAILED, DIED + reason, self._clock.now())
             if begun and (task.crashes >= MAX_CRASHES or task.items):
                 text = f"instance {instance.id} died while it ran this input ({reason}); attempt {task.attempt} was the last"
                 self._finish(task, CallState.FAILED, _failure(InstanceDiedError.__name__, text, "aborted"), error=text)

@@ -7,6 +7,8 @@ from freehold.core.states import CALL, CallState, move
 from freehold.protocol.frames import Payload
 from freehold.server.store.rows import InputRow
 
+DIED = "InstanceDiedError: "  # how the error of an attempt begins that its instance did not outlive
+
 
 class Subscriber(Protocol):
     """Whoever wants a call's outputs: a client's link, or a waiter of the JSON face."""

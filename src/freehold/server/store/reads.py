@@ -66,7 +66,7 @@ class Reads:
 
     async def attempts(self, call_id: str, *, limit: int = 1000) -> list[r.AttemptRow]:
         rows = await self._store.read("attempts", {"call_id": call_id, "limit": limit})
-        return [r.AttemptRow._make(row)._replace(state=CallState(row[3])) for row in rows]
+        return [_attempt(row) for row in rows]
 
     async def unfinished(self) -> list[r.UnfinishedCall]:
         """Calls of every workspace without a final state, oldest first, each with its unfinished inputs.
@@ -78,8 +78,15 @@ class Reads:
         inputs: dict[str, list[r.InputRow]] = {row[0]: [] for row in calls}
         for row in await self._store.read("unfinished_inputs", {}):
             inputs.setdefault(row[0], []).append(_whole_input(row))
+        attempts: dict[str, list[r.AttemptRow]] = {}
+        for row in await self._store.read("unfinished_attempts", {}):
+            attempts.setdefault(row[0], []).append(_attempt(row))
         return [
-            r.UnfinishedCall(_counted(_call(row), *counts.get(row[0], (0, 0, 0))), tuple(inputs[row[0]]))
+            r.UnfinishedCall(
+                _counted(_call(row), *counts.get(row[0], (0, 0, 0))),
+                tuple(inputs[row[0]]),
+                tuple(attempts.get(row[0], ())),
+            )
             for row in calls
         ]
 
@@ -184,6 +191,10 @@ class Reads:
 
 def _given(which: object, *names: str) -> list[str]:
     return [n for n in names if getattr(which, n) is not None]
+
+
+def _attempt(row: Sequence[Any]) -> r.AttemptRow:
+    return r.AttemptRow._make(row)._replace(state=CallState(row[3]))
 
 
 def _call(row: tuple[Any, ...]) -> r.CallRow:

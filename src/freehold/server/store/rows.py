@@ -226,7 +226,8 @@ class EventFilter:
 
 
 class UnfinishedCall(NamedTuple):
-    """A call to go on with after a restart, with its unfinished inputs and how many it has in all."""
+    """A call to go on with after a restart, with its unfinished inputs and the attempts that failed."""
 
     call: CallRow
     inputs: tuple[InputRow, ...]
+    attempts: tuple[AttemptRow, ...] = ()

@@ -237,6 +237,10 @@ def _call_queries() -> dict[str, Query]:
             clause=sa.select(s.inputs).where(i.call_id.in_(open_calls), _in(i.state, s.UNFINISHED)),
             tail="ORDER BY inputs.call_id, inputs.idx",
         ),
+        "unfinished_attempts": Query(
+            clause=sa.select(s.attempts).where(s.attempts.c.call_id.in_(open_calls)),
+            tail="ORDER BY attempts.call_id, attempts.idx, attempts.attempt",
+        ),
     }
 
 

@@ -151,6 +151,8 @@ async def test_json_calls(world: Any) -> None:
         assert plain.json() == {"call": "fc-1", "result": {"args": ["x"], "kwargs": {}}}
         assert (await client.post("/v1/functions/demo/shout/call", content=b"")).status_code == 200
         assert (await client.post("/v1/functions/demo/shout/call", json={"args": {"x": 1}})).status_code == 400
+        deep = await client.post("/v1/functions/demo/shout/call", content=b'{"args":' + b"[" * 9_000)
+        assert deep.status_code == 400
     workspace, app, function, method, key, wait, call = world.calls.asked[0]
     assert (workspace, app, function, method, key, wait) == ("main", "demo", "Ocr", "predict", "k1", False)
     assert (call.args, call.kwargs, call.parameters) == ([1], {"a": None}, {"lang": "ko"})

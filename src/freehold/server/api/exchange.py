@@ -52,6 +52,9 @@ async def read(request: Request, kind: type[T]) -> T:
     data = await read_bytes(request)
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
+    except RecursionError:
+        msg = "the request's body is nested too deeply"
+        raise InvalidError(msg) from None
     except msgspec.ValidationError as error:
         msg = f"the request's body does not fit {kind.__name__}: {error}"
         raise InvalidError(msg) from None

@@ -16,6 +16,7 @@ from freehold.server.api.exchange import answer, services, workspace
 
 router = APIRouter(tags=["platform"])
 F = TypeVar("F", bound=Callable[..., Any])
+_OWN_FACES = ("asgi_app", "wsgi_app", "web_server")  # what they return is no JSON
 _REF = "#/components/schemas/{name}"
 
 
@@ -86,7 +87,7 @@ def _function_paths(specs: Any) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for app, spec in specs:
         for method in [m.name for m in spec.methods if not m.is_generator] if spec.kind == "cls" else [""]:
-            if not spec.is_generator:
+            if not spec.is_generator and getattr(spec.endpoints().get(method), "kind", None) not in _OWN_FACES:
                 name = f"{spec.name}/{method}" if method else spec.name
                 paths[f"/v1/functions/{app}/{name}/call"] = {"post": _operation(app, spec, method)}
     return paths
@@ -112,12 +113,15 @@ def _operation(app: str, spec: FunctionSpec, method: str) -> dict[str, Any]:
 
 
 def _parameters(spec: FunctionSpec) -> dict[str, Any]:
-    kinds: Mapping[str, str] = {"str": "string", "int": "integer", "bool": "boolean", "bytes": "string"}
+    kinds: Mapping[str, dict[str, str]] = {
+        "str": {"type": "string"},
+        "int": {"type": "integer"},
+        "bool": {"type": "boolean"},
+        "bytes": {"type": "string", "contentEncoding": "base64"},
+    }
     return {
         "type": "object",
-        "properties": {
-            p.name: {"type": kinds[p.type]} | ({} if p.required else {"default": p.default}) for p in spec.parameters
-        },
+        "properties": {p.name: kinds[p.type] | ({} if p.required else {"default": p.default}) for p in spec.parameters},
         "required": [p.name for p in spec.parameters if p.required],
     }
 

@@ -21,6 +21,7 @@ from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import LiveFunction, Registry
 from freehold.server.dispatch.task import LiveCall, Task
 from freehold.server.doors import Doors
+from freehold.server.services.parameters import encode_parameters
 from freehold.server.store.contract import Store
 from freehold.server.store.reads import Reads
 from freehold.server.store.rows import AttemptRow, CallFilter, CallRow, InputRow
@@ -108,15 +109,12 @@ class Calls:
         target = self._p.registry.function(workspace, app, function)
         _check_method(target, method)
         body = msgspec.json.encode({"args": call.args, "kwargs": call.kwargs})
-        parameters = (
-            msgspec.msgpack.encode(sorted([k, v] for k, v in call.parameters.items())) if call.parameters else b""
-        )
         message = Submit(
             new_id("fc"),
             target.id,
             "remote" if wait else "spawn",
             [Input(0, Payload(body, Format.JSON), method)],
-            parameters=parameters,
+            parameters=encode_parameters(target.spec, call.parameters),
             key=key,
             digest=_digest(call, method) if key else b"",
         )

@@ -38,7 +38,7 @@ from freehold.server.ingress.listeners import Ingress
 from freehold.server.large import LargeResults
 from freehold.server.link import Links
 from freehold.server.logs import LogQuery, Logs, LogSource
-from freehold.server.machine import survey
+from freehold.server.machine import raise_file_limit, survey
 from freehold.server.measure import Measure
 from freehold.server.pulse import Pulse
 from freehold.server.services.admission import Admission
@@ -319,6 +319,7 @@ class InstanceLogs:
 
 def serve(settings: Settings, *, ready: Callable[[str], object]) -> None:
     """Run a server until SIGTERM or SIGINT; `ready` gets its URL once it takes calls."""
+    raise_file_limit()
     uvloop.run(_serve(settings, ready))
 
 

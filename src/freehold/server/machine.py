@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import resource
 from typing import Any
 
 import psutil
@@ -11,6 +12,7 @@ from freehold.core.devices import Device, parse_declared
 from freehold.core.placement import Machine
 
 log = logging.getLogger("freehold.machine")
+_FILES = 32_768
 
 
 def survey(declared: str | None) -> Machine:
@@ -21,6 +23,14 @@ def survey(declared: str | None) -> Machine:
         memory_mib=psutil.virtual_memory().total // 2**20,
         devices=devices,
     )
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may, up to what the ingress can use: each connection is one or two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _nvml() -> tuple[Device, ...]:

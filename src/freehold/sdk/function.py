@@ -227,7 +227,7 @@ class Function(Generic[P, R]):
             lambda first: self._submit("map", handle, first, more=True),
             lambda args: self._input(client, next(count), tuple(args), named),
         )
-        running.start(inputs)
+        await running.start(inputs)
         async for value in running.outputs(ordered=ordered, return_exceptions=return_exceptions):
             yield value
 

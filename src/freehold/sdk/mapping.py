@@ -10,13 +10,14 @@ from typing import Any, cast
 from freehold.protocol.frames import Consumed, Input, Output, Status, Submit
 from freehold.sdk.client import Client
 from freehold.sdk.exchange import Exchange, Fed
-from freehold.sdk.faces import Gate, drive, drive_async
+from freehold.sdk.faces import Gate, drive, drive_async, pause
 from freehold.sdk.outcome import value_of
 
 WINDOW = 1000
 WINDOW_BYTES = 256 * 2**20  # of arguments without an answer; a few inputs may go beyond
 _LEAST_AHEAD = 16
 _CONSUMED_EVERY = 64
+_END: Any = object()
 Arguments = tuple[Any, ...]
 Inputs = Iterable[Arguments] | AsyncIterable[Arguments]
 
@@ -37,22 +38,21 @@ class Mapping:
 
     # ---- feeding
 
-    def start(self, inputs: Inputs) -> None:
-        """Feed what is known and has room at once, the rest from a thread, async ones from a task of the running loop."""
+    async def start(self, inputs: Inputs) -> None:
+        """A core: feed what is known and has room at once, the rest from a thread; async ones from the user's loop, if that goes on."""
         if isinstance(inputs, AsyncIterable):
-            self._task = asyncio.get_running_loop().create_task(self._feed_async(inputs))
+            await pause(_FeedAsync(self, inputs))
             return
         rest = iter(inputs)
         if not isinstance(inputs, list) or not self._feed(rest, wait=False):
-            run, feed = contextvars.copy_context().run, partial(self._feed, rest, wait=True)
-            threading.Thread(target=run, args=(feed,), name="freehold-map", daemon=True).start()
+            _in_thread(partial(self._feed, rest, wait=True))
 
     def _feed(self, inputs: Iterator[Arguments], *, wait: bool) -> bool:
         """Send inputs until there are no more, or the user has gone; False when there was no room left and it was not to wait."""
         try:
             while wait or self._has_room():
-                arguments = next(inputs, None)
-                if arguments is None:
+                arguments = next(inputs, _END)
+                if arguments is _END:
                     self._finish()
                     return True
                 if not drive(self._admit(arguments)):
@@ -62,7 +62,12 @@ class Mapping:
             return True
         return False
 
-    async def _feed_async(self, inputs: AsyncIterable[Arguments]) -> None:
+    def feed_from_loop(self, inputs: AsyncIterable[Arguments]) -> None:
+        """Feed from a task of the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self.feed_async(inputs))
+
+    async def feed_async(self, inputs: AsyncIterable[Arguments]) -> None:
+        """Send inputs until there are no more, or the user has gone."""
         try:
             async for arguments in inputs:
                 if not await drive_async(self._admit(arguments)):
@@ -174,6 +179,24 @@ class Mapping:
             self._client.forget(self._exchange)
             if self._total is None or self._taken < self._total:
                 self._client.abandon(self._exchange.call)
+
+
+class _FeedAsync:
+    """The begin of a map over async inputs: on the loop of an async caller; a sync one blocks its thread, so on a loop beside it."""
+
+    def __init__(self, mapping: Mapping, inputs: AsyncIterable[Arguments]) -> None:
+        self._mapping, self._inputs = mapping, inputs
+
+    def block(self) -> None:
+        _in_thread(lambda: asyncio.run(self._mapping.feed_async(self._inputs)))
+
+    async def settle(self) -> None:
+        self._mapping.feed_from_loop(self._inputs)
+
+
+def _in_thread(feed: Callable[[], object]) -> None:
+    run = contextvars.copy_context().run
+    threading.Thread(target=run, args=(feed,), name="freehold-map", daemon=True).start()
 
 
 def arguments_of(iterators: tuple[Any, ...]) -> Inputs:

@@ -1,5 +1,6 @@
 """Maps: order, laziness, the window, errors, async inputs."""
 
+import asyncio
 import itertools
 import threading
 import time
@@ -154,6 +155,25 @@ def test_an_error_of_the_inputs_is_raised(running: FakeServer) -> None:
         list(square.map(numbers()))
     with pytest.raises(TypeError):
         list(square.map(5))  # pyright: ignore[reportArgumentType]
+
+
+async def _numbers() -> AsyncIterator[int]:
+    for n in range(30):
+        await asyncio.sleep(0)
+        yield n
+
+
+def test_async_inputs_of_a_caller_without_a_loop(running: FakeServer) -> None:
+    assert list(square.map(_numbers())) == [n * n for n in range(30)]
+
+
+async def test_async_inputs_of_a_sync_caller_on_a_loop(running: FakeServer) -> None:
+    assert list(square.map(_numbers())) == [n * n for n in range(30)]  # as in a notebook
+
+
+def test_an_item_that_is_no_tuple_is_an_error(running: FakeServer) -> None:
+    with pytest.raises(TypeError, match="NoneType"):
+        list(square.starmap([(1,), None, (2,)]))
 
 
 async def test_async_inputs(running: FakeServer) -> None:

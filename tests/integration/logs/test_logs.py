@@ -68,6 +68,19 @@ async def test_what_is_written_is_there_once_drained(logs: Logs, tmp_path: Path)
     output.close()
 
 
+async def test_lines_of_an_instance_that_the_collector_had_not_met_when_it_was_killed(tmp_path: Path) -> None:
+    killed = Logs(tmp_path / "logs", tmp_path / "instances")  # its thread never comes to it
+    killed.add("in-1", SOURCE)
+    output = Output(tmp_path, "in-1")
+    output.write(printed("early"))
+    output.close()
+    later = Logs(tmp_path / "logs", tmp_path / "instances")
+    later.start()
+    await later.drained()
+    assert messages(later, app="shop") == ["early"]
+    await later.close()
+
+
 async def test_raw_lines_belong_to_the_call_that_runs(tmp_path: Path) -> None:
     running = {"in-1": "fc-7"}
     logs = Logs(tmp_path / "logs", tmp_path / "instances", running=lambda instance: running.get(instance, ""))

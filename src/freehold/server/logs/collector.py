@@ -62,7 +62,6 @@ class Collector(threading.Thread):
             known.ended = False
             return
         self._tails[instance] = Tail(instance, path, source, self._resume.pop(instance, 0))
-        self._note_source(path.with_name(_SOURCE_FILE), source)
 
     def ended(self, instance: str) -> None:
         if (tail := self._tails.get(instance)) is not None:
@@ -83,6 +82,7 @@ class Collector(threading.Thread):
             self._recover()
         except Exception:  # noqa: BLE001 (the edge of the thread)
             _log.exception("logs_not_recovered")
+        self._obey(0.0)  # so that instances of this server, which are noted too, are not taken for orphans
         pause = _FASTEST_S
         while not self._closing:
             pause = _FASTEST_S if self._pass() else min(pause * _SLOWER, _SLOWEST_S)
@@ -214,18 +214,20 @@ class Collector(threading.Thread):
         files = {str(path.relative_to(self._logs)): (f.inode, f.size) for path, f in self._files.items()}
         known = self._recall().get("files", {})
         text = json.dumps({"files": known | files, "positions": {i: t.offset for i, t in self._tails.items()}})
-        self._write(self._logs / ".collected.json", text)
+        _write(self._logs / ".collected.json", text)
         self._remembered, self._changed = time.monotonic(), False
 
-    def _note_source(self, path: Path, source: LogSource) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._write(path, json.dumps(asdict(source)))
 
-    @staticmethod
-    def _write(path: Path, text: str) -> None:
-        draft = path.with_name(f"{path.name}.new")
-        try:
-            draft.write_text(text)
-            draft.replace(path)
-        except OSError as error:  # it only saves work, and is tried again
-            _log.warning("log_note_not_written", extra={"path": str(path), "detail": str(error)})
+def note_source(folder: Path, source: LogSource) -> None:
+    """Say whose output will lie in this folder: for a later server, which may find it uncollected."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(folder / _SOURCE_FILE, json.dumps(asdict(source)))
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError as error:
+        _log.warning("log_note_not_written", extra={"path": str(path), "detail": str(error)})

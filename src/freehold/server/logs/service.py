@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from freehold.protocol.schemas import LogLine
-from freehold.server.logs.collector import Collector, Running
+from freehold.server.logs.collector import Collector, Running, note_source
 from freehold.server.logs.follow import Cursor
 from freehold.server.logs.query import Keep, keeper, logs_of, query
 from freehold.server.logs.words import LogQuery, LogSource
@@ -49,9 +49,10 @@ class Logs:
     # ---- instances
 
     def add(self, instance: str, source: LogSource) -> None:
-        """Collect this instance's output from now on; its file may come later."""
-        path = self._instances / instance / "output"
-        self._collector.tell(lambda c: c.add(instance, source, path))
+        """Collect this instance's output from now on; its file may come later. A server that is killed at once leaves word of it."""
+        folder = self._instances / instance
+        note_source(folder, source)
+        self._collector.tell(lambda c: c.add(instance, source, folder / "output"))
 
     def ended(self, instance: str) -> None:
         """All its processes are gone: collect the rest, then delete its file."""

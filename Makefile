@@ -90,7 +90,7 @@ test-e2e: $(DONE)/dev $(DONE)/tools ## the real CLI, a real server, a real brows
 	@$(PYTEST) tests/e2e $(ARGS)
 
 reliability: $(DONE)/dev $(DONE)/tools ## the proofs of docs/concepts/guarantees.md at their full size (half an hour)
-	@$(PYTEST) tests/e2e/reliability --full --durations=0 $(ARGS)
+	@$(PYTEST) tests/e2e/reliability --full -rP --durations=0 $(ARGS)
 
 mutations: $(DONE)/dev $(DONE)/tools ## take each guard out once, and see its test fail (ARGS="r1 s3" for some)
 	@$(BIN)/python -m tests.mutations $(ARGS)

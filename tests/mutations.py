@@ -87,7 +87,11 @@ MUTATIONS = (
     ),
     _m("r20-resume", "the note of how far a log was collected", f"{_ENDS} -k r20", ("server/logs/collector.py", "self._resume.pop(instance, 0)", "0")),
     _m("r21-parent", "the one warm parent of a pool", f"{_INSTANCES} -k r21", ("launchers/process/launcher.py", "if parent is None or parent.gone.is_set():", "if pool:")),
-    _m("r21-limit", "max_containers", f"{_INSTANCES} -k r21", ("core/autoscaler.py", "desired if scaling.max_instances is None else min(desired, scaling.max_instances)", "min(desired, 4)")),
+    _m(
+        "r21-limit", "max_containers", f"{_INSTANCES} -k r21",
+        ("core/autoscaler.py", "desired if scaling.max_instances is None else min(desired, scaling.max_instances)", "min(desired, 4)"),
+        ("core/autoscaler.py", "desired if most is None else most - pool.live - pool.leaving", "4 - pool.live"),
+    ),
     _m("s1-table", "a row of the authorisation table", "tests/unit/api/test_auth.py", ("server/api/auth.py", '    "GET /v1/secrets": Access.ADMIN,\n', "")),
     _m("s1-expiry", "the end of a session", f"{SECURITY}/test_access.py", ("server/api/auth.py", 'content["ends"] <= self.now()', "False")),
     _m("s1-role", "the difference between an instance and the owner", f"{SECURITY}/test_access.py", ("server/api/gatekeeper.py", "principal.role is not Access.ADMIN:", "False:")),

@@ -114,6 +114,7 @@ def test_r1_no_acknowledged_call_is_lost_and_no_result_recorded_twice(
     assert sorted(storm.starts_s)[kills * 19 // 20] < SERVING_WITHIN_S
     server.end()
     assert ask(server.home, "pragma integrity_check") == [("ok",)]
+    print(f"R1: {len(known)} calls, {kills} kills, slowest start {max(storm.starts_s):.1f} s")
 
 
 def fresh(path: Path) -> None:

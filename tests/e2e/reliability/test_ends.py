@@ -43,7 +43,9 @@ def test_r6_nothing_outlives_a_server_killed_with_9_and_its_devices_are_free(
         work = [
             executor.submit(haunted_to_death, server, number, sized(4, 25)) for number, server in enumerate(servers)
         ]
-        assert max(one.result() for one in work) < GONE_WITHIN_S
+        slowest_s = max(one.result() for one in work)
+    assert slowest_s < GONE_WITHIN_S
+    print(f"R6: {len(servers) * sized(4, 25)} kills, all gone within {slowest_s:.2f} s")
 
 
 def haunted_to_death(server: Server, number: int, kills: int) -> float:
@@ -139,6 +141,7 @@ def test_r20_every_line_written_before_a_kill_is_there_once_and_in_order(make_se
                     )
                     found[line["instance"]] += 1
     assert {i: n for i, n in before.items() if found[i] <= n} == {}, "lines that were written before a kill are missing"
+    print(f"R20: {found.total()} lines of {len(found)} instances, {dict(killed)} killed, {len(logs)} files")
 
 
 def told(home: Freehold) -> dict[str, int]:

@@ -50,6 +50,7 @@ def test_r3_instances_stopped_past_their_lease_and_resumed_record_nothing(home: 
     for turn in range(sized(1, 10)):
         lost += stop_and_resume(home, f"r3-{turn}", dice)
     assert lost >= sized(1, 10) * AT_ONCE // 3, f"only {lost} lost their lease: the test stopped them too shortly"
+    print(f"R3: {sized(1, 10) * AT_ONCE} instances stopped and resumed, {lost} of them past their lease")
 
 
 def stop_and_resume(home: Freehold, name: str, dice: random.Random) -> int:
@@ -110,6 +111,7 @@ def test_r4_calls_end_while_instances_are_killed(home: Freehold, sized: Sized) -
     waited = [started - killed[instance] for instance, started in again if instance in killed]
     assert waited
     assert max(waited) < LEASE_S + 5.0
+    print(f"R4: {calls} calls, {len(killed)} kills, requeued and begun within {max(waited):.2f} s")
 
 
 def attempts(home: Freehold, call: str) -> int:
@@ -131,7 +133,9 @@ def test_r16_cancelled_calls_stop_within_their_grace_and_do_nothing_after(home: 
         env=home.env, cwd=PROGRAMS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as client:  # fmt: skip
         assert client.stdout is not None
-        cancelled = {int(n): at for n, at in json.loads(client.stdout.readline()).items()}
+        told = client.stdout.readline()
+        assert told, "a cancelled call had no end within 30 s"
+        cancelled = {int(n): at for n, at in json.loads(told).items()}
         time.sleep(max(0.0, max(cancelled.values()) + GRACE_S + 2.0 - time.time()))
         files = {path: path.stat().st_size for path in volume(home, "ticks").iterdir()}
         trees = [path for path in files if path.suffix == ".tree"]
@@ -143,6 +147,8 @@ def test_r16_cancelled_calls_stop_within_their_grace_and_do_nothing_after(home: 
             if (after := last(lines(path)) - cancelled[int(path.stem)]) > GRACE_S + 2.0
         }
         assert not late, f"they went on for so many seconds: {late}"
+        slowest_s = max(last(lines(path)) - cancelled[int(path.stem)] for path in files)
+        print(f"R16: {len(cancelled)} calls cancelled while they ran, the last sign of one {slowest_s:.2f} s after")
         time.sleep(1.0)
         assert {path: path.stat().st_size for path in volume(home, "ticks").iterdir()} == files
         client.communicate(timeout=60)

@@ -1,12 +1,15 @@
 """App: a named set of functions and classes in one program, run while a `with app.run():` block lasts, or deployed."""
 
-import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, dataclass_transform, overload
 
 from freehold.core.errors import Error, InvalidError
+from freehold.core.names import check_name
 from freehold.core.specs import AppSpec, Concurrency
+from freehold.sdk import checks
 from freehold.sdk.cls import Cls, parameter
 from freehold.sdk.context import is_local
 from freehold.sdk.entrypoint import Entrypoint
@@ -14,7 +17,7 @@ from freehold.sdk.faces import blocking, both, drive, drive_async
 from freehold.sdk.function import Function
 from freehold.sdk.image import Image
 from freehold.sdk.marks import mark, yields
-from freehold.sdk.options import ClsOptions, Declaration, FunctionOptions, checked
+from freehold.sdk.options import SECRETS, ClsOptions, Declaration, FunctionOptions, checked
 from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
 from freehold.sdk.secret import Secret
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class FunctionDecorator(Protocol):
@@ -60,7 +62,10 @@ class App:
     ) -> None:
         self._name = _app_name(name)
         self.tags = dict(tags or {})
-        self._image, self._secrets, self._volumes = image, tuple(secrets), dict(volumes or {})
+        where = f"App({name!r})"
+        checks.one(image, Image, "image", where, fix="freehold.Image.debian_slim()")
+        self._image, self._secrets = image, checks.many(secrets, Secret, "secrets", where, fix=SECRETS)
+        self._volumes = checks.mounts(volumes or {}, Volume, where)
         self._include_source = include_source
         self._module: str = sys._getframe(1).f_globals.get("__name__", "__main__")
         self.registered_functions: dict[str, Function[..., Any]] = {}
@@ -109,7 +114,7 @@ class App:
             given = checked(options, where)
             _concurrency(raw, given)
             check_function(raw, given, where)
-            name = given.get("name") or raw.__name__
+            name = _name(given, raw, where)
             declaration = Declaration(raw=raw, name=name, kind="function", options=given)
             said = given.get("is_generator")
             made: Function[..., Any] = Function(
@@ -134,7 +139,7 @@ class App:
             given = checked(options, where, ClsOptions)
             _concurrency(raw, given)
             check_class(cast(type, raw), given, where)
-            name = given.get("name") or cast(type, raw).__name__
+            name = _name(given, raw, where)
             declaration = Declaration(raw=raw, name=name, kind="cls", options=given)
             self._unique(name, raw)
             made = Cls(Reference(name, app=self), raw=cast(type, raw), declaration=declaration)
@@ -262,11 +267,13 @@ class App:
         if taken is None or not is_local():
             return
         if (taken.raw.__module__, taken.raw.__qualname__) != (raw.__module__, raw.__qualname__):
-            msg = (
-                f"{self!r} has two functions named {name!r}: {taken.raw.__module__}.{taken.raw.__qualname__} and "
-                f"{raw.__module__}.{raw.__qualname__}; give one of them name=…"
-            )
-            raise InvalidError(msg)
+            where = f"{taken.raw.__module__}.{taken.raw.__qualname__} and {raw.__module__}.{raw.__qualname__}"
+        elif lines := _lines(taken.raw, raw):
+            where = f"on the lines {lines[0]} and {lines[1]} of {raw.__module__}"
+        else:
+            return
+        msg = f"{self!r} has two functions named {name!r}, {where}; give one of them name=…"
+        raise InvalidError(msg)
 
 
 class Run:
@@ -315,13 +322,33 @@ def _called(name: str, misplaced: tuple[object, ...]) -> None:
         raise InvalidError(msg)
 
 
-def _app_name(name: str | None) -> str | None:
-    if name is None:
+def _name(given: FunctionOptions, raw: Any, where: str) -> str:
+    name = given.get("name")
+    try:
+        if "." not in check_name(raw.__name__ if name is None else name, "a function"):
+            return cast(str, name or raw.__name__)
+        msg = f"{where}: name={name!r}: a dot stands between a class and its method; use '-' or '_'"
+    except InvalidError as error:
+        msg = f"{where}: {error}; pass name='NAME'"
+    raise InvalidError(msg)
+
+
+def _lines(one: Any, other: Any) -> tuple[int, int] | None:
+    """Where two functions stand in one file; None in a notebook, in which the later one replaces the earlier."""
+    first, second = (cast("CodeType | None", getattr(raw, "__code__", None)) for raw in (one, other))
+    if (
+        first is None
+        or second is None
+        or first.co_filename != second.co_filename
+        or not Path(first.co_filename).is_file()
+    ):
         return None
-    if not _NAME.fullmatch(str(name)):
-        msg = f"App({name!r}): a name has 1 to 64 letters, digits, '-', '_' and '.'"
-        raise InvalidError(msg)
-    return name
+    lines = first.co_firstlineno, second.co_firstlineno
+    return lines if lines[0] != lines[1] else None
+
+
+def _app_name(name: str | None) -> str | None:
+    return None if name is None else check_name(name, "an app")
 
 
 def _concurrency(raw: Any, given: FunctionOptions) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from freehold.core import specs
 from freehold.core.errors import InvalidError, NotFoundError
+from freehold.core.names import check_name
 from freehold.sdk.marks import marks, yields
 from freehold.sdk.options import Declaration
 from freehold.sdk.reference import Reference
@@ -65,6 +66,9 @@ def parameters(cls: type) -> tuple[specs.Parameter, ...]:
         required = field.default is _NO_DEFAULT
         # bytes have no JSON form: the instance takes such a default from the class itself
         default = None if required or isinstance(field.default, bytes) else field.default
+        if not required and not isinstance(field.default, (_PYTHON[_TYPES[kind]], type(None))):
+            msg = f"{cls.__qualname__}.{name}: default={field.default!r} is not of type {_TYPES[kind]}"
+            raise InvalidError(msg)
         result.append(specs.Parameter(name=name, type=_TYPES[kind], default=default, required=required))
     return tuple(result)
 
@@ -130,7 +134,7 @@ class Cls:
     def from_name(app_name: str, name: str, *, environment_name: str | None = None) -> "Cls":
         """A deployed class; nothing is asked of the server until it is used."""
         del environment_name  # one environment a server
-        return Cls(Reference(name, app_name=app_name))
+        return Cls(Reference(check_name(name, "a class"), app_name=check_name(app_name, "an app")))
 
     @property
     def name(self) -> str:

@@ -4,7 +4,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
 from freehold.core.errors import InvalidError
+from freehold.core.names import check_label
 from freehold.core.specs import Batching, Concurrency, Web
+from freehold.sdk import checks
 from freehold.sdk.marks import mark, yields
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def method(*misplaced: object, is_generator: bool | None = None) -> MethodDecora
 def enter(*misplaced: object, snap: bool = False) -> Callable[[F], F]:
     """Run a method when an instance starts; with `snap=True` before the warm parent forks, so once for all instances."""
     _called("enter", misplaced)
+    checks.flag(snap, "snap", "@freehold.enter")
     return _marker("enter", hook="snap" if snap else "enter")
 
 
@@ -93,7 +96,7 @@ def fastapi_endpoint(
     """Serve a function as one FastAPI route, on `/`."""
     _called("fastapi_endpoint", misplaced)
     _no_domains(custom_domains)
-    verb = method.upper()
+    verb = str(method).upper()
     if verb not in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"):
         msg = f"fastapi_endpoint(method={method!r}): give an HTTP method such as 'POST'"
         raise InvalidError(msg)
@@ -128,10 +131,13 @@ def web_server(
     requires_proxy_auth: bool = False,
 ) -> Callable[[F], F]:
     """Serve what listens on `port` of the instance once the function has returned."""
-    if not isinstance(port, int) or not 1 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f"web_server(port={port!r}): give a port between 1 and 65535, such as @freehold.web_server(8000)"
         raise InvalidError(msg)
     _no_domains(custom_domains)
+    if not checks.is_amount(startup_timeout):
+        msg = f"web_server(startup_timeout={startup_timeout!r}) is not a number of seconds above 0"
+        raise InvalidError(msg)
     web = Web(
         kind="web_server",
         label=label,
@@ -155,6 +161,9 @@ def _marker(name: str, **changes: Any) -> Callable[[F], F]:
 
 
 def _web(name: str, web: Web) -> Callable[[F], F]:
+    if web.label is not None:
+        check_label(web.label)
+
     def decorate(raw: F) -> F:
         _plain(name, raw)
         if yields(raw) and web.kind != "fastapi_endpoint":
@@ -186,7 +195,7 @@ def _below(name: str, target: object) -> None:
 
 
 def _between(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, int) or not low <= value <= high:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f"{name}={value!r} is not a whole number between {low} and {high}"
         raise InvalidError(msg)
 

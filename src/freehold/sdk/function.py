@@ -5,6 +5,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from freehold.core.errors import InvalidError, NotFoundError
 from freehold.core.ids import new_id
+from freehold.core.names import check_name
 from freehold.protocol.frames import Accepted, Consumed, Input, Item, Output, Status, Submit
 from freehold.protocol.schemas import FunctionHandle
 from freehold.sdk.call import FunctionCall
@@ -53,7 +54,8 @@ class Function(Generic[P, R]):
     def from_name(app_name: str, name: str, *, environment_name: str | None = None) -> "Function[..., Any]":
         """A deployed function, or `"Cls.method"`; nothing is asked of the server until it is used."""
         del environment_name  # one environment a server
-        function, _, method = name.partition(".")
+        check_name(app_name, "an app")
+        function, _, method = check_name(name, "a function").partition(".")
         return Function(Reference(function, app_name=app_name), method=method)
 
     # ---- what it is

@@ -8,13 +8,14 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from types import CodeType, FunctionType
 from typing import Any, Literal, TypedDict, Unpack, cast
 
-from freehold.core.errors import InvalidError
+from freehold.core.errors import InvalidError, UnimplementedError
 from freehold.core.specs import ImageSpec, ImageStep
+from freehold.sdk.checks import is_amount, known_options, many, mounts, strings, variables
 from freehold.sdk.context import is_local
 from freehold.sdk.secret import Secret
 from freehold.sdk.source import Bundles, Files, Ignore, local_module
@@ -25,6 +26,7 @@ Packages = str | Sequence[str]
 Local = str | os.PathLike[str]
 _PYTHON_VERSION = re.compile(r"3\.\d+(\.\d+)?")
 Shell = Literal["entrypoint", "cmd", "shell"]
+Texts = Literal["apt_install", "run_commands", "dockerfile_commands"]
 
 
 class PipOptions(TypedDict, total=False):
@@ -40,6 +42,20 @@ class PipOptions(TypedDict, total=False):
     gpu: object
     force_build: bool
     uv_version: str | None
+
+
+class StepOptions(TypedDict, total=False):
+    """Options of `apt_install`, `run_commands` and `dockerfile_commands`; all but `env` change nothing here and are taken as Modal's."""
+
+    env: Mapping[str, str]
+    secrets: Sequence[Secret]
+    volumes: Mapping[str, Volume]
+    gpu: object
+    force_build: bool
+    context_files: object
+    context_mount: object
+    context_dir: object
+    ignore: object
 
 
 class BuildOptions(TypedDict, total=False):
@@ -87,7 +103,13 @@ class Image:
         tag: str, *, add_python: str | None = None, setup_dockerfile_commands: Sequence[str] = (), **_: object
     ) -> "Image":
         """A container image; needs the container launcher."""
-        args = {"tag": tag, "add_python": add_python, "setup_dockerfile_commands": list(setup_dockerfile_commands)}
+        where = "Image.from_registry"
+        tag = strings(tag, where)[0]
+        args = {
+            "tag": tag,
+            "add_python": add_python,
+            "setup_dockerfile_commands": strings(setup_dockerfile_commands, where),
+        }
         return Image((ImageStep(kind="from_registry", args=args),))
 
     @staticmethod
@@ -142,47 +164,46 @@ class Image:
         lock = folder / "uv.lock"
         args = {
             "pyproject": _read(folder / "pyproject.toml"), "lock": _read(lock) if lock.exists() else None,
-            "groups": list(groups), "extras": list(extras), "frozen": frozen,
+            "groups": strings(groups, "Image.uv_sync: groups"), "extras": strings(extras, "Image.uv_sync: extras"), "frozen": frozen,
         }  # fmt: skip
         return self._then(ImageStep(kind="uv_sync", args=args))
 
-    def apt_install(self, *packages: Packages, **_: object) -> "Image":
+    def apt_install(self, *packages: Packages, **options: Unpack[StepOptions]) -> "Image":
         """Debian packages; without the container launcher only those that the host has."""
-        return self._then(ImageStep(kind="apt_install", args={"packages": _flat(packages)}))
+        return self._texts("apt_install", "packages", packages, options)
 
     def micromamba_install(self, *packages: Packages, channels: Sequence[str] = (), **_: object) -> "Image":
-        args = {"packages": _flat(packages), "channels": list(channels)}
+        where = "Image.micromamba_install"
+        args = {"packages": strings(packages, where), "channels": strings(channels, f"{where}: channels")}
         return self._then(ImageStep(kind="micromamba", args=args))
 
     # ---- other steps
 
-    def run_commands(self, *commands: Packages, **_: object) -> "Image":
+    def run_commands(self, *commands: Packages, **options: Unpack[StepOptions]) -> "Image":
         """Run shell commands in the environment."""
-        return self._then(ImageStep(kind="run_commands", args={"commands": _flat(commands)}))
+        return self._texts("run_commands", "commands", commands, options)
 
     def run_function(self, raw_f: Callable[..., Any], **options: Unpack[BuildOptions]) -> "Image":
         """Run a function in the environment, such as one that downloads weights; again only when its code changes."""
         if not isinstance(raw_f, FunctionType):
             msg = f"run_function({raw_f!r}): give a plain function, without @app.function"
             raise InvalidError(msg)
+        _check_build(options)
         if not is_local():
             return self
         return self._then(lambda _: _run_function(raw_f, options))
 
     def env(self, vars: Mapping[str, str]) -> "Image":  # noqa: A002 (Modal's name)
         """Set environment variables, for later steps and in instances."""
-        wrong = [k for k, v in vars.items() if not isinstance(v, str)]  # pyright: ignore[reportUnnecessaryIsInstance]
-        if wrong:
-            msg = f"Image.env: the value of {wrong[0]!r} is of type {type(vars[wrong[0]]).__name__}; use str(...)"
-            raise InvalidError(msg)
-        return self._then(ImageStep(kind="env", args={"vars": dict(vars)}))
+        return self._then(ImageStep(kind="env", args={"vars": variables(vars, "Image.env")}))
 
     def workdir(self, path: str | PurePosixPath) -> "Image":
         """Set the working directory."""
-        return self._then(ImageStep(kind="workdir", args={"path": str(path)}))
+        where = path if isinstance(path, PurePosixPath) else strings(path, "Image.workdir")[0]
+        return self._then(ImageStep(kind="workdir", args={"path": str(where)}))
 
-    def dockerfile_commands(self, *commands: Packages, **_: object) -> "Image":
-        return self._then(ImageStep(kind="dockerfile_commands", args={"commands": _flat(commands)}))
+    def dockerfile_commands(self, *commands: Packages, **options: Unpack[StepOptions]) -> "Image":
+        return self._texts("dockerfile_commands", "commands", commands, options)
 
     def entrypoint(self, entrypoint_commands: Sequence[str]) -> "Image":
         return self._words("entrypoint", entrypoint_commands)
@@ -197,18 +218,28 @@ class Image:
 
     def add_local_file(self, local_path: Local, remote_path: str, *, copy: bool = False) -> "Image":
         """Add a file; a `remote_path` that ends in `/` is a folder. `copy=True` makes it part of the image, for later steps."""
-        remote = remote_path + Path(local_path).name if remote_path.endswith("/") else remote_path
-        return self._add([_local(local_path, _absolute(remote))], copy=copy)
+        folder = _absolute(remote_path)
+        files = _local(local_path, folder)
+        if files.local.is_dir():
+            msg = f"Image.add_local_file: {str(local_path)!r} is a folder: use add_local_dir"
+            raise InvalidError(msg)
+        if remote_path.endswith("/"):
+            files = replace(files, remote=f"{folder}/{files.local.name}")
+        return self._add([files], copy=copy)
 
     def add_local_dir(self, local_path: Local, remote_path: str, *, copy: bool = False, ignore: Ignore = ()) -> "Image":
         """Add a folder; `ignore` is a list of patterns, or a function of the path relative to the folder."""
-        return self._add([_local(local_path, _absolute(remote_path), ignore)], copy=copy)
+        files = _local(local_path, _absolute(remote_path), ignore)
+        if files.local.is_file():
+            msg = f"Image.add_local_dir: {str(local_path)!r} is a file: use add_local_file"
+            raise InvalidError(msg)
+        return self._add([files], copy=copy)
 
     def add_local_python_source(self, *modules: str, copy: bool = False, ignore: Ignore = ()) -> "Image":
         """Add local modules or packages, by name, so that they can be imported: their Python files, or what `ignore` leaves."""
         if not is_local():
             return self
-        files = [f for name in modules for f in local_module(name, ignore)]
+        files = [f for name in strings(modules, "Image.add_local_python_source") for f in local_module(name, ignore)]
         return self._add(files, copy=copy)
 
     @contextmanager
@@ -245,18 +276,31 @@ class Image:
         options: PipOptions,
     ) -> "Image":
         lines = [line for f in files for line in _requirement_lines(f)] if is_local() else []
-        args: dict[str, Any] = {"packages": _flat(packages)}
+        known_options(options, PipOptions.__annotations__, f"Image.{kind}")
+        _no_secrets(options, f"Image.{kind}")
+        args: dict[str, Any] = {"packages": strings(packages, f"Image.{kind}")}
         if lines:
             args["requirements"] = lines
         for name in ("index_url", "extra_index_url", "find_links", "pre", "extra_options"):
-            if cast("dict[str, Any]", options).get(name):
-                args[name] = cast("dict[str, Any]", options)[name]
+            value = cast("dict[str, Any]", options).get(name)
+            if value:
+                args[name] = value if name == "pre" else strings(value, f"Image.{kind}: {name}")[0]
         step = ImageStep(kind=kind, args=args)
         env = options.get("env")
         return (self.env(env) if env else self)._then(step) if args["packages"] or lines else self
 
     def _words(self, kind: Shell, words: Sequence[str]) -> "Image":
-        return self._then(ImageStep(kind=kind, args={"commands": list(words)}))
+        if isinstance(words, str):
+            msg = f"Image.{kind}({words!r}): give a list of words, such as {words.split()!r}"
+            raise InvalidError(msg)
+        return self._then(ImageStep(kind=kind, args={"commands": strings(words, f"Image.{kind}")}))
+
+    def _texts(self, kind: Texts, key: str, texts: tuple[Packages, ...], options: StepOptions) -> "Image":
+        where = f"Image.{kind}"
+        known_options(options, StepOptions.__annotations__, where)
+        _no_secrets(options, where)
+        env = options.get("env")
+        return (self.env(env) if env else self)._then(ImageStep(kind=kind, args={key: strings(texts, where)}))
 
 
 def default_image() -> Image:
@@ -303,6 +347,26 @@ def _first_line(code: CodeType) -> CodeType:
     return code.replace(co_firstlineno=1, co_consts=consts)
 
 
+def _check_build(options: BuildOptions) -> None:
+    where = "Image.run_function"
+    known_options(options, BuildOptions.__annotations__, where)
+    many(options.get("secrets", ()), Secret, "secrets", where, fix="[freehold.Secret.from_name(...)]")
+    mounts(options.get("volumes", {}), Volume, where)
+    if not isinstance(options.get("args", ()), (list, tuple)):
+        msg = f"{where}: args={options.get('args')!r} is not a list of arguments"
+        raise InvalidError(msg)
+    if not is_amount(options.get("timeout", 1)):
+        msg = f"{where}: timeout={options.get('timeout')!r} is not a number of seconds above 0"
+        raise InvalidError(msg)
+
+
+def _no_secrets(options: "PipOptions | StepOptions", where: str) -> None:
+    for name in ("secrets", "volumes"):
+        if cast("dict[str, Any]", options).get(name):
+            msg = f"{where}: {name}= is not supported here; do what needs it in Image.run_function, which takes {name}="
+            raise UnimplementedError(msg)
+
+
 def _named_secret(secret: Secret) -> dict[str, Any]:
     if secret.spec.name is None:
         msg = "run_function takes secrets by name, since a recipe is kept in the clear: create it with `freehold secret create` and use Secret.from_name"
@@ -311,6 +375,9 @@ def _named_secret(secret: Secret) -> dict[str, Any]:
 
 
 def _python(version: str | None) -> str:
+    if isinstance(version, float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f'python_version={version!r} is a number, in which 3.10 is 3.1: write it in quotes, such as "3.10"'
+        raise InvalidError(msg)
     if version is None:
         return f"{sys.version_info.major}.{sys.version_info.minor}"
     if not _PYTHON_VERSION.fullmatch(str(version)):
@@ -320,6 +387,9 @@ def _python(version: str | None) -> str:
 
 
 def _local(path: Local, remote: str, ignore: Ignore = ()) -> Files:
+    if not isinstance(path, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"{path!r} is not a path: give a text or a pathlib.Path"
+        raise InvalidError(msg)
     local = Path(path).expanduser().absolute()
     if is_local() and not local.exists():
         msg = f"{str(path)!r} is not here: a relative path starts at the working directory, {str(Path.cwd())!r}"
@@ -328,18 +398,11 @@ def _local(path: Local, remote: str, ignore: Ignore = ()) -> Files:
 
 
 def _absolute(remote: str) -> str:
-    path = PurePosixPath(remote)
+    path = PurePosixPath(strings(remote, "remote_path")[0])
     if ".." in path.parts:
         msg = f"remote_path={remote!r} may not contain '..'"
         raise InvalidError(msg)
     return str(PurePosixPath("/root") / path)
-
-
-def _flat(items: tuple[Packages, ...]) -> list[str]:
-    flat: list[str] = []
-    for item in items:
-        flat += [item] if isinstance(item, str) else list(item)
-    return flat
 
 
 def _requirement_lines(path: Local) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from freehold.core.errors import InvalidError, NotFoundError, StartError
+from freehold.core.errors import InvalidError, NotFoundError, StartError, UnimplementedError
 from freehold.core.specs import Parameter
 from freehold.core.suggest import did_you_mean
 from freehold.sdk.app import App
@@ -59,7 +59,11 @@ class Loaded:
 
 
 def load_ref(ref: str, *, module: bool = False) -> Loaded:
-    """Load a program. Raises StartError with the user's own traceback when its code fails, NotFoundError when a name is not there."""
+    """Load a program.
+
+    Raises StartError with the user's own traceback when its code fails, InvalidError when what it declares cannot be,
+    NotFoundError when a name is not there.
+    """
     where, _, name = ref.partition("::")
     loaded = load_module(where) if module else load_file(where)
     first, _, rest = name.partition(".")
@@ -173,4 +177,7 @@ def _failed(where: str, error: BaseException) -> BaseException:
             f"\n{error.name!r} is not installed here. If only instances need it, import it inside `with image.imports():` or in the "
             "function; else install it here too."
         )
-    return StartError(f"{where} cannot be loaded:\n{text}{hint}".rstrip())
+    kind = (
+        type(error) if isinstance(error, (InvalidError, UnimplementedError)) else StartError
+    )  # `freehold` ends with its code
+    return kind(f"{where} cannot be loaded:\n{text}{hint}".rstrip())

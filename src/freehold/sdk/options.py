@@ -1,6 +1,5 @@
 """The options of `@app.function` and `@app.cls`: their names, once for both, and their checks."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, cast
@@ -8,6 +7,7 @@ from typing import Any, Literal, TypedDict, cast
 from freehold.core.devices import parse_gpu
 from freehold.core.errors import InvalidError, UnimplementedError
 from freehold.core.specs import Resources, Scaling
+from freehold.sdk import checks
 from freehold.sdk.image import Image
 from freehold.sdk.retries import Retries, retries_spec
 from freehold.sdk.secret import Secret
@@ -87,6 +87,8 @@ _RENAMED = {
 }
 _WITHOUT_EFFECT = ("cloud", "region", "nonpreemptible", "experimental_options", "restrict_modal_access", "i6pn")
 _NOT_YET = ("block_network", "proxy", "network_file_systems", "schedule")
+_FLAGS = ("single_use_containers", "enable_memory_snapshot", "include_source", "serialized", "is_generator")
+SECRETS = "[freehold.Secret.from_name(...)]"
 _TIMEOUT_S = (1.0, 7 * 24 * 3600.0)
 _WINDOW_S = (2.0, 3600.0)
 
@@ -94,13 +96,7 @@ _WINDOW_S = (2.0, 3600.0)
 def checked(options: Mapping[str, Any], where: str, known: type = FunctionOptions) -> FunctionOptions:
     """Options with current names only; InvalidError names what cannot be, before anything is sent."""
     given = {k: v for k, v in options.items() if v is not None}
-    names = set(known.__annotations__)
-    for name in given:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(names))}"
-            msg = f"{where} has no option {name!r}: {hint}"
-            raise InvalidError(msg)
+    checks.known_options(given, known.__annotations__, where)
     given = _renamed(given, where)
     for name in _NOT_YET:
         if given.get(name):
@@ -117,9 +113,17 @@ def resources(options: FunctionOptions, where: str) -> Resources:
     cpu, cpu_limit = _pair(options.get("cpu"), f"{where}: cpu")
     memory, memory_limit = _pair(options.get("memory"), f"{where}: memory")
     gpu = options.get("gpu")
-    wanted: tuple[str, ...] = tuple(_each(gpu)) if gpu else ()
+    wanted: tuple[str, ...] = () if gpu is None else tuple(_each(gpu))
     for text in wanted:
         _gpu(text, where)
+    for name, amount in (
+        ("memory", memory),
+        ("memory", memory_limit),
+        ("ephemeral_disk", options.get("ephemeral_disk")),
+    ):
+        if amount is not None and not (_is_whole(amount) and checks.is_amount(amount)):
+            msg = f"{where}: {name}={amount!r} is not a whole number of MiB above 0"
+            raise InvalidError(msg)
     return Resources(
         cpu=cpu, cpu_limit=cpu_limit, gpu=wanted, ephemeral_disk_mib=options.get("ephemeral_disk"),
         memory_mib=None if memory is None else int(memory), memory_limit_mib=None if memory_limit is None else int(memory_limit),
@@ -153,34 +157,27 @@ def _check(options: FunctionOptions, where: str) -> None:
     scaling(options, where)
     _within(f"{where}: timeout", options.get("timeout"), *_TIMEOUT_S)
     _within(f"{where}: startup_timeout", options.get("startup_timeout"), *_TIMEOUT_S)
-    retries_spec(options.get("retries"))
+    _retries(options.get("retries"), where)
     if options.get("max_inputs") not in (None, 1):
         msg = f"{where}: max_inputs={options.get('max_inputs')!r} is not supported; only 1 is, as single_use_containers=True"
         raise InvalidError(msg)
-    kinds: tuple[tuple[str, type], ...] = (("image", Image), ("secrets", Secret), ("volumes", Volume))
-    for name, kind in kinds:
-        _instances(name, cast("dict[str, Any]", options).get(name), kind, where)
-    for path in options.get("volumes", {}):
-        if not str(path).startswith("/") or str(path) in ("/", "/root", "/tmp"):  # noqa: S108 (a path inside an instance)
-            msg = f"{where}: a volume cannot be mounted at {str(path)!r}: give an absolute path such as '/data'"
-            raise InvalidError(msg)
+    checks.one(options.get("image"), Image, "image", where, fix="freehold.Image.debian_slim()")
+    checks.many(options.get("secrets", ()), Secret, "secrets", where, fix=SECRETS)
+    checks.mounts(options.get("volumes", {}), Volume, where)
+    checks.variables(options.get("env", {}), where)
+    for name in _FLAGS:
+        checks.flag(cast("dict[str, Any]", options).get(name), name, where)
 
 
-def _instances(name: str, given: Any, kind: type, where: str) -> None:
-    for item in _each(given):
-        if item is not None and not isinstance(item, kind):
-            shape = {
-                "secrets": "[freehold.Secret.from_name(...)]",
-                "volumes": '{"/path": freehold.Volume.from_name(...)}',
-            }
-            fix = shape.get(name, "freehold.Image.debian_slim()")
-            msg = f"{where}: {name}={item!r} is not a freehold.{kind.__name__}: give {fix}"
-            raise InvalidError(msg)
+def _retries(given: "int | Retries | None", where: str) -> None:
+    try:
+        retries_spec(given)
+    except InvalidError as error:
+        msg = f"{where}: {error}"
+        raise InvalidError(msg) from None
 
 
 def _each(given: Any) -> list[Any]:
-    if isinstance(given, Mapping):
-        return list(cast("Mapping[str, Any]", given).values())
     return list(cast("Sequence[Any]", given)) if isinstance(given, (list, tuple)) else [given]
 
 
@@ -205,7 +202,7 @@ def _gpu(text: object, where: str) -> None:
 
 def _pair(value: Any, name: str) -> tuple[float | None, float | None]:
     pair = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value, None)
-    if len(pair) != 2 or any(one is not None and not _positive(one) for one in pair):
+    if len(pair) != 2 or any(one is not None and not checks.is_amount(one) for one in pair):
         msg = f"{name}={value!r} is neither a number above 0 nor a pair (reserved, limit) of them"
         raise InvalidError(msg)
     low, high = pair
@@ -215,12 +212,8 @@ def _pair(value: Any, name: str) -> tuple[float | None, float | None]:
     return low, high
 
 
-def _positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-
-
 def _within(name: str, value: object, low: float, high: float) -> None:
-    if value is None or (_positive(value) and low <= cast("float", value) <= high):
+    if value is None or (checks.is_amount(value) and low <= cast("float", value) <= high):
         return
     msg = f"{name}={value!r} is not a number of seconds between {low:g} and {high:g}"
     raise InvalidError(msg)

@@ -3,10 +3,11 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
+from types import MethodType
 from typing import Any
 
 from freehold.core.errors import InvalidError
-from freehold.core.specs import FunctionSpec, ImageSpec, Method, SecretRef, Web
+from freehold.core.specs import FunctionSpec, ImageSpec, Method, SecretRef
 from freehold.sdk.cls import hooks, parameters
 from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import Marks, marks, yields
@@ -48,7 +49,10 @@ def check_class(raw: type, options: FunctionOptions, where: str) -> None:
     if not options.get("serialized"):
         _importable(raw, where)
     parameters(raw)
-    methods = hooks(raw).methods
+    own = hooks(raw)
+    for hook in (*own.snap, *own.enter, *own.exit):
+        _takes_nothing(MethodType(hook, raw), f"{where}.{hook.__name__}", "a hook")
+    methods = own.methods
     batched = [n for n, f in methods.items() if marks(f).batching]
     if batched and len(methods) > 1:
         msg = f"{where}: @batched method {batched[0]!r} must be the only method of its class, and there is {', '.join(m for m in methods if m != batched[0])} too"
@@ -168,16 +172,16 @@ def _check_marks(
         msg = f"{where}: @batched cannot stand on a web endpoint: let the endpoint call a batched method with .remote"
         raise InvalidError(msg)
     if said.web and said.web.kind != "fastapi_endpoint":
-        _nullary(raw, said.web, where)
+        _takes_nothing(raw, where, f"a function under @{said.web.kind}")
 
 
-def _nullary(raw: Callable[..., Any], web: Web, where: str) -> None:
+def _takes_nothing(raw: Callable[..., Any], where: str, what: str) -> None:
     wanted = [
         p.name for p in inspect.signature(raw).parameters.values()
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
     ]  # fmt: skip
     if wanted:
-        msg = f"{where}: a function under @{web.kind} is called without arguments, and it wants {', '.join(wanted)}"
+        msg = f"{where}: {what} is called without arguments, and it wants {', '.join(wanted)}"
         raise InvalidError(msg)
 
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from freehold.core.errors import InvalidError
+from freehold.core.names import check_name
 from freehold.core.specs import SecretRef
+from freehold.sdk.checks import variables
 from freehold.sdk.context import is_local
 
 
@@ -22,19 +24,16 @@ class Secret:
     def from_name(name: str, *, required_keys: Sequence[str] = (), environment_name: str | None = None) -> "Secret":
         """A secret that the server keeps; a function that names it does not start without its `required_keys`."""
         del environment_name  # one environment a server
-        if not name:
-            msg = "Secret.from_name('') names no secret: give the name used in `freehold secret create NAME`"
+        check_name(name, "a secret")
+        if isinstance(required_keys, str):
+            msg = f"Secret.from_name({name!r}): required_keys={required_keys!r} is one text: give a list, [{required_keys!r}]"
             raise InvalidError(msg)
         return Secret(SecretRef(name=name, required_keys=tuple(required_keys)), name)
 
     @staticmethod
     def from_dict(env_dict: Mapping[str, str | None]) -> "Secret":
         """Values given in the program; a key whose value is None is left out."""
-        for key, value in env_dict.items():
-            if not isinstance(key, str) or not (value is None or isinstance(value, str)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                msg = f"Secret.from_dict: {key!r} has a value of type {type(value).__name__}, but keys and values are strings: use str(...)"
-                raise InvalidError(msg)
-        values = {k: v for k, v in env_dict.items() if v is not None}
+        values = variables(env_dict, "Secret.from_dict")
         return Secret(SecretRef(values=values), f"keys: {', '.join(sorted(values)) or 'none'}")
 
     @staticmethod

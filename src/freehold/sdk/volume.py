@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from freehold.core.errors import AlreadyExistsError, InvalidError
 from freehold.core.ids import new_id
+from freehold.core.names import check_name
 from freehold.core.specs import VolumeMount
 from freehold.sdk.faces import blocking, both, both_items
 
@@ -30,9 +31,7 @@ class Volume:
     """Made by `from_name` or `ephemeral`; mounted with `volumes={"/path": volume}`."""
 
     def __init__(self, name: str, options: _Options | None = None) -> None:
-        if not name or "/" in name or name.startswith("."):
-            msg = f"{name!r} is not a volume's name: use letters, digits, '-', '_' and '.'"
-            raise InvalidError(msg)
+        check_name(name, "a volume")
         self.name, self._options, self._known = name, options or _Options(), False
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FunctionType
 from typing import Any, cast
 
@@ -158,6 +159,30 @@ class TwoMethods:
         return items
 
 
+class EnterWants:
+    @freehold.enter()
+    def enter(self, x: int) -> None: ...
+
+
+class WrongDefault:
+    x: int = freehold.parameter(default="one")
+
+
+def renamed(name: str) -> Callable[[], None]:
+    def own() -> None: ...
+
+    own.__name__ = own.__qualname__ = name
+    return own
+
+
+def twins() -> list[Callable[[], None]]:
+    def twin() -> None: ...
+    def other() -> None: ...
+
+    other.__name__, other.__qualname__ = twin.__name__, twin.__qualname__ = "twin", "twin"
+    return [twin, other]
+
+
 class OddParameter:
     x: float = freehold.parameter(default=1.0)
 
@@ -177,9 +202,31 @@ class OddParameter:
         ({"max_containers": 0}, "max_containers=0"),
         ({"retries": 11}, "max_retries=11 is not a number between 0 and 10"),
         ({"image": "python:3.12"}, "image='python:3.12' is not a freehold.Image"),
-        ({"secrets": ["token"]}, r"is not a freehold.Secret: give \[freehold.Secret.from_name"),
+        ({"secrets": ["token"]}, r"is not a list of freehold.Secret: give \[freehold.Secret.from_name"),
         ({"volumes": {"data": freehold.Volume.from_name("d")}}, "cannot be mounted at 'data'"),
-        ({"gpus": "A10G"}, "no option 'gpus': did you mean 'gpu'"),
+        ({"cpu": float("inf")}, "cpu=inf is neither"),
+        ({"memory": 0.5}, "memory=0.5 is not a whole number of MiB"),
+        ({"memory": 10**30}, "memory=1000"),
+        ({"ephemeral_disk": -1}, "ephemeral_disk=-1 is not a whole number"),
+        ({"gpu": ""}, "gpu='' is not of the form"),
+        ({"retries": -1}, "@app.function on 'job': retries: max_retries=-1"),
+        ({"secrets": freehold.Secret.from_name("one")}, "is not a list of freehold.Secret"),
+        ({"volumes": [freehold.Volume.from_name("d")]}, "is not a dict: give"),
+        ({"volumes": {"/a/../b": freehold.Volume.from_name("d")}}, "cannot be mounted at '/a/../b'"),
+        (
+            {"volumes": {"/a": freehold.Volume.from_name("d"), "/a/": freehold.Volume.from_name("e")}},
+            "two volumes are mounted at '/a'",
+        ),
+        ({"volumes": {"/a": "d"}}, "volumes='d' is not a freehold.Volume"),
+        ({"env": {"A": 1}}, "the value of 'A' is of type int"),
+        ({"env": {"A=B": "1"}}, "'A=B' cannot name an environment variable"),
+        ({"env": ["A"]}, "list is not a dict of environment variables"),
+        ({"single_use_containers": "yes"}, "single_use_containers='yes' is neither True nor False"),
+        ({"name": "a/b"}, "@app.function on 'job': 'a/b' cannot name a function: .*pass name="),
+        ({"name": ""}, "'' cannot name a function"),
+        ({"name": "x" * 65}, "cannot name a function"),
+        ({"name": "a.b"}, "a dot stands between a class and its method"),
+        ({"gpus": "A10G"}, "no option 'gpus'; did you mean 'gpu'"),
     ],
 )
 def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
@@ -206,7 +253,17 @@ _WRONG: list[tuple[Callable[[freehold.App], object], str]] = [
     (lambda app: freehold.enter(job), "wants parentheses"),
     (lambda app: app.function()(freehold.method()(method_alone)), "belong in a class"),
     (lambda app: [app.function(name="n")(job), app.function(name="n")(nullary)], "two functions named 'n'"),
-    (lambda app: freehold.App("a b"), "a name has 1 to 64"),
+    (lambda app: app.function()(renamed("größe")), "'größe' cannot name a function: .*pass name="),
+    (lambda app: [app.function()(twice) for twice in twins()], "two functions named 'twin', on the lines"),
+    (lambda app: app.cls()(EnterWants), "enter: a hook is called without arguments, and it wants x"),
+    (lambda app: app.cls()(WrongDefault), "WrongDefault.x: default='one' is not of type int"),
+    (lambda app: freehold.asgi_app(label="A b"), "label 'A b' is not a host name part"),
+    (lambda app: freehold.web_server(8000, startup_timeout=0), "startup_timeout=0. is not a number of seconds"),
+    (lambda app: freehold.App("x", image=cast("freehold.Image", "debian")), "image='debian' is not a freehold.Image"),
+    (lambda app: freehold.App("x", volumes={"data": freehold.Volume.from_name("d")}), "cannot be mounted at 'data'"),
+    (lambda app: freehold.Function.from_name("a b", "f"), "'a b' cannot name an app"),
+    (lambda app: freehold.Cls.from_name("a", ""), "'' cannot name a class"),
+    (lambda app: freehold.App("a b"), "'a b' cannot name an app: use 1 to 64"),
 ]
 
 
@@ -217,6 +274,18 @@ def test_wrong_declarations_are_named(declare: Callable[[freehold.App], object],
 
 
 def method_alone(self: object) -> None: ...
+
+
+def test_a_cell_that_runs_again_replaces_its_function(tmp_path: Path) -> None:
+    app, names = freehold.App(), {"__name__": "__main__"}
+    for cell in ("def cell(): return 1", "\ndef cell(): return 2"):
+        exec(compile(cell, f"{tmp_path}/no-such-file", "exec"), names)
+        app.function()(cast("Any", names["cell"]))
+    assert app.registered_functions["cell"].local() == 2
+
+
+def test_a_function_may_begin_with_an_underscore() -> None:
+    assert freehold.App().function()(renamed("_own")).name == "_own"
 
 
 def test_what_is_not_there_yet_says_so() -> None:

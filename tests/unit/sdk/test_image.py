@@ -3,6 +3,7 @@
 import base64
 import importlib
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 import freehold
 from freehold.core.digests import image_digest
-from freehold.core.errors import InvalidError
+from freehold.core.errors import Error, InvalidError
 from freehold.core.specs import ImageStep
 from freehold.sdk.source import Bundles
 
@@ -147,3 +148,44 @@ def test_steps_that_need_containers_are_recipes_too() -> None:
     assert [s.kind for s in steps(freehold.Image.micromamba().micromamba_install("cuda", channels=["nvidia"]))] == [
         "micromamba"
     ] * 2
+
+
+_WRONG_STEPS: list[tuple[Callable[[Any], object], str]] = [
+    (lambda image: image.pip_install(["a", 3]), "Image.pip_install: 3 is not a text"),
+    (lambda image: image.uv_pip_install(""), "Image.uv_pip_install: '' is not a text"),
+    (lambda image: image.pip_install("a", index_url=3), "Image.pip_install: index_url: 3 is not a text"),
+    (
+        lambda image: image.pip_install("a", index="x"),
+        "Image.pip_install has no option 'index'; did you mean 'index_url'",
+    ),
+    (
+        lambda image: image.pip_install("a", secrets=[freehold.Secret.from_name("s")]),
+        "secrets= is not supported here; .*run_function",
+    ),
+    (lambda image: image.apt_install(3), "Image.apt_install: 3 is not a text"),
+    (lambda image: image.run_commands(["ls", None]), "Image.run_commands: None is not a text"),
+    (lambda image: image.run_commands("ls", shell=True), "Image.run_commands has no option 'shell'"),
+    (lambda image: image.env("A=1"), "Image.env: str is not a dict"),
+    (lambda image: image.env({"A": 1}), "the value of 'A' is of type int"),
+    (lambda image: image.workdir(3), "Image.workdir: 3 is not a text"),
+    (lambda image: image.entrypoint("run it"), r"give a list of words, such as \['run', 'it'\]"),
+    (lambda image: image.run_function(download, timeout=0), "timeout=0 is not a number of seconds"),
+    (lambda image: image.run_function(download, secrets=["x"]), "secrets='x' is not a list of freehold.Secret"),
+    (
+        lambda image: image.run_function(download, volumes={"data": freehold.Volume.from_name("d")}),
+        "cannot be mounted at 'data'",
+    ),
+    (lambda image: image.run_function(download, times=3), "has no option 'times'"),
+    (lambda image: image.add_local_file(Path(__file__).parent, "/x"), "is a folder: use add_local_dir"),
+    (lambda image: image.add_local_dir(__file__, "/x"), "is a file: use add_local_file"),
+    (lambda image: image.add_local_file(3, "/x"), "3 is not a path"),
+    (lambda image: image.add_local_python_source(3), "3 is not a text"),
+    (lambda image: image.debian_slim(3.1), "3.10 is 3.1: write it in quotes"),
+    (lambda image: image.from_registry(""), "Image.from_registry: '' is not a text"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), _WRONG_STEPS)
+def test_what_a_step_cannot_be_is_named(make: Callable[[Any], object], message: str) -> None:
+    with pytest.raises(Error, match=message):
+        make(base)

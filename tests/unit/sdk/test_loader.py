@@ -167,3 +167,11 @@ def test_a_file_may_be_named_as_it_likes(name: str) -> None:
         spec = loaded.app.spec(bundles)
     assert spec.functions[0].module == loaded.module.__name__ != Path(name).stem
     assert sys.modules["secrets"] is secrets
+
+
+def test_a_wrong_declaration_is_a_wrong_program_at_its_line() -> None:
+    program = write("job_wrong.py", "import freehold\napp = freehold.App()\n\n@app.function(cpu=-1)\ndef f(): ...\n")
+    with pytest.raises(InvalidError, match="cpu=-1 is neither") as caught:
+        load_ref(program)
+    assert "@app.function(cpu=-1)" in str(caught.value)
+    assert "job_wrong.py" in str(caught.value)

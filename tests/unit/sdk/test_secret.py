@@ -16,9 +16,9 @@ def test_by_name_and_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
     assert freehold.Secret.from_local_environ(["HERE"]).spec.values == {"HERE": "yes"}
     with pytest.raises(InvalidError, match="NOT_HERE is not set"):
         freehold.Secret.from_local_environ(["HERE", "NOT_HERE"])
-    with pytest.raises(InvalidError, match="'A' has a value of type int"):
+    with pytest.raises(InvalidError, match="the value of 'A' is of type int"):
         freehold.Secret.from_dict({"A": 1})  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidError, match="names no secret"):
+    with pytest.raises(InvalidError, match="cannot name a secret"):
         freehold.Secret.from_name("")
 
 

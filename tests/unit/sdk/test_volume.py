@@ -59,5 +59,5 @@ def test_ephemeral_volumes_have_a_name_of_their_own(server: FakeServer) -> None:
 
 def test_wrong_names() -> None:
     for name in ("", "a/b", ".hidden"):
-        with pytest.raises(InvalidError, match="is not a volume's name"):
+        with pytest.raises(InvalidError, match="cannot name a volume"):
             freehold.Volume.from_name(name)

@@ -179,7 +179,7 @@ async def test_a_volumes_name_is_checked(volumes: Volumes, name: str) -> None:
         volumes.delete("main", name),
         volumes.host_path("main", name, create=True),
     ):
-        with pytest.raises(InvalidError, match="not allowed"):
+        with pytest.raises(InvalidError, match="cannot name a volume"):
             await work
     with pytest.raises(InvalidError):
         await volumes.create(name, "v")

@@ -1,16 +1,14 @@
 """Admission: an app that can never run here is refused before anything of it is made; its secrets are sealed."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from freehold.core.errors import InvalidError, ResourceExhaustedError
+from freehold.core.names import check_name
 from freehold.core.placement import Machine, shortage
 from freehold.core.specs import AppSpec, FunctionSpec, SecretRef
 from freehold.server.services.images import Images
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Secrets(Protocol):
@@ -58,7 +56,7 @@ class Admission:
         return replace(spec, functions=tuple([await self._function(workspace, f) for f in spec.functions]))
 
     async def _function(self, workspace: str, spec: FunctionSpec) -> FunctionSpec:
-        check_name(spec.name)
+        check_name(spec.name, "a function")
         lacking = shortage(spec.resources, self._machine)
         if lacking:
             raise ResourceExhaustedError(f"function {spec.name!r}: {lacking}")
@@ -78,11 +76,3 @@ class Admission:
                 f"function {spec.name!r}: secret {ref.name!r} has no key {lacking[0]!r}; add it with `freehold secret create {ref.name} {lacking[0]}=… --force`"
             )
         return ref
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that an app or a function may not have."""
-    if not _NAME.fullmatch(name):
-        raise InvalidError(
-            f"name {name!r} is not allowed: letters, digits, dots, dashes and underscores, at most 64, a letter or digit first"
-        )

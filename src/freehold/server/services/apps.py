@@ -13,6 +13,7 @@ from freehold.core.clock import Clock
 from freehold.core.digests import function_digest, image_digest
 from freehold.core.errors import NotFoundError, StartError
 from freehold.core.ids import new_id
+from freehold.core.names import check_name
 from freehold.core.placement import cpu_of, memory_of
 from freehold.core.specs import AppSpec, FunctionSpec, Web
 from freehold.core.states import AppState
@@ -30,7 +31,7 @@ from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.registry import LiveApp, LiveFunction, Registry
-from freehold.server.services.admission import Admission, check_name
+from freehold.server.services.admission import Admission
 from freehold.server.services.endpoints import Endpoints
 from freehold.server.services.prepare import handle
 from freehold.server.store import writes
@@ -106,7 +107,7 @@ class Apps:
     async def create(self, workspace: str, request: AppRequest, who: str = "") -> AppHandle:
         """Create an ephemeral app, or deploy one over the version that runs now; nothing changes when it can't be done."""
         name = request.spec.name or "app"
-        check_name(name)
+        check_name(name, "an app")
         async with self._lock(workspace, name if request.mode == "deploy" else request.replaces or new_id("ap")):
             spec = await self._p.admission.check(workspace, request.spec)
             if request.dry_run:

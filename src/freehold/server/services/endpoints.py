@@ -6,15 +6,14 @@ from collections.abc import Collection
 from typing import Protocol
 
 from freehold.core.clock import Clock
-from freehold.core.errors import ConflictError, InvalidError
+from freehold.core.errors import ConflictError
+from freehold.core.names import check_label
 from freehold.core.states import AppState
 from freehold.server.dispatch.registry import LiveApp, LiveFunction
 from freehold.server.store import writes
 from freehold.server.store.contract import Store
 from freehold.server.store.reads import Reads
 from freehold.server.store.rows import EndpointRow
-
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Doors(Protocol):
@@ -65,10 +64,7 @@ class Endpoints:
             for method, web in function.spec.endpoints().items():
                 row = known.get((app.id, function.name, method))
                 label = web.label or (row.label if row else _default_label(app, function.name, method))
-                if not _LABEL.fullmatch(label):
-                    raise InvalidError(
-                        f"label {label!r} is not a host name part: small letters, digits and dashes, at most 63"
-                    )
+                check_label(label)
                 if owners.get(label, app.id) != app.id or label in ours:
                     label = _free_label(app, label, asked_for=web.label is not None)
                 ours.add(label)

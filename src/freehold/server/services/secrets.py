@@ -16,6 +16,7 @@ from freehold.core.clock import Clock, SystemClock
 from freehold.core.errors import AlreadyExistsError, DataLossError, InvalidError, NotFoundError
 from freehold.core.home import Home
 from freehold.core.ids import is_id, new_id
+from freehold.core.names import check_name
 from freehold.core.suggest import did_you_mean
 from freehold.protocol.schemas import SecretView
 from freehold.server.store import writes
@@ -24,7 +25,6 @@ from freehold.server.store.reads import Reads
 from freehold.server.store.rows import SecretRow
 
 _log = logging.getLogger("freehold.secrets")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _MAX_KEYS = 500
 _MAX_VALUE_BYTES = 120 * 1024  # the kernel takes 128 KiB an environment variable, its name included
@@ -151,9 +151,9 @@ def _bound_to(workspace: str, secret: str) -> bytes:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or is_id(name, "st"):
-        fix = "use up to 64 letters, digits, '.', '_' and '-', and begin with a letter or digit"
-        raise InvalidError(f"{name!r} cannot name a secret: {fix}")
+    check_name(name, "a secret")
+    if is_id(name, "st"):
+        raise InvalidError(f"{name!r} cannot name a secret: it has the form of an id; give another")
 
 
 def _check_values(values: dict[str, str]) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import re
 import shutil
 import stat
 import time
@@ -13,12 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from freehold.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from freehold.core.names import check_name, is_name
 from freehold.core.suggest import did_you_mean
 from freehold.protocol.schemas import FileView, VolumeView
 from freehold.server.services.beneath import folder, open_file, parts_of
 from freehold.server.services.uploads import Upload, disk_error, receive
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Volumes:
@@ -99,9 +97,8 @@ class Volumes:
     # ---- ours
 
     def _home(self, workspace: str, name: str, *, there: bool = True) -> Path:
-        if not _NAME.fullmatch(name) or not _NAME.fullmatch(workspace):
-            msg = f"volume name {name[:100]!r} is not allowed: letters, digits, dots, dashes and underscores, at most 64, a letter or digit first"
-            raise InvalidError(msg)
+        check_name(name, "a volume")
+        check_name(workspace, "a workspace")
         home = self._root / workspace / name
         if there and not (home / "files").is_dir():
             known = (f.parent.name for f in home.parent.glob("*/files"))
@@ -128,7 +125,7 @@ class Volumes:
 
 
 def _list(folder: Path) -> list[VolumeView]:
-    return [_view(f.parent, count=False) for f in sorted(folder.glob("*/files")) if _NAME.fullmatch(f.parent.name)]
+    return [_view(f.parent, count=False) for f in sorted(folder.glob("*/files")) if is_name(f.parent.name)]
 
 
 def _view(home: Path, *, count: bool) -> VolumeView:

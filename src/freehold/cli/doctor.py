@@ -1,6 +1,8 @@
 """`freehold doctor`: what this machine has, and how to get what it lacks."""
 
+import contextlib
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -15,6 +17,7 @@ import typer
 from freehold.cli import control
 from freehold.cli.ask import Json
 from freehold.cli.errors import ExitCode
+from freehold.cli.local import holder
 from freehold.cli.output import listing, size
 from freehold.cli.table import Column
 from freehold.core.errors import Error
@@ -23,6 +26,7 @@ from freehold.launchers.process.sandbox import find_bwrap, probe
 
 _GIB = 1 << 30
 _FIXED_SQLITE = (3, 51, 3)
+_FEW_FILES = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +84,7 @@ def _sqlite() -> Iterator[Finding]:
 
 
 def _uv() -> Iterator[Finding]:
-    path = os.environ.get("FREEHOLD_UV") or shutil.which(
-        "uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
-    )
+    path = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
     if path is None:
         yield Finding(check="uv", verdict="fail", found="not found", fix="pip install uv (images are built with it)")
         return
@@ -136,13 +138,61 @@ def _shared_memory() -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _home() -> Iterator[Finding]:
+    home = Home.default().root
+    place = next(p for p in (home, *home.parents) if p.exists())
+    elsewhere = "or set FREEHOLD_HOME to another folder"
+    if home.exists() and home.stat().st_uid != os.getuid():
+        owner = home.stat().st_uid
+        yield Finding(
+            check="home", verdict="fail", found=f"{home} belongs to user {owner}", fix=f"run as that user, {elsewhere}"
+        )
+    elif not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        fix = f"make it writable (its owner, its permissions, its mount), {elsewhere}"
+        yield Finding(check="home", verdict="fail", found=f"{place} cannot be written", fix=fix)
+    else:
+        yield Finding(check="home", verdict="ok", found=str(home))
+
+
 def _disk() -> Iterator[Finding]:
     home = Home.default().root
     place = next(p for p in (home, *home.parents) if p.exists())
-    free = shutil.disk_usage(place).free
+    free, found = shutil.disk_usage(place).free, os.statvfs(place)
     verdict = "ok" if free > 5 * _GIB else "warn" if free > _GIB else "fail"
+    shown = f"{size(free)} free for {home}"
+    if found.f_files and found.f_favail < _FEW_FILES:
+        verdict, shown = "fail", f"room for {found.f_favail} more files only, for {home}"
     fix = "" if verdict == "ok" else f"free some space on {place}, or set FREEHOLD_HOME to a larger disk"
-    yield Finding(check="disk", verdict=verdict, found=f"{size(free)} free for {home}", fix=fix)
+    yield Finding(check="disk", verdict=verdict, found=shown, fix=fix)
+
+
+def _database() -> Iterator[Finding]:
+    import sqlite3
+
+    path = Home.default().database
+    if not path.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+            wrong = [row[0] for row in db.execute("PRAGMA integrity_check(1)") if row[0] != "ok"]
+    except sqlite3.Error as error:
+        wrong = [str(error)]
+    if wrong:
+        fix = f"stop the server, then restore a backup of {path}"
+        yield Finding(check="database", verdict="fail", found=f"damaged: {wrong[0]}", fix=fix)
+    else:
+        yield Finding(check="database", verdict="ok", found=f"{size(path.stat().st_size)}, whole")
+
+
+def _limits() -> Iterator[Finding]:
+    limits = [("files", resource.RLIMIT_NOFILE, "-n"), ("processes", resource.RLIMIT_NPROC, "-u")]
+    for name, number, flag in limits:
+        soft, hard = resource.getrlimit(number)
+        least = hard if number == resource.RLIMIT_NOFILE else soft  # the server raises this one by itself
+        good = least in (resource.RLIM_INFINITY, 0) or least >= _FEW_FILES
+        shown = "no limit" if least == resource.RLIM_INFINITY else f"at most {least}"
+        fix = "" if good else f"raise it before `freehold up`: ulimit {flag} 65536 (each instance takes several)"
+        yield Finding(check=name, verdict="ok" if good else "warn", found=shown, fix=fix)
 
 
 def _gpu() -> Iterator[Finding]:
@@ -168,9 +218,17 @@ def _gpu() -> Iterator[Finding]:
 def _server() -> Iterator[Finding]:
     try:
         view = control.status(control.connect())
+    except ConnectionError as error:
+        if isinstance(error, Error) and holder(Home.default()) is None:
+            yield Finding(
+                check="server", verdict="warn", found=str(error).partition(":")[0], fix="freehold up --detach"
+            )
+            yield from _port()
+            return
+        yield _trouble(error)
+        return
     except Error as error:
-        yield Finding(check="server", verdict="warn", found=str(error).partition(":")[0], fix="freehold up --detach")
-        yield from _port()
+        yield _trouble(error)
         return
     yield Finding(check="server", verdict="ok", found=f"{view.url}, freehold {view.version}, pid {view.pid}")
     guards = {name: state for name, state in view.guards.items() if name != "sqlite"}  # `_sqlite` tells
@@ -181,11 +239,17 @@ def _server() -> Iterator[Finding]:
         yield Finding(check=f"guard {name}", verdict="warn", found="missing", fix=state)
 
 
+def _trouble(error: Exception) -> Finding:
+    """A server that is there, and does not serve us: of another version, another's token, one that starts or ends."""
+    problem, _, fix = str(error).partition(": ")
+    return Finding(check="server", verdict="fail", found=problem, fix=fix or "freehold down, then freehold up --detach")
+
+
 def _port() -> Iterator[Finding]:
     from freehold.server.settings import load
 
     settings = load()
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
@@ -210,5 +274,5 @@ def _first_line(command: list[str]) -> str:
 
 
 _CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    _python, _sqlite, _uv, _bubblewrap, _cgroups, _shared_memory, _disk, _gpu, _server,
+    _python, _sqlite, _uv, _bubblewrap, _cgroups, _shared_memory, _limits, _home, _disk, _database, _gpu, _server,
 )  # fmt: skip

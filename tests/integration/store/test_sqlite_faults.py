@@ -191,6 +191,22 @@ async def test_damaged_pages_are_found_at_open(tmp_path: Path, part: float) -> N
         await SqliteStore(database).open()
 
 
+async def test_a_flipped_bit_in_a_key_is_found_at_open(tmp_path: Path) -> None:
+    """Its row is out of order then: looked for, it is not found."""
+    database = tmp_path / "freehold.db"
+    store = SqliteStore(database)
+    await store.open()
+    for number in range(20):
+        await store.write(put_workspaces([WorkspaceRow(f"workspace-{number:02}", 0.0)]))
+    await store.close()
+    damaged = bytearray(database.read_bytes())
+    assert damaged.count(b"workspace-07") >= 1
+    damaged[damaged.index(b"workspace-07")] ^= 0x10  # "g", far before "w"
+    database.write_bytes(damaged)
+    with pytest.raises(errors.DataLossError, match="is damaged; restore a backup"):
+        await SqliteStore(database).open()
+
+
 async def test_a_flipped_bit_in_a_payload_is_found_when_read(tmp_path: Path) -> None:
     database = tmp_path / "freehold.db"
     lines = await _with_calls(database)

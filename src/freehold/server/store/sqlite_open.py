@@ -57,7 +57,7 @@ def _check_pages(db: sqlite3.Connection, path: Path) -> None:
             "database_not_checked", extra={"bytes": path.stat().st_size, "fix": "freehold doctor checks it whole"}
         )
         return
-    found = [row[0] for row in db.execute("PRAGMA quick_check(5)")]
+    found = [row[0] for row in db.execute("PRAGMA integrity_check(5)")]
     if found != ["ok"]:
         msg = f"{path} is damaged; restore a backup: {'; '.join(map(str, found))[:500]}"
         raise DataLossError(msg)

@@ -77,6 +77,8 @@ def show(lines: Iterable[LogLine], *, timestamps: bool, as_json: bool) -> None:
         none = False
         if as_json:
             print_json_line(line)
+        elif not timestamps and (line.stream == "stdout" or (line.stream and not stdout().is_terminal)):
+            print(joined.before(line), line.message, sep="", end=line.ending, flush=True)  # a tenth of what rich takes
         elif timestamps:
             stdout().print(as_text(line, timestamps=True), soft_wrap=True)
         else:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from freehold.core.errors import InvalidError
 from freehold.protocol.schemas import LogLine
-from freehold.server.api.exchange import ndjson, services
+from freehold.server.api.exchange import json_line, ndjson, services
 from freehold.server.api.openapi import describe
 
 router = APIRouter(prefix="/v1/logs", tags=["logs"])
@@ -74,12 +75,11 @@ def _types(given: list[str]) -> tuple[str, ...]:
     return tuple(given)
 
 
-async def _past(lines: Iterator[Any]) -> AsyncIterator[Any]:
-    """Read files in a thread, a batch at a time."""
+async def _past(lines: Iterator[Any]) -> AsyncIterator[bytes]:
+    """Read files in a thread, a batch of whole lines at a time."""
     while batch := await asyncio.to_thread(_take, lines):
-        for line in batch:
-            yield line
+        yield batch
 
 
-def _take(lines: Iterator[Any]) -> list[Any]:
-    return [line for _, line in zip(range(_BATCH), lines, strict=False)]
+def _take(lines: Iterator[Any]) -> bytes:
+    return b"".join(json_line(line) for line in islice(lines, _BATCH))

@@ -167,6 +167,26 @@ async def test_inputs_behind_the_one_that_killed_the_instance_count_no_crash(tmp
         assert [t.attempt for t in tasks] == [2] + [1] * (len(tasks) - 1)
 
 
+async def test_inputs_of_a_dead_instance_are_sent_ahead_to_none(tmp_path: Path) -> None:
+    async with Rig(tmp_path) as rig:
+        call = rig.submit("map", 3)
+        instance, _ = await rig.instance()
+        pool = instance.pool
+        pool.mean_s = 0.00001
+        pool.pump_soon()
+        await until(lambda: len(instance.tasks) == 3)
+        rig.fleet.kill(instance, reason="killed")
+        await until(lambda: instance.id not in rig.fleet.instances)
+        second, link = await rig.instance()
+        await until(lambda: link.of(Execute))
+        pool.pump()
+        assert [e.index for e in link.of(Execute)] == [0]
+        rig.answer(second, link.of(Execute)[0], took=0.0)
+        await until(lambda: len(link.of(Execute)) == 2)
+        assert [t.index for t in second.tasks.values()] == [1]
+        assert len(rig.dispatcher.calls[call].tasks) == 2
+
+
 async def test_returned_inputs_run_elsewhere_with_the_same_attempt(tmp_path: Path) -> None:
     async with Rig(tmp_path) as rig:
         call = rig.submit("map", 2)

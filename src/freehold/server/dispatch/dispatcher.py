@@ -307,6 +307,7 @@ class Dispatcher:
         back: list[Task] = []
         for place, task in enumerate(held):
             begun = place < instance.slots
+            task.alone = task.call.pool.crashed = True
             if task.cancelling:
                 self._end_cancelled(task)
                 continue

@@ -9,7 +9,7 @@ from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from freehold.core.clock import Clock
-from freehold.core.placement import Machine, Occupant, Placement, cpu_of, make_room, memory_of, place, without
+from freehold.core.placement import Machine, Occupant, Placement, Want, cpu_of, make_room, memory_of, place, without
 from freehold.core.states import InstanceState
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
@@ -36,8 +36,7 @@ class Places:
 
     def find(self, pool: Pool) -> Placement:
         """A place for one more instance of a pool; if there is none now, the pool waits, and others make room."""
-        want, first = pool.spec.resources, not pool.live
-        found = place(want, self.occupied, first=first)
+        found = place(_want(pool), self.occupied)
         if found.verdict == "later":
             self._wait(pool, found.reason)
         else:
@@ -78,11 +77,11 @@ class Places:
 
     def _make_room(self, pool: Pool, spare: Iterable[Instance], leaving: Iterable[Instance]) -> bool:
         """Evict as few of `spare` as it takes, beside those that leave anyway; False when all of them would not do."""
-        want, first = pool.spec.resources, not pool.live
+        want = _want(pool)
         machine = without(self.occupied, [_occupant(i) for i in leaving])
-        if place(want, machine, first=first).verdict == "now":
+        if place(want, machine).verdict == "now":
             return True
-        chosen = make_room(want, machine, [_occupant(i) for i in spare], first=first)
+        chosen = make_room(want, machine, [_occupant(i) for i in spare])
         for instance_id in chosen:
             self._evict(self._instances[instance_id], "its place is needed")
         return bool(chosen)
@@ -94,7 +93,12 @@ class Places:
             cpu_taken=sum(o.cpu for o in held),
             memory_taken_mib=sum(o.memory_mib for o in held),
             devices_taken=frozenset(d for o in held for d in o.devices),
+            ports_taken=frozenset(p for o in held for p in o.ports),
         )
+
+
+def _want(pool: Pool) -> Want:
+    return Want(resources=pool.spec.resources, ports=pool.spec.ports(), first=not pool.live)
 
 
 def _occupant(instance: Instance) -> Occupant:
@@ -104,6 +108,7 @@ def _occupant(instance: Instance) -> Occupant:
         cpu=cpu_of(resources),
         memory_mib=memory_of(resources),
         devices=frozenset(d.id for d in instance.devices),
+        ports=instance.pool.spec.ports(),
     )
 
 

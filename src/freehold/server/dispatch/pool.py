@@ -46,6 +46,7 @@ class Pool:
         self.version = 0
         self.instances: dict[str, Instance] = {}
         self.queue = Queue()
+        self.crashed = False  # an instance died that held inputs
         self.held: dict[str, LiveCall] = {}  # calls whose client was told to send no more for now
         self.waiters: deque[asyncio.Future[Instance]] = deque()  # web requests that wait for an instance
         self._waiting_since = 0.0  # monotonic, of the first web request that waits
@@ -67,7 +68,7 @@ class Pool:
     def add(self, task: Task) -> None:
         """Send an input at once where an instance has room and nobody waits before it; else queue it."""
         instance = None if self.queue or self.waiters or self.closed else self.pick()
-        if instance is not None:
+        if instance is not None and not (task.alone and instance.load >= instance.slots):
             instance.execute(task, self._clock.monotonic(), epoch=self._clock.now())
         else:
             self.queue.push(task)
@@ -107,6 +108,8 @@ class Pool:
         if self.waiters:
             self._serve_waiters()
         while self.queue and (instance := self.pick()) is not None:
+            if self.crashed and instance.load >= instance.slots and self.queue.first.alone:
+                break  # till one has a slot free
             instance.execute(self.queue.pop(), now, epoch=epoch)
         if self.held and not self.full(0.5):
             self._let_go_on()
@@ -127,6 +130,7 @@ class Pool:
         heir.queue.push_front(tasks)
         heir.waiters.extendleft(reversed(self.waiters))
         heir.held |= self.held
+        heir.crashed = heir.crashed or self.crashed
         self.waiters.clear()
         self.held.clear()
         heir.pump_soon()

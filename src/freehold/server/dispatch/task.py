@@ -35,7 +35,7 @@ class Task:
     """One input of a call, with the attempt that counts now: a result of any other attempt is stale."""
 
     __slots__ = (
-        "attempt", "call", "cancelling", "crashes", "created", "failures", "index",
+        "alone", "attempt", "call", "cancelling", "crashes", "created", "failures", "index",
         "instance", "items", "method", "payload", "sent", "started", "state",
     )  # fmt: skip
 
@@ -51,6 +51,7 @@ class Task:
         self.started: float | None = None  # epoch
         self.items = 0  # items of a generator that went out
         self.cancelling = False
+        self.alone = False  # an instance died that held it: it is sent ahead to none, so that who is to blame is plain
 
     @property
     def key(self) -> tuple[str, int]:

@@ -83,6 +83,7 @@ def test_s6_no_path_of_a_request_leads_out(home: Freehold, place: str) -> None:
     assert outside(home) == before
 
 
+@pytest.mark.slow
 def test_s6_no_path_of_a_command_leads_out(home: Freehold, tmp_path: Path) -> None:
     before = outside(home)
     planted = tmp_path / "planted"

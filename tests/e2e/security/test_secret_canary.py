@@ -90,6 +90,7 @@ def everything_shown(home: Freehold) -> str:
     return "".join([*pages, *(home(*command).stdout for command in commands)])
 
 
+@pytest.mark.slow
 def test_s9_a_secret_is_nowhere_to_be_found(home: Freehold) -> None:
     stored = ask(home, "PUT", "/v1/secrets/kept", as_owner(home), json.dumps({"values": {"KEPT": VALUE}}).encode())
     assert stored.status < 300

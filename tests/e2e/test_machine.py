@@ -2,11 +2,12 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import PROGRAMS, Freehold, MakeHome
+from tests.e2e.harness import PROGRAMS, Freehold, MakeHome, wait_for
 
 _MOUNTS = os.geteuid() == 0 and Path("/proc/filesystems").read_text().find("tmpfs") >= 0
 own_disk = pytest.mark.skipif(not _MOUNTS, reason="a disk of its own needs root")
@@ -51,6 +52,27 @@ def test_a_full_disk_is_named_by_every_command_and_nothing_is_half_done(disk: Pa
     ballast.unlink()
     assert home.json("volume", "list") == home.json("app", "list") == []
     home.ok("volume", "create", "v")
+    home.ok("down")
+
+
+@own_disk
+def test_calls_are_refused_while_the_disk_is_full_and_taken_when_there_is_room(
+    disk: Path, images: Path, make_home: MakeHome
+) -> None:
+    (disk / "images").symlink_to(images, target_is_directory=True)
+    home = Freehold(disk, make_home().port)
+    home.ok("up", "--detach")
+    home.ok("deploy", "hello.py")
+    ballast = _fill(disk)
+    wait_for(lambda: "is full" in home.ok("status"))
+    calling = "import freehold; print(freehold.Function.from_name('e2e-hello', 'square').remote(3))"
+    call = [sys.executable, "-c", calling]
+    refused = subprocess.run(call, env=home.env, capture_output=True, text=True, check=False, timeout=20)
+    assert "ResourceExhaustedError: the disk that holds" in refused.stderr
+    ballast.unlink()
+    wait_for(lambda: "is full" not in home.ok("status"))
+    taken = subprocess.run(call, env=home.env, capture_output=True, text=True, check=False, timeout=60)
+    assert taken.stdout == "9\n", taken.stderr
     home.ok("down")
 
 

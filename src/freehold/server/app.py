@@ -246,6 +246,7 @@ class Server:
             await asyncio.sleep(TICK_S)
             _guarded(self.fleet.tick)
             _guarded(self.pulse.beat)
+            _guarded(self.store.look)
             _guarded(lambda: self.dispatcher.notice_long_running(LONG_RUNNING_S))
             for instance, task in self.dispatcher.overdue(OVERDUE_SLACK_S):
                 self.dispatcher.time_out(instance, task)

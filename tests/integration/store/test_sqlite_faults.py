@@ -154,6 +154,23 @@ def _killed_with_log(database: Path) -> None:
         child.kill()
 
 
+async def test_a_disk_that_fills_up_is_noticed_while_results_still_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore(tmp_path / "freehold.db")
+    await store.open()
+    store.look()
+    assert store.fault is None
+    monkeypatch.setattr(sqlite, "LEAST_FREE_BYTES", 1 << 60)
+    store.look()
+    assert "is full but for" in str(store.fault)
+    await store.write(put_workspaces([WorkspaceRow("w", 0.0)]))  # what runs is recorded
+    monkeypatch.undo()
+    store.look()
+    assert store.fault is None
+    await store.close()
+
+
 async def test_a_lost_log_is_found_at_open(tmp_path: Path) -> None:
     database = tmp_path / "freehold.db"
     await _with_calls(database)

@@ -65,7 +65,10 @@ def test_a_damaged_database_fails(home: Path, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.usefixtures("home")
 def test_low_limits_are_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    def low(_number: int) -> tuple[int, int]:
+        return 64, 64
+
+    monkeypatch.setattr(resource, "getrlimit", low)
     checks = found(capsys)
     assert "ulimit -n" in checks["files"]["fix"]
     assert "ulimit -u" in checks["processes"]["fix"]

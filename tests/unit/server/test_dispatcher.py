@@ -264,3 +264,14 @@ async def test_a_map_is_final_when_its_last_input_is(tmp_path: Path) -> None:
         row = await rig.reads.call("main", call)
         assert row is not None
         assert (row.state, row.inputs, row.succeeded, row.failed) == (CallState.SUCCEEDED, 3, 3, 0)
+
+
+async def test_nothing_is_taken_that_could_not_be_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Rig(tmp_path) as rig:
+        with monkeypatch.context() as patched:
+            patched.setattr(type(rig.store), "fault", "the disk is full: free some space")
+            call = rig.submit("remote")
+            await until(lambda: rig.ear.of(Refused))
+            assert rig.ear.of(Refused)[0].message == "the disk is full: free some space"
+            assert call not in rig.dispatcher.calls
+        assert rig.submit("remote") in rig.dispatcher.calls

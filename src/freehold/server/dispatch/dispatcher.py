@@ -86,6 +86,9 @@ class Dispatcher:
                 )
             )
             return None
+        if self._record.fault is not None and not message.again:  # its outcome could not be recorded
+            subscriber.send(Refused(message.call, ResourceExhaustedError.code, self._record.fault))
+            return None
         pool = self._fleet.pool(function, message.parameters)
         if pool.full(OVERFLOW if message.more else 1.0):
             subscriber.send(Refused(message.call, ResourceExhaustedError.code, _too_many(pool)))

@@ -50,6 +50,11 @@ class Record:
         self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
         self._reads = Reads(store)
 
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be recorded now, such as a full disk; None when all is well."""
+        return self._store.fault
+
     # ---- writes
 
     def noticed(self, call: LiveCall) -> None:

@@ -39,5 +39,5 @@ class Status:
             memory_reserved_mib=machine.memory_taken_mib,
             devices=tuple(f"{d.type} {d.id}{' (simulated)' if d.simulated else ''}" for d in machine.devices),
             apps=len(self.registry.apps), instances=len(self.fleet.instances), backlog=sum(p.backlog for p in pools),
-            running=sum(p.running for p in pools), guards=self.launcher.guards() | {"sqlite": self.sqlite},
+            running=sum(p.running for p in pools), guards=self.launcher.guards() | {"sqlite": self.sqlite, "store": self.store.fault or "ok"},
         )  # fmt: skip

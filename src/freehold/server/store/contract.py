@@ -45,5 +45,9 @@ class Store(Protocol):
 
     @property
     def fault(self) -> str | None:
-        """Why the last commit failed; None when it did not."""
+        """Why the last commit failed, or the next ones soon will; None when all is well."""
+        ...
+
+    def look(self) -> None:
+        """Notice, every now and then, a disk that fills up, and one that takes writes again."""
         ...

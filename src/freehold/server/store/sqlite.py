@@ -27,6 +27,7 @@ from freehold.server.store.sqlite_sql import QUERIES, WRITES, QueryText, WriteTe
 _log = logging.getLogger("freehold.store")
 
 MAX_PENDING_UNITS = 200_000
+LEAST_FREE_BYTES = 4 * 1024 * 1024  # kept for the outcomes of what runs
 _MAX_GROUP_UNITS = 4_096
 _READERS = 2
 # Rows in one statement: SQLite lets go of the GIL at each, and would queue for it behind a busy loop. Not every number, since each
@@ -50,13 +51,22 @@ class SqliteStore:
         self._mark = Mark(path.with_name(path.name + ".mark"))
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._pending = 0
+        self._short: str | None = None
         self._writer: _Writer | None = None
         self._readers: _Readers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def fault(self) -> str | None:
-        return self._writer.fault if self._writer else None
+        return (self._writer.fault if self._writer else None) or self._short
+
+    def look(self) -> None:
+        found = os.statvfs(self._path.parent)
+        free = found.f_bavail * found.f_frsize
+        full = f"the disk that holds {self._path} is full but for {free // 1024} KiB: free some space, then try again"
+        self._short = full if free < LEAST_FREE_BYTES else None
+        if self._writer is not None and self._writer.fault is not None:
+            self.write_then([], lambda _error: None)
 
     @property
     def pending(self) -> int:

@@ -43,6 +43,7 @@ log = logging.getLogger("freehold.apps")
 Changed = list[tuple[LiveFunction, LiveFunction]]  # new, old
 CLIENT_GRACE_S = 10.0
 STOP_GRACE_S = 5.0
+_AT_ONCE = 500  # calls that are cancelled in one turn of the loop
 
 
 class LogsDrained(Protocol):
@@ -267,8 +268,10 @@ class Apps:
     async def _stop(self, app: LiveApp, reason: str) -> Sequence[Pool]:
         self._p.registry.remove(app)
         pools = [p for f in app.functions.values() for p in f.pools.values()]
-        for call in [c for c in self._p.dispatcher.calls.values() if c.app_id == app.id]:
+        for count, call in enumerate([c for c in self._p.dispatcher.calls.values() if c.app_id == app.id], 1):
             self._p.dispatcher.cancel(call.id, reason=reason)
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # others have their turn
         for pool in pools:
             pool.fail_waiters(NotFoundError(f"app {app.name!r} was stopped"))
             self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason, finish_s=STOP_GRACE_S)

@@ -36,6 +36,11 @@ def alive(pid: int) -> bool:
         return False
 
 
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it was quicker
+        os.kill(pid, signal.SIGKILL)
+
+
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 

@@ -16,6 +16,7 @@ from tests.e2e.reliability.chaos import (
     Server,
     alive,
     ask,
+    kill,
     lines,
     pids,
     spawn,
@@ -121,7 +122,7 @@ def test_r20_every_line_written_before_a_kill_is_there_once_and_in_order(make_se
             server.up()
             killed["server"] += 1
         elif victims := list(pids(home).values()):
-            os.kill(dice.choice(victims), signal.SIGKILL)
+            kill(dice.choice(victims))
             killed["instance"] += 1
     server.kill()
     before = told(home)

@@ -17,6 +17,7 @@ from tests.e2e.reliability.chaos import (
     alive,
     ask,
     handles,
+    kill,
     lines,
     pids,
     python,
@@ -94,7 +95,7 @@ def test_r4_calls_end_while_instances_are_killed(home: Freehold, sized: Sized) -
             for instance, pid in pids(home).items():
                 if len(killed) < kills and dice.random() < 0.5:
                     killed[instance] = time.time()
-                    os.kill(pid, signal.SIGKILL)
+                    kill(pid)
             time.sleep(0.1)
     ids = spawning.result()
     assert len(killed) >= kills // 4

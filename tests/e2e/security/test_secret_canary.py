@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from tests.e2e.harness import Freehold, MakeHome
-from tests.e2e.reliability.chaos import pids
+from tests.e2e.reliability.chaos import kill, pids
 from tests.e2e.security.raw import ROUTES, as_owner, ask, call_of
 
 VALUE = f"c4n4ry-{secrets.token_hex(12)}"
@@ -105,7 +105,7 @@ def test_s9_a_secret_is_nowhere_to_be_found(home: Freehold) -> None:
                 break
         said += everything_shown(home) + process_list()
         for pid in pids(home).values():
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         os.kill(json.loads((home.home / "server.json").read_text())["pid"], signal.SIGKILL)
         home.ok("up", "--detach")
         said += everything_shown(home) + process_list() + program.communicate(timeout=60)[0]

@@ -9,6 +9,7 @@ from freehold.core.specs import Resources
 
 DEFAULT_CPU = 0.125
 DEFAULT_MEMORY_MIB = 128
+NO_PORTS: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class Machine:
     cpu_taken: float = 0.0
     memory_taken_mib: int = 0
     devices_taken: frozenset[str] = frozenset()
+    ports_taken: frozenset[int] = NO_PORTS  # of instances' own web servers: they all share the machine's network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class Occupant:
     cpu: float
     memory_mib: int
     devices: frozenset[str] = frozenset()
+    ports: frozenset[int] = NO_PORTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +43,16 @@ class Placement:
     devices: tuple[Device, ...] = ()
 
 
-def place(want: Resources, machine: Machine, *, first: bool) -> Placement:
-    """Decide for one instance. The `first` of its pool may overcommit cores, so that functions that call each other never
-    wait for each other's cores; memory and devices are never overcommitted.
+def place(want: Resources, machine: Machine, *, first: bool, ports: frozenset[int] = NO_PORTS) -> Placement:
+    """Decide for one instance that serves on these ports. The `first` of its pool may overcommit cores, so that functions that call each other never
+    wait for each other's cores; memory, devices and ports are never overcommitted.
     """
     impossible = shortage(want, machine)
     if impossible:
         return Placement(verdict="never", reason=impossible)
+    taken = ports & machine.ports_taken
+    if taken:
+        return Placement(verdict="later", reason=f"waits for port {min(taken)}, on which another instance serves")
     cpu, memory = cpu_of(want), memory_of(want)
     if not first and machine.cpu_taken + cpu > machine.cpu:
         return Placement(verdict="later", reason=f"waits for {cpu:g} free cores of {machine.cpu:g}")
@@ -69,16 +75,19 @@ def without(machine: Machine, occupants: Iterable[Occupant]) -> Machine:
         cpu_taken=machine.cpu_taken - sum(o.cpu for o in gone),
         memory_taken_mib=machine.memory_taken_mib - sum(o.memory_mib for o in gone),
         devices_taken=machine.devices_taken - {d for o in gone for d in o.devices},
+        ports_taken=machine.ports_taken - {p for o in gone for p in o.ports},
     )
 
 
-def make_room(want: Resources, machine: Machine, spare: Sequence[Occupant], *, first: bool) -> tuple[str, ...]:
+def make_room(
+    want: Resources, machine: Machine, spare: Sequence[Occupant], *, first: bool, ports: frozenset[int] = NO_PORTS
+) -> tuple[str, ...]:
     """Return which of `spare` have to go so that an instance can be placed, earlier ones first and no more than needed; () when
     not even all of them are enough, or none is needed.
     """
 
     def fits(gone: Sequence[Occupant]) -> bool:
-        return place(want, without(machine, gone), first=first).verdict == "now"
+        return place(want, without(machine, gone), first=first, ports=ports).verdict == "now"
 
     count = next((n for n in range(len(spare) + 1) if fits(spare[:n])), 0)
     chosen = list(spare[:count])

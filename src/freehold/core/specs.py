@@ -174,6 +174,10 @@ class FunctionSpec:
         own = {"": self.web} if self.web else {}
         return own | {m.name: m.web for m in self.methods if m.web}
 
+    def ports(self) -> frozenset[int]:
+        """Ports on which its own web servers listen."""
+        return frozenset(web.port for web in self.endpoints().values() if web.port is not None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AppSpec:

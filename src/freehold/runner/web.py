@@ -100,8 +100,8 @@ class Endpoints:
         assert web.port is not None
         if _answers(web.port):
             msg = (
-                f"port {web.port} of @web_server is taken by another process of this machine: use another port, or allow one instance only "
-                "(max_containers=1)"
+                f"port {web.port} of @web_server is taken by another program of this machine: stop that program, or let this one serve on "
+                "another port"
             )
             raise InvalidError(msg)
         made = target.call()

@@ -40,6 +40,7 @@ class FakeRouter:
     addresses: list[str] = field(default_factory=list[str])  # used up first
     password: str = "let me in"
     timeout_s: float | None = None
+    instance: str = "in-1"
 
     def endpoint(self, *, port: int | None = None, label: str | None = None) -> Route | None:
         return self.route if label in (None, self.route.label) and port != 1 else None
@@ -51,7 +52,9 @@ class FakeRouter:
         if self.before is not None:
             await self.before()
         address = self.addresses.pop(0) if self.addresses else self.address
-        lease = Lease(address=address, call_id=f"fc-{len(self.leases)}", instance="in-1", timeout_s=self.timeout_s)
+        lease = Lease(
+            address=address, call_id=f"fc-{len(self.leases)}", instance=self.instance, timeout_s=self.timeout_s
+        )
         self.leases.append(lease)
         return lease
 

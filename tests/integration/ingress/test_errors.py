@@ -75,6 +75,21 @@ async def test_an_instance_that_breaks_before_its_answer_is_502_with_the_way_to_
     assert stage.router.outcomes[0].kind == "broken"
 
 
+async def test_an_instance_gets_no_connection_of_the_one_before_at_its_address(stage: Any) -> None:
+    count = itertools.count(1)
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = next(count)
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n%d" % number)
+
+    async with stage.script(upstream), httpx.AsyncClient() as client:
+        answers = [(await client.post(stage.url)).text for _ in range(2)]
+        stage.router.instance = "in-2"
+        answers.append((await client.post(stage.url)).text)
+    assert answers == ["1", "1", "2"]
+
+
 @pytest.mark.parametrize(("method", "status", "leases"), [("GET", 200, 2), ("POST", 502, 1), ("DELETE", 502, 1)])
 async def test_what_changes_nothing_is_done_again_where_an_instance_broke_off(
     stage: Any, method: str, status: int, leases: int

@@ -1,12 +1,13 @@
 """One machine, several pools: who makes room for whom, and in which order they are served."""
 
+import asyncio
 from pathlib import Path
 
 from tests.unit.server.harness import Ear, Rig, until
 
 from freehold.core.devices import parse_declared
 from freehold.core.placement import Machine
-from freehold.core.specs import Resources, Scaling
+from freehold.core.specs import Resources, Scaling, Web
 from freehold.core.states import InstanceState
 from freehold.protocol.frames import Execute
 from freehold.server.dispatch.instance import Instance
@@ -163,3 +164,23 @@ async def test_a_pool_that_wants_nothing_any_more_waits_no_longer(tmp_path: Path
         rig.fleet.tick()
         assert not other.pools[b""].blocked
         assert not rig.fleet.places._waiting  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_a_server_on_a_port_of_its_own_has_one_instance_and_lets_others_have_the_port_when_idle(tmp_path: Path) -> None:
+    own = Web(kind="web_server", port=8000)
+    async with Rig(tmp_path, web=own) as rig:
+        pool = rig.fleet.pool(rig.function, b"")
+        requests = [asyncio.ensure_future(pool.acquire()) for _ in range(2)]
+        first, _ = await rig.instance()
+        await requests[0]
+        rig.fleet.tick()
+        assert len(pool.instances) == 1
+        other = rig.declare("other", web=own)
+        waiting = asyncio.ensure_future(rig.fleet.pool(other, b"").acquire())
+        await until(lambda: rig.fleet.pool(other, b"").blocked)
+        pool.release(first)
+        pool.release(await requests[1])
+        rig.fleet.tick()
+        second, _ = await rig.instance()
+        assert (await waiting) is second
+        assert first.state is InstanceState.OFFLINE

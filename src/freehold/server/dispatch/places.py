@@ -9,7 +9,7 @@ from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from freehold.core.clock import Clock
-from freehold.core.placement import Machine, Occupant, Placement, Want, cpu_of, make_room, memory_of, place, without
+from freehold.core.placement import Machine, Occupant, Placement, cpu_of, make_room, memory_of, place, without
 from freehold.core.states import InstanceState
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
@@ -36,7 +36,8 @@ class Places:
 
     def find(self, pool: Pool) -> Placement:
         """A place for one more instance of a pool; if there is none now, the pool waits, and others make room."""
-        found = place(_want(pool), self.occupied)
+        want, first, ports = pool.spec.resources, not pool.live, pool.spec.ports()
+        found = place(want, self.occupied, first=first, ports=ports)
         if found.verdict == "later":
             self._wait(pool, found.reason)
         else:
@@ -77,11 +78,11 @@ class Places:
 
     def _make_room(self, pool: Pool, spare: Iterable[Instance], leaving: Iterable[Instance]) -> bool:
         """Evict as few of `spare` as it takes, beside those that leave anyway; False when all of them would not do."""
-        want = _want(pool)
+        want, first, ports = pool.spec.resources, not pool.live, pool.spec.ports()
         machine = without(self.occupied, [_occupant(i) for i in leaving])
-        if place(want, machine).verdict == "now":
+        if place(want, machine, first=first, ports=ports).verdict == "now":
             return True
-        chosen = make_room(want, machine, [_occupant(i) for i in spare])
+        chosen = make_room(want, machine, [_occupant(i) for i in spare], first=first, ports=ports)
         for instance_id in chosen:
             self._evict(self._instances[instance_id], "its place is needed")
         return bool(chosen)
@@ -95,10 +96,6 @@ class Places:
             devices_taken=frozenset(d for o in held for d in o.devices),
             ports_taken=frozenset(p for o in held for p in o.ports),
         )
-
-
-def _want(pool: Pool) -> Want:
-    return Want(resources=pool.spec.resources, ports=pool.spec.ports(), first=not pool.live)
 
 
 def _occupant(instance: Instance) -> Occupant:

@@ -25,7 +25,7 @@ from freehold.server.ingress.heads import (
     response_head,
     upstream_head,
 )
-from freehold.server.ingress.upstream import Upstream, UpstreamPool
+from freehold.server.ingress.upstream import Peer, Upstream, UpstreamPool
 
 _logger = logging.getLogger(__name__)
 _HELD_BYTES = 256 * 1024  # of a body, while there is no instance yet
@@ -191,7 +191,7 @@ class Exchange:
             self._answer_alive()
         elif self._route is None:
             try:
-                await self._forward(self._gate.config.api, user_code=False)
+                await self._forward(Peer(self._gate.config.api), user_code=False)
             except (UnreachableError, BrokenError) as error:
                 msg = "the control API does not answer: the server is starting or stopping; `freehold status` tells"
                 raise ServiceError(msg) from error
@@ -237,7 +237,7 @@ class Exchange:
             lease = await router.acquire(route, deadline=deadline, request_id=self._id.decode())
             self._lease, outcome = lease, "client_gone"
             try:
-                await self._forward(lease.address, user_code=True)
+                await self._forward(Peer(lease.address, lease.instance), user_code=True)
                 outcome = "ok"
                 return
             except asyncio.CancelledError:
@@ -263,19 +263,19 @@ class Exchange:
         msg = f"no instance of {route.label!r} could be reached; `freehold app logs` has the cause"
         raise ServiceError(msg)
 
-    async def _forward(self, address: str, *, user_code: bool) -> None:
+    async def _forward(self, peer: Peer, *, user_code: bool) -> None:
         """One request over one connection; a second one where the first had gone stale and nothing is lost by it."""
-        config, peer = self._gate.config, self._caller.peer
+        config, caller = self._gate.config, self._caller.peer
         forwarding = Forwarding(
             request_id=self._id,
-            peer=peer.encode(),
-            trusted=peer in config.trusted_proxies,
+            peer=caller.encode(),
+            trusted=caller in config.trusted_proxies,
             call=self._lease.call_id.encode() if self._lease else b"",
             user_code=user_code,
             private_cookies=config.private_cookies,
         )
         data = upstream_head(self.head, forwarding)
-        upstream = self._gate.upstreams.take(address)
+        upstream = self._gate.upstreams.take(peer)
         if upstream is not None:
             try:
                 await self._converse(upstream, data)
@@ -284,9 +284,9 @@ class Exchange:
             else:
                 return
         try:
-            upstream = await self._gate.upstreams.dial(address)
+            upstream = await self._gate.upstreams.dial(peer)
         except OSError as error:
-            msg = f"no connection to {address}: {error.strerror or error}"
+            msg = f"no connection to {peer.address}: {error.strerror or error}"
             raise UnreachableError(msg) from error
         await self._converse(upstream, data)
 

@@ -1,8 +1,8 @@
-"""A small HTTP/1.1 client for proxying: keep-alive pools by address, bodies handed on as they come, backpressure both ways."""
+"""A small HTTP/1.1 client for proxying: keep-alive pools by peer, bodies handed on as they come, backpressure both ways."""
 
 import asyncio
 from collections import defaultdict
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import httptools
 
@@ -28,11 +28,18 @@ class Listener(Protocol):
     def upstream_congested(self, congested: bool) -> None: ...
 
 
+class Peer(NamedTuple):
+    """Who is at the other end: instances that follow each other may have the same address."""
+
+    address: str  # `unix:PATH` or `tcp:HOST:PORT`
+    instance: str = ""
+
+
 class Upstream(asyncio.Protocol):
     """One connection to an instance or to the control API. Serves one request at a time."""
 
-    def __init__(self, pool: "UpstreamPool", address: str) -> None:
-        self._pool, self.address = pool, address
+    def __init__(self, pool: "UpstreamPool", peer: Peer) -> None:
+        self._pool, self.peer = pool, peer
         self._transport: asyncio.Transport = None  # type: ignore[assignment] (set before anyone has us)
         self._listener: Listener | None = None
         self._parser: Any = None
@@ -195,15 +202,15 @@ class Upstream(asyncio.Protocol):
 
 
 class UpstreamPool:
-    """Connections by address; the most recently used first."""
+    """Connections by peer; the most recently used first."""
 
     def __init__(self) -> None:
-        self._idle: defaultdict[str, list[Upstream]] = defaultdict(list)
+        self._idle: defaultdict[Peer, list[Upstream]] = defaultdict(list)
         self._loop = asyncio.get_running_loop()
 
-    def take(self, address: str) -> Upstream | None:
+    def take(self, peer: Peer) -> Upstream | None:
         """An idle connection, if there is one that was used lately."""
-        idle = self._idle.get(address)
+        idle = self._idle.get(peer)
         now = self._loop.time()
         while idle:
             upstream = idle.pop()
@@ -213,21 +220,21 @@ class UpstreamPool:
             upstream.close()
         return None
 
-    async def dial(self, address: str) -> Upstream:
+    async def dial(self, peer: Peer) -> Upstream:
         """A new connection. Raises OSError, or TimeoutError after 5 s."""
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            kind, _, where = address.partition(":")
+            kind, _, where = peer.address.partition(":")
             if kind == "unix":
-                _, upstream = await self._loop.create_unix_connection(lambda: Upstream(self, address), where)
+                _, upstream = await self._loop.create_unix_connection(lambda: Upstream(self, peer), where)
             else:
                 host, _, port = where.rpartition(":")
                 _, upstream = await self._loop.create_connection(
-                    lambda: Upstream(self, address), host.strip("[]"), int(port)
+                    lambda: Upstream(self, peer), host.strip("[]"), int(port)
                 )
         return upstream
 
     def keep(self, upstream: Upstream) -> None:
-        idle = self._idle[upstream.address]
+        idle = self._idle[upstream.peer]
         if len(idle) >= _IDLE_MAX:
             upstream.close()
             return
@@ -235,11 +242,11 @@ class UpstreamPool:
         idle.append(upstream)
 
     def forget(self, upstream: Upstream) -> None:
-        idle = self._idle.get(upstream.address)
+        idle = self._idle.get(upstream.peer)
         if idle and upstream in idle:
             idle.remove(upstream)
         if not idle:
-            self._idle.pop(upstream.address, None)
+            self._idle.pop(upstream.peer, None)
 
     def sweep(self) -> None:
         """Hang up on connections that have been idle for long."""

@@ -36,6 +36,7 @@ _MOST_ROWS, _STEP_ROWS = 256, 16
 _CHECKPOINT_BYTES = 16 * 1024 * 1024
 _BYTES_A_ROW, _BYTES_A_GROUP = 400, 16 * 1024  # what the log grows by, roughly
 _ZEROS = bytes(1024 * 1024)
+_START_BYTES = 256 * 1024  # more than a start and little use log
 
 
 class _Unit(NamedTuple):
@@ -153,7 +154,7 @@ class _Writer(threading.Thread):
             units, closing = self._next_group()
             if units:
                 self._answer(self._commit(units))
-                if not self._log_grown and self._queue.empty():
+                if not self._log_grown and self._logged_bytes > _START_BYTES and self._queue.empty():
                     self._grow_log()
             if (
                 self._logged_bytes > _CHECKPOINT_BYTES and self._queue.empty()
@@ -290,6 +291,7 @@ class _Writer(threading.Thread):
             _log.warning("checkpoint_failed", extra={"error": str(error)})
 
     def _disconnect(self) -> None:
+        self._log_grown = False  # SQLite removes it
         db, self._db = self._db, None
         if db is not None:
             try:

@@ -43,6 +43,7 @@ class Memory:
 
     def __init__(self, random: Random) -> None:
         self._random, self._free = random, 0.0
+        self.fault: str | None = None
         self.outcomes: dict[tuple[str, int], CallState] = {}
         self.attempts: Counter[tuple[str, int, int]] = Counter()
 

@@ -301,7 +301,7 @@ class Dispatcher:
                 del instance.tasks[task.key]
                 self._requeue(task, back)
         if not instance.load:
-            instance.pool.settle(instance)
+            instance.pool.settle(instance, self._clock.monotonic())
         self._put_back(instance, back)
 
     def instance_died(self, instance: Instance, reason: str) -> None:

@@ -67,7 +67,7 @@ class Pool:
 
     def add(self, task: Task) -> None:
         """Send an input at once where an instance has room and nobody waits before it; else queue it."""
-        instance = None if self.queue or self.waiters or self.closed else self.pick()
+        instance = None if self.queue.size or self.waiters or self.closed else self.pick()
         if instance is not None and not (task.alone and instance.load >= instance.slots):
             instance.execute(task, self._clock.monotonic(), epoch=self._clock.now())
         else:
@@ -81,7 +81,7 @@ class Pool:
 
     def full(self, times: float = 1.0) -> bool:
         """Tell whether so many times as much waits as should."""
-        return len(self.queue) >= times * MAX_BACKLOG or self.queue.held_bytes >= times * MAX_BACKLOG_BYTES
+        return self.queue.size >= times * MAX_BACKLOG or self.queue.held_bytes >= times * MAX_BACKLOG_BYTES
 
     def hold(self, call: LiveCall) -> None:
         """Let the client of a call send no more of it until less waits."""
@@ -154,13 +154,13 @@ class Pool:
         self.last_used = now
         if "first_input" not in instance.phases:
             self._fleet.served_first(instance, duration_s)
-        self.settle(instance)
-        if self.queue or self.waiters:
+        self.settle(instance, now)
+        if self.queue.size or self.waiters:
             self.pump_soon()
 
-    def settle(self, instance: Instance) -> None:
+    def settle(self, instance: Instance, now: float) -> None:
         """After something ended on an instance: it is idle when nothing is left, or, of single use, it goes."""
-        instance.settle(self._clock.monotonic())
+        instance.settle(now)
         if self.spec.single_use and instance.spent and not instance.load:
             self._fleet.stop(instance, grace_s=10.0, reason="used once")
 
@@ -194,7 +194,7 @@ class Pool:
         self.last_used = now
         if seconds is not None and "first_input" not in instance.phases:
             self._fleet.served_first(instance, seconds)
-        self.settle(instance)
+        self.settle(instance, now)
         if instance.pool.backlog:
             instance.pool.pump_soon()
 

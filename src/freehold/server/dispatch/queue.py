@@ -13,11 +13,11 @@ class Queue:
 
     def __init__(self) -> None:
         self.held_bytes = 0  # of payloads, in this process's memory
-        self._size = 0
+        self.size = 0
         self._clients: OrderedDict[str, OrderedDict[str, Line]] = OrderedDict()  # whose turn it is stands first
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __iter__(self) -> Iterator[Task]:
         """Client by client and call by call, not by turns."""
@@ -75,7 +75,7 @@ class Queue:
         """Take everything out."""
         tasks = list(self)
         self._clients.clear()
-        self._size = self.held_bytes = 0
+        self.size = self.held_bytes = 0
         return tasks
 
     def _line(self, task: Task) -> Line:
@@ -89,7 +89,7 @@ class Queue:
 
     def _count(self, task: Task, sign: int) -> None:
         payload = task.payload
-        self._size += sign
+        self.size += sign
         self.held_bytes += sign * len(payload.data)
         if payload.buffers:
             self.held_bytes += sign * sum(len(b.data) for b in payload.buffers)

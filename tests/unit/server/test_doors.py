@@ -107,8 +107,13 @@ async def test_an_instance_that_is_stuck_in_its_only_request_is_killed(tmp_path:
 async def test_an_instance_with_one_stuck_request_finishes_its_others(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         stuck, other = home.acquire(), home.acquire()
-        instance, _ = await home.ready(slots=2)
-        await other
+        instance, link = await home.ready(slots=2)
+        lease = await other
         home.doors.release(await stuck, Outcome(kind="late"))
         assert instance.state is InstanceState.DRAINING
+        assert not link.of(Drain)  # it would end what it does not know of
+        await asyncio.sleep(0.01)
+        assert instance.id in home.rig.fleet.instances
+        home.doors.release(lease, Outcome(kind="ok", status=200))
+        await until(lambda: instance.id not in home.rig.fleet.instances)
         assert not home.rig.launcher.killed

@@ -104,8 +104,8 @@ class Instance:
         self.link.send(Recall())
 
     def drain(self, grace_s: float) -> None:
-        """Give it nothing more; it leaves when what it runs is done."""
+        """Give it nothing more; it leaves when what it runs is done, and it does not know of web requests: it is stopped after them."""
         if self.state in (InstanceState.STARTING, InstanceState.IDLE, InstanceState.BUSY):
             self.move(InstanceState.DRAINING)
-            if self.link is not None:
+            if self.link is not None and not self.web:
                 self.link.send(Drain(grace_s))

@@ -118,8 +118,10 @@ def as_text(line: LogLine, *, timestamps: bool = False) -> Text:
         return text.append(line.message, style="red" if line.stream == "stderr" and style else "")
     text.append(f"{line.level:<7} ", style=style or "cyan").append(line.message)
     for key, value in line.extra.items():
-        if key != "app_id":  # the line's app was asked for, or is told by its instance
+        if key not in ("app_id", "error.stack"):  # the line's app was asked for, or is told by its instance
             text.append(f" {key}=", style="dim").append(str(value))
+    if stack := str(line.extra.get("error.stack", "")).rstrip():
+        text.append(f"\n{stack}", style="dim")
     return text
 
 

@@ -1,7 +1,7 @@
 r"""User output as records: each line one write of `\x1e`, a JSON array and a newline, beside the raw bytes of C code and subprocesses.
 
 ["l", time, stream, call, request_id, message]    a line; "p" for text that no line end follows, "r" for what "\r" ends
-["e", time, level, call, request_id, message, logger, {fields}]
+["e", time, level, call, request_id, message, logger, {fields}]    and last the stream, where the user's own format made the text
 ["end", call]    raw bytes before this belong to that call
 """
 
@@ -42,7 +42,12 @@ class Output:
 
     def event(self, level: str, message: str, logger: str = "freehold", **fields: Any) -> None:
         """Write one structured event."""
-        self._write(["e", time.time(), level, self._call(), request_id.get(), message, logger, fields])
+        self.logged(level, message, logger, fields)
+
+    def logged(self, level: str, message: str, logger: str, fields: dict[str, Any], stream: str = "") -> None:
+        """Write one event; with a stream, as the line that the user's own format made for it."""
+        own = [stream] if stream else []
+        self._write(["e", time.time(), level, self._call(), request_id.get(), message, logger, fields, *own])
 
     def end(self, call: str) -> None:
         """An input of `call` has ended: raw bytes that came meanwhile are its own."""
@@ -77,7 +82,7 @@ class LineStream(io.TextIOBase):
     r"""Stands in for sys.stdout and sys.stderr: whole lines become records, `\r` ends a line too, flush sends the rest."""
 
     def __init__(self, output: Output, name: str, fd: int) -> None:
-        self._output, self._stream, self._fd = output, name, fd
+        self._output, self.stream, self._fd = output, name, fd
         self._partial: dict[str, str] = {}  # by call
         self.buffer = _Bytes(self)
 
@@ -87,7 +92,7 @@ class LineStream(io.TextIOBase):
 
     @property
     def name(self) -> str:
-        return f"<{self._stream}>"
+        return f"<{self.stream}>"
 
     @property
     def mode(self) -> str:
@@ -133,9 +138,9 @@ class LineStream(io.TextIOBase):
 
     def _send(self, line: str, kind: LineKind) -> None:
         while len(line) > LINE_BYTES:
-            self._output.line(self._stream, line[:LINE_BYTES], "p")
+            self._output.line(self.stream, line[:LINE_BYTES], "p")
             line = line[LINE_BYTES:]
-        self._output.line(self._stream, line, kind)
+        self._output.line(self.stream, line, kind)
 
 
 class _Bytes(io.RawIOBase):
@@ -170,7 +175,7 @@ def install(output: Output) -> None:
     def emit(handler: "logging.StreamHandler[TextIO]", record: logging.LogRecord) -> None:
         """A handler that would print to our streams makes an event, with the text that it would print."""
         if isinstance(handler.stream, LineStream):
-            _emit(output, record, _text(handler, record))
+            _emit(output, record, handler)
         else:
             plain(handler, record)
 
@@ -193,29 +198,28 @@ class _Events(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
-        _emit(self._output, record, record.getMessage())
+        _emit(self._output, record, self)
 
 
-def _text(handler: logging.Handler, record: logging.LogRecord) -> str:
+def _has_own_format(handler: logging.Handler) -> bool:
     form = handler.formatter
-    if form is None or getattr(form, "_fmt", None) in ("%(message)s", logging.BASIC_FORMAT):
-        return record.getMessage()
-    return handler.format(record)
+    plain = form is None or (type(form) is logging.Formatter and form._fmt in ("%(message)s", logging.BASIC_FORMAT))  # pyright: ignore[reportPrivateUsage]
+    return not plain
 
 
-def _emit(output: Output, record: logging.LogRecord, message: str) -> None:
+def _emit(output: Output, record: logging.LogRecord, handler: logging.Handler) -> None:
     try:
         fields = {k: v for k, v in vars(record).items() if k not in _RECORD_FIELDS}
         if record.exc_info and record.exc_info[0] is not None:
             fields["error.type"] = record.exc_info[0].__name__
             fields["error.stack"] = "".join(traceback.format_exception(*record.exc_info))
-        output.event(record.levelname.lower(), message, record.name, **_plain_keys(fields))
+        own = _has_own_format(handler)
+        message = handler.format(record) if own else record.getMessage()
+        stream = getattr(handler, "stream", None)
+        name = stream.stream if own and isinstance(stream, LineStream) else ""
+        output.logged(record.levelname.lower(), message, record.name, fields, name)
     except Exception:  # noqa: BLE001 (logging never raises into the user's code)
         output.line("stderr", traceback.format_exc())
-
-
-def _plain_keys(fields: dict[str, Any]) -> dict[str, Any]:
-    return {k if k not in ("level", "message", "logger") else f"{k}_": v for k, v in fields.items()}
 
 
 def _clean(item: Any) -> Any:

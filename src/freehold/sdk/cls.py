@@ -332,6 +332,9 @@ def _checked(cls_name: str, given: dict[str, Any], known: dict[str, specs.Parame
                 f"{cls_name}({name}={value!r}): the parameter is of type {known[name].type}, not {type(value).__name__}"
             )
             raise InvalidError(msg)
+        if isinstance(value, int) and value.bit_length() > 63:
+            msg = f"{cls_name}({name}=…): the number has {value.bit_length()} bits, and a parameter holds 63; give it as a str"
+            raise InvalidError(msg)
     missing = [p.name for p in known.values() if p.required and p.name not in given]
     if missing:
         msg = f"{cls_name}() lacks its parameter {missing[0]!r}: write {cls_name}({missing[0]}=…)"

@@ -1,6 +1,6 @@
 """Parts of lines put together again."""
 
-from freehold.cli.logs import Joined
+from freehold.cli.logs import Joined, as_text
 from freehold.protocol.schemas import LogLine
 
 
@@ -25,3 +25,9 @@ def test_what_another_instance_writes_stands_alone() -> None:
 
 def test_an_open_line_is_ended() -> None:
     assert shown(line("a", "")) == "a\n"
+
+
+def test_a_traceback_stands_below_its_event() -> None:
+    extra = {"error.stack": "Traceback …\nValueError: no\n", "n": 3}
+    event = LogLine(timestamp="", level="error", message="failed", logger="x", service="", type="training", extra=extra)
+    assert as_text(event).plain == "error   failed n=3\nTraceback …\nValueError: no"

@@ -70,6 +70,11 @@ def test_an_event_carries_its_own_fields() -> None:
     assert (line["app"], line["extra.app"]) == ("shop", "mine")
 
 
+def test_an_event_in_the_users_own_format_is_of_its_stream() -> None:
+    (line,) = encode(record("e", AT, "warning", "", "", "mine! lost 3", "mine", {"n": 3}, "stderr"))
+    assert (line["level"], line["message"], line["stream"], line["n"]) == ("warning", "mine! lost 3", "stderr", 3)
+
+
 def test_raw_lines_belong_to_the_next_ended_call_in_sight_else_to_the_running_one() -> None:
     data = b"one\n" + printed("ours", "fc-2") + b"two\n" + record("end", "fc-1") + b"three\n"
     assert [(x["message"], x.get("call")) for x in encode(data, running="fc-9")] == [

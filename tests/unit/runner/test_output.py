@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from freehold.runner import output
 from freehold.runner.output import LINE_BYTES, LineStream, Output
 from freehold.sdk import context
 
@@ -92,12 +93,12 @@ def test_bytes_and_odd_characters(file: File, stream: LineStream) -> None:
 
 
 def test_raw_bytes_are_given_to_the_call_that_ended(file: File) -> None:
-    output = Output(file.fd)
-    output.line("stdout", "ours")
-    output.end("fc-1")
+    out = Output(file.fd)
+    out.line("stdout", "ours")
+    out.end("fc-1")
     os.write(file.fd, b"from C\n")
-    output.end("fc-2")
-    output.end("fc-3")
+    out.end("fc-2")
+    out.end("fc-3")
     assert file.records()[1:] == ["from C", ["end", "fc-2"]]
 
 
@@ -111,3 +112,12 @@ def test_events_carry_fields_whatever_they_are(file: File) -> None:
     ((kind, _, level, _, _, message, logger, fields),) = file.records()
     assert (kind, level, message, logger) == ("e", "info", "training_step", "train")
     assert fields == {"loss": 0.5, "thing": 20, "odd": "<class 'object'>"}
+
+
+def test_a_format_of_the_users_makes_a_line_of_its_stream(file: File, stream: LineStream) -> None:
+    handler = logging.StreamHandler(stream)
+    record = logging.LogRecord("mine", logging.WARNING, __file__, 1, "lost %d", (3,), None)
+    output._emit(Output(file.fd), record, handler)  # pyright: ignore[reportPrivateUsage]
+    handler.setFormatter(logging.Formatter("%(name)s! %(message)s"))
+    output._emit(Output(file.fd), record, handler)  # pyright: ignore[reportPrivateUsage]
+    assert [r[5:] for r in file.records()] == [["lost 3", "mine", {}], ["mine! lost 3", "mine", {}, "stdout"]]

@@ -164,6 +164,8 @@ def test_wrong_parameters_are_refused(values: dict[str, object], message: str) -
 def test_what_needs_an_object_says_so() -> None:
     with pytest.raises(InvalidError, match=r"Counter.add needs an object: write Counter\(\).add"):
         _ = Counter.add
+    with pytest.raises(InvalidError, match=r"start=…\): the number has 71 bits"):
+        Counter(start=2**70)
     with pytest.raises(InvalidError, match="given by name"):
         cast("Any", Counter)(3)
 

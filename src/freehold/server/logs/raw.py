@@ -148,9 +148,11 @@ class Encoder:
         if record[0] in _KINDS:
             kind, _, stream, call, request, message = record
             return self._line(at, "info", message, self._tail(stream, call, request), piece.end, _ENDINGS[_KINDS[kind]])
-        _, _, level, call, request, message, logger, fields = record
+        _, _, level, call, request, message, logger, fields, *own = record
         extra = b"".join(b"," + _encode(_free_name(str(k))) + b":" + _plain(v) for k, v in fields.items())
-        named = (b',"logger":' + _encode(_clean(logger)) if logger else b"") + self._tail("", call, request)
+        named = (b',"logger":' + _encode(_clean(logger)) if logger else b"") + self._tail(
+            own[0] if own else "", call, request
+        )
         return self._line(at, level if level in _LEVELS else "info", message, named, piece.end, extra)
 
     @staticmethod
@@ -220,7 +222,9 @@ def _parse(text: bytes) -> list[Any] | None:
     match record:
         case ["l" | "p" | "r", float() | int(), str(), str(), str(), str()]:
             fits = True
-        case ["e", float() | int(), str(), str(), str(), str(), str(), dict()]:
+        case ["e", float() | int(), str(), str(), str(), str(), str(), dict()] | [
+            "e", float() | int(), str(), str(), str(), str(), str(), dict(), str()
+        ]:  # fmt: skip
             fits = True
         case ["end", str()]:
             fits = True

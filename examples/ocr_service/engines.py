@@ -17,6 +17,7 @@ Rectangle = tuple[int, int, int, int]  # left, top, right, bottom
 _MARGIN_PX = 8
 _SPACE = 0.2  # of a line's height: narrower gaps are no spaces
 _PAPER, _PAPER_AFTER = 100, 190  # medians from here on are paper; what it is brought to
+_LIGHT_PX = 200  # of the shorter side, on which a page's light is looked at
 _TESSERACT_TIMEOUT_S = 60.0
 
 
@@ -127,8 +128,12 @@ def even_light(image: Any) -> Any:
     numpy: Any = importlib.import_module("numpy")
     if float(numpy.median(image)) < _PAPER:
         return image
-    light = load_cv2().GaussianBlur(image, (0, 0), max(3.0, min(image.shape[:2]) / 12)).astype(numpy.float32)
-    return numpy.clip(image / (light + 1) * _PAPER_AFTER, 0, 255).astype(numpy.uint8)
+    cv2, (height, width) = load_cv2(), image.shape[:2]
+    coarse = max(1, min(height, width) // _LIGHT_PX)  # light changes slowly, and a blur takes its width's time
+    small = cv2.resize(image, None, fx=1 / coarse, fy=1 / coarse, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), max(3.0, min(small.shape[:2]) / 12))
+    light = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.divide(image, cv2.max(light, 1), scale=_PAPER_AFTER)
 
 
 @cache

@@ -1,14 +1,17 @@
 """The OCR example without its engines: choice by language, threshold, results, Tesseract's table, the web face, the client."""
 
 import asyncio
+import io
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from ocr_service import model as ocr_model
 from ocr_service.engines import MissingEngineError, TesseractEngine, TextBox, merge_lines, parse_tsv
-from ocr_service.model import OcrModel
+from ocr_service.model import OcrModel, decode
 from ocr_service.ocr_client import OCRClient, get_ocr_client
 from ocr_service.web import create_app
 
@@ -33,10 +36,10 @@ class Played:
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> OcrModel:
-    def decode(data: bytes) -> bytes:
+    def decode(data: bytes) -> tuple[Any, int]:
         if data == b"broken":
             raise ValueError("no image")
-        return data
+        return SimpleNamespace(shape=(7 if data == b"thin" else 100, 5000, 3)), 2 if data == b"large" else 1
 
     monkeypatch.setattr(ocr_model, "decode", decode)
     return OcrModel({"latin": Played(("Hello", 0.99), ("blurred", 0.3)), "korean": Played(("안녕", 0.9))})
@@ -52,6 +55,15 @@ def test_lines_below_the_threshold_are_left_out(model: OcrModel) -> None:
     assert [b["text"] for b in model.predict(b"x", "english", 0.995)["text_boxes"]] == []
 
 
+def test_a_shrunk_image_has_its_lines_where_they_were_sent(model: OcrModel) -> None:
+    assert model.predict(b"large", "english")["text_boxes"][0]["box"] == [[0, 0], [18, 0], [18, 18], [0, 18]]
+
+
+def test_an_image_too_small_for_a_letter_has_no_text(model: OcrModel) -> None:
+    answer = model.predict(b"thin", "english")
+    assert (answer["status"], answer["full_text"]) == ("success", "")
+
+
 def test_an_unknown_language_or_a_broken_image_fails_with_its_reason(model: OcrModel) -> None:
     failed = model.predict(b"x", "klingon")
     assert failed["status"] == "failed"
@@ -59,6 +71,44 @@ def test_an_unknown_language_or_a_broken_image_fails_with_its_reason(model: OcrM
     assert "korean" in failed["error"]
     assert model.predict(b"broken", "english")["error"] == "no image"
     assert (model.predictions, model.failures) == (0, 2)
+
+
+def _png(picture: Image.Image) -> bytes:
+    held = io.BytesIO()
+    picture.save(held, "PNG")
+    return held.getvalue()
+
+
+def test_what_is_transparent_is_white_paper() -> None:
+    picture = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
+    picture.putpixel((3, 4), (0, 0, 0, 255))
+    page, shrunk = decode(_png(picture))
+    assert (page.shape, shrunk) == ((10, 20, 3), 1)
+    assert page[0, 0].tolist() == [255, 255, 255]
+    assert page[4, 3].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "I;16"])
+def test_every_kind_of_image_becomes_the_same_array(mode: str) -> None:
+    page, _ = decode(
+        _png(Image.new("RGB", (20, 10), "white").convert(mode) if mode != "I;16" else Image.new(mode, (20, 10), 65535))
+    )
+    assert page.shape == (10, 20, 3)
+    assert page.min() == 255
+
+
+def test_a_large_image_is_shrunk_by_a_whole_number() -> None:
+    for mode in ("1", "L", "P", "RGBA"):
+        page, shrunk = decode(_png(Image.new(mode, (6001, 20), 1)))
+        assert (page.shape, shrunk) == ((7, 2001, 3), 3)
+
+
+def test_bytes_that_are_no_image_or_too_many_pixels_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="3 bytes sent are no image"):
+        decode(b"abc")
+    monkeypatch.setattr(ocr_model, "_MOST_PIXELS", 2_000_000)
+    with pytest.raises(ValueError, match="more than 2 million pixels"):
+        decode(_png(Image.new("1", (2000, 1500))))
 
 
 def test_korean_without_tesseract_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

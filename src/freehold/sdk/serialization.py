@@ -12,7 +12,7 @@ import io
 import json
 import pickle
 import sys
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, Protocol
 
 import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
@@ -82,6 +82,8 @@ def loads(payload: Payload, *, source: Source | None = None) -> Any:
         if not payload.buffers:
             return pickle.loads(data)  # noqa: S301 (the user's own side: this is where pickles are opened)
         return pickle.loads(data, buffers=[_open(b, source) for b in payload.buffers])  # noqa: S301 (as above)
+    except DeserializationError:
+        raise
     except Exception as error:
         raise _unreadable(error) from error
 
@@ -127,7 +129,9 @@ def dump_code(value: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | N
     if by_value:
         cloudpickle.register_pickle_by_value(module)  # pyright: ignore[reportUnknownMemberType]
     try:
-        return cloudpickle.dumps(whole, protocol=5)  # pyright: ignore[reportUnknownMemberType]
+        file = io.BytesIO()
+        _OfThisPython(file, protocol=5).dump(whole)  # pyright: ignore[reportUnknownMemberType]
+        return file.getvalue()
     except Exception as error:
         raise _unpicklable(repr(value.__qualname__), value, error) from error
     finally:
@@ -197,7 +201,29 @@ class _Plain(pickle.Pickler):
         raise _ByValueError
 
 
-class _ByValue(cloudpickle.Pickler):
+class _OfThisPython(cloudpickle.Pickler):
+    """cloudpickle, with code that says which Python compiled it: another minor version crashes over it."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, CodeType):
+            _, parts = self.dispatch_table[CodeType](obj)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            return code_of, (sys.version_info[:2], *parts)
+        return super().reducer_override(obj)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+def code_of(python: tuple[int, int], *parts: Any) -> CodeType:
+    """Rebuild code that was sent by value."""
+    if python != sys.version_info[:2]:
+        theirs, ours = (".".join(map(str, v)) for v in (python, sys.version_info[:2]))
+        msg = (
+            f"code sent by value was compiled by Python {theirs}, and this is Python {ours}: define it in a module's top level, "
+            f"so that it is sent by name, or use one version on both sides (Image.debian_slim(python_version={theirs!r}))"
+        )
+        raise DeserializationError(msg)
+    return CodeType(*parts)
+
+
+class _ByValue(_OfThisPython):
     """cloudpickle, with our `__main__` by the name that the other side knows."""
 
     def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer], main: str | None) -> None:

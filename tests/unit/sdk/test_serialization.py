@@ -227,3 +227,18 @@ def test_an_exception_with_an_init_of_its_own_comes_back_as_itself() -> None:
     back = rebuild(failure(PickyError(7, hint="later")))
     assert isinstance(back, PickyError)
     assert (str(back), back.code, back.hint) == ("code 7", 7, "later")
+
+
+@pytest.mark.parametrize("way", ["argument", "function"])
+def test_code_of_another_python_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Run by another minor version, its bytecode would crash the process."""
+    def after(x: int) -> int:
+        return x + 1
+
+    sent = dumps(after) if way == "argument" else Payload(dump_code(after))
+    assert loads(sent)(1) == 2
+    monkeypatch.setattr(sys, "version_info", (3, 99, 0))
+    with pytest.raises(
+        DeserializationError, match=r"compiled by Python 3\.\d+, and this is Python 3\.99: .*python_version"
+    ):
+        loads(sent)

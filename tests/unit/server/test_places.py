@@ -166,7 +166,9 @@ async def test_a_pool_that_wants_nothing_any_more_waits_no_longer(tmp_path: Path
         assert not rig.fleet.places._waiting  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_a_server_on_a_port_of_its_own_has_one_instance_and_lets_others_have_the_port_when_idle(tmp_path: Path) -> None:
+async def test_a_server_on_a_port_of_its_own_has_one_instance_and_lets_others_have_the_port_when_idle(
+    tmp_path: Path,
+) -> None:
     own = Web(kind="web_server", port=8000)
     async with Rig(tmp_path, web=own) as rig:
         pool = rig.fleet.pool(rig.function, b"")

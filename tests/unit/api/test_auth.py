@@ -150,6 +150,8 @@ def test_no_made_up_cookie_or_token_passes(text: str) -> None:
         ({"origin": "http://localhost.evil.example"}, False),
         ({"origin": "http://localhost@evil.example"}, False),
         ({"origin": "null"}, False),
+        ({"origin": "http://["}, False),
+        ({"origin": "http://[zz]"}, False),
         ({"origin": ""}, False),
         ({"origin": "http://evil.example", "sec-fetch-site": "same-origin"}, False),
         ({"sec-fetch-site": "same-site"}, False),
@@ -177,6 +179,7 @@ async def test_what_a_cookie_changes_must_come_from_our_own_pages(
         ("ours.example", True), ("evil.example", False), ("localhost.evil.example", False), ("127.0.0.1.evil.example", False),
         ("evil.example:8700", False), ("localhost@evil.example", False), ("evil.example#localhost", False), ("10.0.0.1", False),
         ("0.0.0.0", False), ("[::ffff:10.0.0.1]", False), ("2130706433", False), ("a b", False),
+        ("[", False), ("[::1", False), ("[zz]", False), ("::1]", False),
     ],
 )  # fmt: skip
 async def test_only_names_of_this_machine_are_answered_on_loopback(world: Any, host: str, passes: bool) -> None:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request, cookie_parser
@@ -89,7 +89,8 @@ class Gatekeeper:
 
     def _check_host(self, headers: Headers) -> None:
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname if host and not set(host) & set("/@?#\\ ") else None
+        parts = _split(f"//{host}") if host and not set(host) & set("/@?#\\ ") else None
+        name = parts.hostname if parts else None
         allowed = name in self._config.allowed_hosts or (is_loopback(name) if self._loopback else bool(name))
         if name is None or not allowed:
             msg = f"host {host[:100]!r} is not a name of this server; use localhost, or add it to allowed_hosts"
@@ -208,12 +209,21 @@ def same_origin(headers: Mapping[str, str]) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return headers.get("sec-fetch-site") == "same-origin"
-    parts = urlsplit(origin)
+    parts = _split(origin)
     return (
-        parts.scheme in ("http", "https")
+        parts is not None
+        and parts.scheme in ("http", "https")
         and bool(parts.netloc)
         and parts.netloc.lower() == headers.get("host", "").lower()
     )
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL; None when it is none, such as one with half an address."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
 
 
 def is_loopback(name: str | None) -> bool:

@@ -22,7 +22,8 @@ _DROPPED = {  # by (trusted, user_code)
     for user_code in (False, True)
 }
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^#]*)", re.IGNORECASE)
-_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+;=:%\[\]-]*")  # RFC 3986, 3.2: a name or an address, and a port
+# RFC 3986, 3.2: a name or an address, and a port
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?")
 _HEADERS_MAX = 256
 _FIELDS_MAX_BYTES = 64 * 1024
 _ID_CHARACTERS = frozenset((string.ascii_letters + string.digits + "-_.:/+=").encode())

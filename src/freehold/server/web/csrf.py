@@ -2,12 +2,12 @@
 
 import hashlib
 import hmac
-from urllib.parse import urlsplit
 
 from fastapi import Request
 
 from freehold.core.errors import PermissionDeniedError
 from freehold.server.api.auth import SESSION_COOKIE
+from freehold.server.api.gatekeeper import same_origin
 
 FIELD = "csrf"
 _STALE = "This form is not from a page of yours, or its sign-in has ended. Reload the page and try again."
@@ -34,5 +34,4 @@ def _same_origin(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:  # a browser always names it when it posts; without a cookie there is nothing to abuse
         return SESSION_COOKIE not in request.cookies
-    host = urlsplit(origin).netloc
-    return bool(host) and host == request.headers.get("host")
+    return same_origin(request.headers)

@@ -206,8 +206,8 @@ class _OfThisPython(cloudpickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, CodeType):
-            _, parts = self.dispatch_table[CodeType](obj)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            return code_of, (sys.version_info[:2], *parts)
+            reduced: Any = self.dispatch_table[CodeType](obj)
+            return code_of, (sys.version_info[:2], *reduced[1])
         return super().reducer_override(obj)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 

@@ -28,6 +28,9 @@ _KILL_S = 5.0  # after that the parent itself is ended
 _SIGNALLED = 128
 _LAST_LINES, _TAIL_BYTES = 10, 4096
 DIED = "its warm parent died"
+_LACKING = (
+    " in the function's image: add it with image.pip_install(…), or image.add_local_python_source(…) if it is yours"
+)
 
 
 @dataclass(eq=False)
@@ -280,7 +283,8 @@ class Parent:
 def failed(failure: RemoteFailure) -> StartError:
     """The error of a start, with the failure that crossed as `failure`."""
     name = failure.type.removeprefix("builtins.")
-    error = StartError(f"{name}: {failure.message}\n{failure.traceback}".rstrip())
+    fix = _LACKING if name == "ModuleNotFoundError" else ""
+    error = StartError(f"{name}: {failure.message}{fix}\n{failure.traceback}".rstrip())
     error.failure = failure  # type: ignore[attr-defined]
     return error
 

@@ -56,9 +56,9 @@ def _remote(url: str, token: str) -> Target:
 def _local(home: Home, token: str) -> Target:
     try:
         json.loads(home.server_file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError):
         msg = f"no Freehold server runs in {home.root}: {START_HINT}"
-        raise ConnectionError(msg) from error
+        raise ConnectionError(msg) from None
     source = _VARIABLE
     if not token:
         token, source = _read_token(home.token), str(home.token)
@@ -70,4 +70,4 @@ def _read_token(path: Path) -> str:
         return path.read_text().strip()
     except OSError as error:
         msg = f"cannot read the token's file {str(path)!r}: {error.strerror}; run as the user who started the server"
-        raise AuthError(msg) from error
+        raise AuthError(msg) from None

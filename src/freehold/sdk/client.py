@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from freehold.core.errors import AuthError, ConnectionError, Error
+from freehold.core.errors import AuthError, ConnectionError, Error, VersionError
 from freehold.core.ids import new_id
 from freehold.core.processes import open_standard_streams
 from freehold.protocol.arena import Arena
@@ -45,7 +45,7 @@ from freehold.protocol.version import PROTOCOL_VERSION
 from freehold.sdk.carrier import Blobs, Shared
 from freehold.sdk.config import Target, discover, no_server
 from freehold.sdk.exchange import Exchange
-from freehold.sdk.http import Api, auth_error, version_error
+from freehold.sdk.http import Api, auth_error
 from freehold.sdk.serialization import Sink, Source
 
 _DECODER: "msgspec.msgpack.Decoder[list[ToClient]]" = msgspec.msgpack.Decoder(list[ToClient])
@@ -311,7 +311,7 @@ class Client:
     def _unwelcome(self, message: Refused, error: Error) -> Error:
         if isinstance(error, AuthError):
             return auth_error(self.target, message.message)
-        return version_error(message.message) if message.code == "failed_precondition" else error
+        return VersionError(message.message) if message.code == "failed_precondition" else error
 
     def _closed(self, _link: "Link[ToClient]", error: Exception | None) -> None:
         self._closed_frame(error)

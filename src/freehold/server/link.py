@@ -169,7 +169,10 @@ class Links:
         if not isinstance(message, Hello | Join):
             self._refuse(link, "unauthenticated", "the first message must be Hello or Join")
         elif message.protocol != PROTOCOL_VERSION:
-            text = f"the server speaks protocol {PROTOCOL_VERSION}, the client {message.protocol}; install the same freehold version on both sides"
+            text = (
+                f"this client speaks protocol {message.protocol} and the server speaks {PROTOCOL_VERSION}: install the same version of "
+                f"freehold on both sides, and restart the server with `freehold down` and `freehold up --detach`"
+            )
             self._refuse(link, "failed_precondition", text)
         elif isinstance(message, Join):
             self._join(link, message)

@@ -122,6 +122,7 @@ async def test_the_log_is_written_out_ahead_of_commits(tmp_path: Path, monkeypat
     store = SqliteStore(tmp_path / "freehold.db")
     await store.open()
     log, written = tmp_path / "freehold.db-wal", 0
+    assert log.stat().st_size < 1024 * 1024, "a start waits for it"
     while log.stat().st_size < 3 * 1024 * 1024:  # far more than so few rows take; a step whenever nobody waits
         await store.write(put_workspaces([WorkspaceRow(new_id("ws"), 0.0)]))
         written += 1

@@ -106,7 +106,8 @@ def test_versions_are_listed_and_rolled_back(server: Freehold, service: dict[str
     server.ok("deploy", "service.py", "--tag", "second")
     versions = server.json("app", "history", "e2e-service")
     assert [v["tag"] for v in versions[:2]] == ["second", "first"]
-    server.ok("app", "rollback", "e2e-service")
+    assert server("app", "rollback", "e2e-service", "first").returncode == 2
+    server.ok("app", "rollback", "e2e-service", f"v{versions[1]['version']}")
     current = [v for v in server.json("app", "history", "e2e-service") if v["current"]]
     assert len(current) == 1
     assert current[0]["version"] == versions[0]["version"] + 1
@@ -119,6 +120,7 @@ def test_an_app_is_stopped_by_name(server: Freehold) -> None:
     assert asked.returncode == 2
     assert "--yes" in asked.stderr
     server.ok("app", "stop", "e2e-short", "--yes")
+    assert "had stopped already" in server.ok("app", "stop", "e2e-short")
     assert [a["name"] for a in server.json("app", "list") if a["name"] == "e2e-short"] == []
     assert post(server, "/v1/functions/e2e-short/add/call", {"args": [1]})[0] == 404
 

@@ -8,6 +8,8 @@ from freehold.cli import control, logs
 from freehold.cli.ask import Json, Yes, confirm
 from freehold.cli.output import ago, done, facts, listing, print_json, state
 from freehold.cli.table import Column
+from freehold.core.errors import InvalidError
+from freehold.core.states import AppState
 from freehold.protocol.schemas import AppView, FunctionView, VersionView
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, read, stop and roll back apps.")
@@ -84,6 +86,9 @@ def stop(ref: Ref, yes: Yes = False) -> None:
     """
     api = control.connect()
     view = control.app(api, ref)
+    if view.state is AppState.STOPPED:
+        done(f"{view.name} had stopped already")
+        return
     confirm(f"Stop app {view.name!r} and cancel its calls?", yes=yes)
     control.stop_app(api, view.id)
     done(f"stopped {view.name}")
@@ -102,11 +107,16 @@ def history(ref: Ref, as_json: Json = False) -> None:
 @app.command()
 def rollback(
     ref: Ref,
-    version: Annotated[int | None, typer.Argument(help="Version to go back to.", show_default="the one before")] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="Version to go back to, as 3 or v3.", show_default="the one before")
+    ] = None,
 ) -> None:
     """Deploy an earlier version again, as a new version.
 
     Example: [bold]freehold app rollback ocr-service 3[/bold]
     """
-    handle = control.rollback(control.connect(), ref, version)
+    number = None if version is None else version.removeprefix("v")
+    if number is not None and not (number.isascii() and number.isdigit()):
+        raise InvalidError(f"{version!r} is no version: write a number, as `freehold app history {ref}` shows them")
+    handle = control.rollback(control.connect(), ref, None if number is None else int(number))
     done(f"{handle.name} is now at version {handle.version}")

@@ -129,7 +129,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
 // ------------------------------------------------------------------------------------------------------------ times
 
 function duration(seconds) {
-  if (seconds < 0.00005) return "0 ms";
+  if (seconds < 0.0009995) return `${Math.round(Math.max(seconds, 0) * 1e6)} µs`;
   if (seconds < 0.9995) return seconds * 1000 < 9.95 ? `${(seconds * 1000).toFixed(1)} ms` : `${Math.round(seconds * 1000)} ms`;
   if (seconds < 59.95) return seconds < 9.995 ? `${seconds.toFixed(2)} s` : `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);

@@ -5,6 +5,7 @@ import http.client
 import json
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,15 @@ async def test_asgi_app_streams_and_speaks_websocket(server: FakeServer, spec: S
     instance.drain()
     assert (await asyncio.wait_for(instance.exit, 5)).code == 0
     assert websockets is not None
+
+
+async def test_a_killed_instance_leaves_no_socket(server: FakeServer, spec: Spec) -> None:
+    instance = await server.start(spec("app", "pages", web=Web(kind="asgi_app")), PROGRAMS)
+    path = Path(instance.ready.result().endpoints[""].removeprefix("unix:"))
+    assert path.exists()
+    await server.launcher.kill(instance.id)
+    await asyncio.wait_for(instance.exit, 5)
+    assert not path.exists()
 
 
 async def test_wsgi_app(server: FakeServer, spec: Spec) -> None:

@@ -280,6 +280,8 @@ class ProcessLauncher:
         return folder
 
     def _tell(self, exit_: Exit) -> None:
+        for left in (self._home.run / "web").glob(f"*/{exit_.instance[-12:]}-*.sock"):  # it was killed
+            left.unlink(missing_ok=True)
         self.exited(exit_)
 
     def _forget(self, parent: Parent) -> None:

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -26,14 +26,13 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def moment(value: str | None, option: str) -> float | None:
-    """Read `10m`, `2h`, `3d` (that long ago) or an RFC 3339 time, as seconds since the epoch."""
+    """Read `10m`, `2h`, `3d` (that long ago) or a time as seconds since the epoch; a time without an offset is local, as it is shown."""
     if value is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
     if match:
         return time.time() - float(match[1]) * _UNITS[match[2]]
     try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
+        return datetime.fromisoformat(value).astimezone().timestamp()
+    except (ValueError, OverflowError):
         raise InvalidError(f"{option}={value!r} is no time: write 30s, 10m, 2h, 3d, or 2026-01-31T12:00:00Z") from None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

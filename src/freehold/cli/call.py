@@ -48,7 +48,7 @@ def list_(
     function: Annotated[str | None, typer.Option(help="Of this function only.", show_default=False)] = None,
     in_state: Annotated[CallState | None, typer.Option("--state", help="In this state only.")] = None,
     kind: Annotated[CallKind | None, typer.Option(help="Made in this way only.")] = None,
-    since: Annotated[str | None, typer.Option(help="Created since: 10m, 2h, 3d ago, or a time.")] = None,
+    since: Annotated[str | None, typer.Option(help="Created since: 10m, 2h, 3d ago, or a local time.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> None:

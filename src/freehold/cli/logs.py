@@ -15,7 +15,7 @@ from freehold.protocol.schemas import LogLine
 _LEVELS = {"error": "red", "critical": "bold red", "warning": "yellow", "debug": "dim"}
 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until interrupted.")]
-Since = Annotated[str | None, typer.Option(help="From then on: 10m, 2h, 3d ago, or a time.", show_default=False)]
+Since = Annotated[str | None, typer.Option(help="From then on: 10m, 2h, 3d ago, or a local time.", show_default=False)]
 Until = Annotated[str | None, typer.Option(help="Up to then.", show_default=False)]
 Tail = Annotated[int | None, typer.Option("--tail", "-n", min=0, help="The last N lines only.", show_default=False)]
 Search = Annotated[str | None, typer.Option(help="Lines with this text in them.", show_default=False)]

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -66,6 +67,22 @@ def test_sizes_and_ages() -> None:
     assert [size(n) for n in (None, 12, 2048, 5 * 2**30)] == ["", "12 B", "2.0 KiB", "5.0 GiB"]
     assert ago(None) == ""
     assert ago(time.time() - 200) == "3 min ago"
+
+
+@pytest.fixture
+def _in_seoul(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_seoul")
+def test_a_time_without_an_offset_is_local_as_it_is_shown() -> None:
+    noon = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
+    assert moment("2026-01-31T21:00", "--since") == noon
+    assert moment("2026-01-31T12:00:00+00:00", "--since") == noon
 
 
 def test_moments() -> None:

@@ -1,10 +1,13 @@
 """Bytes as a stranger sends them: requests whose paths nobody tidies, and frames that no client would make."""
 
+import contextlib
+import os
 import re
 import socket
 import struct
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -44,6 +47,15 @@ def ask(home: Freehold, method: str, path: str, headers: Mapping[str, str], body
         except TimeoutError:
             pass
     return Answer(int(answer.split(b" ", 2)[1]), answer.decode(errors="replace"))
+
+
+def files_of(home: Freehold) -> Iterator[tuple[Path, bytes]]:
+    """Every plain file of the home with its bytes, but those that go while one looks."""
+    for folder, _, names in os.walk(home.home):
+        for path in (Path(folder, name) for name in names):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file() and not path.is_symlink():
+                    yield path, path.read_bytes()
 
 
 def as_owner(home: Freehold) -> dict[str, str]:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 from tests.e2e.harness import Freehold, MakeHome
-from tests.e2e.security.raw import as_owner, ask
+from tests.e2e.security.raw import as_owner, ask, files_of
 from tests.unit.volumes.test_volumes import CORPUS
 
 SECRET = "what lies outside of every root"
@@ -57,9 +57,13 @@ def home(make_home: MakeHome) -> Iterator[Freehold]:
 def outside(home: Freehold) -> dict[str, str]:
     """Digests of all files that are no volume's and that the server does not write by itself."""
     files = home.home / "volumes" / "main" / "v" / "files"
-    found = [p for p in home.home.rglob("*") if p.is_file() and not p.is_symlink() and files not in p.parents]
-    kept = [p for p in found if p.relative_to(home.home).parts[0] not in MOVING and "images" not in p.parts]
-    return {str(p): sha256(p.read_bytes()).hexdigest() for p in kept}
+    return {
+        str(path): sha256(content).hexdigest()
+        for path, content in files_of(home)
+        if files not in path.parents
+        and path.relative_to(home.home).parts[0] not in MOVING
+        and "images" not in path.parts
+    }
 
 
 def given_away(home: Freehold, text: str) -> bool:

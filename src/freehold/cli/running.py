@@ -12,11 +12,11 @@ from typing import Any
 from rich.text import Text
 
 from freehold.cli import control
-from freehold.cli.errors import ExitCode, exit_code_of
+from freehold.cli.errors import ExitCode, exit_code_of, report
 from freehold.cli.logs import Joined, as_text
 from freehold.cli.output import stderr, stdout
 from freehold.cli.progress import Shown
-from freehold.core.errors import Error
+from freehold.core.errors import ConnectionError, Error
 from freehold.protocol.schemas import LogLine
 from freehold.sdk.app import App, Run
 from freehold.sdk.running import Progress, Silent
@@ -90,6 +90,9 @@ def running(
 
 def report_user_error(error: BaseException) -> ExitCode:
     """Show an error of the user's program with the user's frames; return the code to end with."""
+    if isinstance(error, ConnectionError) and not user_frames(error.__traceback__):  # the server left, not the program
+        report(error)
+        return exit_code_of(error)
     out = stderr()
     trace = user_traceback(error).rstrip()
     head, _, last = trace.rpartition("\n")

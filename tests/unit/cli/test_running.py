@@ -1,4 +1,4 @@
-"""How a program's warnings are shown."""
+"""How a program's warnings and errors are shown."""
 
 import warnings
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 import freehold.sdk
-from freehold.cli.running import show_warnings
+from freehold.cli.errors import ExitCode
+from freehold.cli.running import report_user_error, show_warnings
+from freehold.core.errors import ConnectionError
 
 
 def test_a_warning_without_a_line_of_the_users_is_a_message(
@@ -24,3 +26,10 @@ def test_a_warning_without_a_line_of_the_users_is_a_message(
     warnings.showwarning("of the user's", UserWarning, "program.py", 3)
     assert capsys.readouterr().err == "warning: beside the program\n"
     assert shown == ["of the user's"]
+
+
+def test_a_server_that_left_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ConnectionError("no server answers: start one")
+    error.__cause__ = ConnectionRefusedError("refused")
+    assert report_user_error(error) is ExitCode.CONNECTION
+    assert capsys.readouterr().err == "error: no server answers: start one\n"

@@ -7,10 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import PROGRAMS, Freehold, MakeHome, wait_for
+from tests.e2e.harness import PROGRAMS, Freehold, MakeHome, free_port, wait_for
 
 _MOUNTS = os.geteuid() == 0 and Path("/proc/filesystems").read_text().find("tmpfs") >= 0
 own_disk = pytest.mark.skipif(not _MOUNTS, reason="a disk of its own needs root")
+
+
+@pytest.fixture
+def home(disk: Path, images: Path) -> Iterator[Freehold]:
+    """A home on a small disk."""
+    (disk / "images").symlink_to(images, target_is_directory=True)
+    home = Freehold(disk, free_port())
+    yield home
+    home("down")
 
 
 @pytest.fixture
@@ -34,8 +43,7 @@ def _fill(disk: Path) -> Path:
 
 
 @own_disk
-def test_a_full_disk_is_named_by_every_command_and_nothing_is_half_done(disk: Path, make_home: MakeHome) -> None:
-    home = Freehold(disk, make_home().port)
+def test_a_full_disk_is_named_by_every_command_and_nothing_is_half_done(disk: Path, home: Freehold) -> None:
     ballast = _fill(disk)
     for words in (["up", "--detach"], ["up"]):
         done = home(*words)
@@ -52,15 +60,10 @@ def test_a_full_disk_is_named_by_every_command_and_nothing_is_half_done(disk: Pa
     ballast.unlink()
     assert home.json("volume", "list") == home.json("app", "list") == []
     home.ok("volume", "create", "v")
-    home.ok("down")
 
 
 @own_disk
-def test_calls_are_refused_while_the_disk_is_full_and_taken_when_there_is_room(
-    disk: Path, images: Path, make_home: MakeHome
-) -> None:
-    (disk / "images").symlink_to(images, target_is_directory=True)
-    home = Freehold(disk, make_home().port)
+def test_calls_are_refused_while_the_disk_is_full_and_taken_when_there_is_room(disk: Path, home: Freehold) -> None:
     home.ok("up", "--detach")
     home.ok("deploy", "hello.py")
     ballast = _fill(disk)
@@ -73,12 +76,10 @@ def test_calls_are_refused_while_the_disk_is_full_and_taken_when_there_is_room(
     wait_for(lambda: "is full" not in home.ok("status"))
     taken = subprocess.run(call, env=home.env, capture_output=True, text=True, check=False, timeout=60)
     assert taken.stdout == "9\n", taken.stderr
-    home.ok("down")
 
 
 @own_disk
-def test_a_read_only_home_is_refused_with_the_fix(disk: Path, make_home: MakeHome) -> None:
-    home = Freehold(disk, make_home().port)
+def test_a_read_only_home_is_refused_with_the_fix(disk: Path, home: Freehold) -> None:
     home.ok("up", "--detach")
     home.ok("down")
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

@@ -66,15 +66,19 @@ def test_folders_go_in_and_out_of_a_volume(server: Freehold, tmp_path: Path) -> 
     source = tmp_path / "source"
     (source / "deep").mkdir(parents=True)
     (source / "a.txt").write_text("a")
+    (source / "deep" / "run.sh").write_text("#!/bin/sh")
+    (source / "deep" / "run.sh").chmod(0o755)
     (source / "deep" / "b.bin").write_bytes(bytes(range(256)) * 5000)
     server.ok("volume", "create", "e2e-folders")
     server.ok("volume", "put", "e2e-folders", str(source), "/")
     names = sorted(
         f["path"].strip("/") for f in server.json("volume", "ls", "-r", "e2e-folders") if f["type"] == "file"
     )
-    assert names == ["source/a.txt", "source/deep/b.bin"]
+    assert names == ["source/a.txt", "source/deep/b.bin", "source/deep/run.sh"]
     server.ok("volume", "get", "e2e-folders", "/source", str(tmp_path / "back"))
     assert (tmp_path / "back" / "deep" / "b.bin").read_bytes() == (source / "deep" / "b.bin").read_bytes()
+    modes = [(tmp_path / "back" / f).stat().st_mode & 0o777 for f in ("a.txt", "deep/run.sh")]
+    assert modes == [0o644, 0o755]
     assert server("volume", "rm", "e2e-folders", "/source").returncode != 0
     server.ok("volume", "rm", "-r", "e2e-folders", "/source")
     assert server.json("volume", "ls", "e2e-folders") == []

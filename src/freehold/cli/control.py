@@ -131,8 +131,10 @@ def files(api: Api, volume: str, path: str, *, recursive: bool = False) -> list[
     return api.get(f"/v1/volumes/{segment(volume)}/list", list[FileView], query)
 
 
-def put_file(api: Api, volume: str, content: Readable, size: int, remote: str, *, force: bool) -> None:
-    api.upload(_file(volume, remote), content, size, {"force": force})
+def put_file(
+    api: Api, volume: str, content: Readable, size: int, remote: str, *, force: bool, executable: bool = False
+) -> None:
+    api.upload(_file(volume, remote), content, size, {"force": force, "executable": executable})
 
 
 def get_file(api: Api, volume: str, remote: str) -> Iterable[bytes]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ _WORTH_A_BAR_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """One file: where it lies here, where in the volume, and its size."""
+    """One file: where it lies here, where in the volume, its size, and whether it may be run."""
 
     here: Path
     there: str
     bytes: int
+    executable: bool
 
 
 # ---- into a volume
@@ -35,19 +37,22 @@ class Copy:
 def put(api: Api, volume: str, local: Path, remote: str, *, force: bool) -> tuple[list[Copy], str]:
     """Copy a file or a folder; return what was copied, and where to. Without `force` nothing that is there is replaced."""
     target = _target(api, volume, local, remote)
-    files = [
-        Copy(here=path, there=_joined(target, relative), bytes=path.stat().st_size)
-        for path, relative in _local_files(local)
-    ]
+    files = [_to_send(path, _joined(target, relative)) for path, relative in _local_files(local)]
     if not force:
         _refuse([f.there for f in files if f.there in _present(api, volume, target)], f"in volume {volume!r}")
 
     def send(file: Copy, moved: Moved) -> None:
         with file.here.open("rb") as content:
-            control.put_file(api, volume, _Counted(content, moved), file.bytes, file.there, force=force)
+            counted = _Counted(content, moved)
+            control.put_file(api, volume, counted, file.bytes, file.there, force=force, executable=file.executable)
 
     _each("sending", files, send)
     return files, target
+
+
+def _to_send(path: Path, there: str) -> Copy:
+    status = path.stat()
+    return Copy(here=path, there=there, bytes=status.st_size, executable=bool(status.st_mode & stat.S_IXUSR))
 
 
 def _target(api: Api, volume: str, local: Path, remote: str) -> str:
@@ -106,6 +111,7 @@ def get(api: Api, volume: str, remote: str, local: Path, *, force: bool) -> list
             here=into / PurePosixPath(f.path).relative_to(base) if folder else into,
             there=f.path,
             bytes=f.bytes,
+            executable=f.executable,
         )
         for f in files
         if f.type == "file"
@@ -154,6 +160,9 @@ def _fetch(api: Api, volume: str, file: Copy, moved: Moved) -> None:
             for chunk in control.get_file(api, volume, file.there):
                 output.write(chunk)
                 moved(len(chunk))
+        if file.executable:
+            mode = part.stat().st_mode
+            part.chmod(mode | (mode & 0o444) >> 2)  # whoever may read it may run it
         part.replace(file.here)
     finally:
         part.unlink(missing_ok=True)

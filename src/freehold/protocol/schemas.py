@@ -305,6 +305,7 @@ class FileView:
     type: Literal["file", "directory", "link"]
     bytes: int
     modified: float
+    executable: bool = False
 
 
 # ---- the platform

@@ -100,7 +100,15 @@ class Volumes(Protocol):
     async def ls(self, workspace: str, name: str, path: str, /, *, recursive: bool = False) -> Sequence[FileView]: ...
     async def open_read(self, workspace: str, name: str, path: str, /) -> BinaryIO: ...
     async def put(
-        self, workspace: str, name: str, path: str, /, stream: AsyncIterable[bytes], *, force: bool = True
+        self,
+        workspace: str,
+        name: str,
+        path: str,
+        /,
+        stream: AsyncIterable[bytes],
+        *,
+        force: bool = True,
+        executable: bool = False,
     ) -> FileView: ...
     async def remove(self, workspace: str, name: str, path: str, /, *, recursive: bool = False) -> None: ...
 

@@ -55,10 +55,12 @@ async def get_file(request: Request, name: str, path: str) -> Response:
 
 @router.put("/{name}/files/{path:path}")
 @describe(answer=FileView)
-async def put_file(request: Request, name: str, path: str, force: bool = True) -> Response:
+async def put_file(request: Request, name: str, path: str, force: bool = True, executable: bool = False) -> Response:
     """Write a file from the body, whole or not at all. With force=false an existing one is not replaced."""
     path = _plain(request, path)
-    view = await services(request).volumes.put(workspace(request), name, path, upload(request), force=force)
+    view = await services(request).volumes.put(
+        workspace(request), name, path, upload(request), force=force, executable=executable
+    )
     return answer(view, 201)
 
 

@@ -72,14 +72,21 @@ class Volumes:
         return await asyncio.to_thread(_open_read, root, parts_of(path))
 
     async def put(
-        self, workspace: str, name: str, path: str, stream: AsyncIterable[bytes], *, force: bool = True
+        self,
+        workspace: str,
+        name: str,
+        path: str,
+        stream: AsyncIterable[bytes],
+        *,
+        force: bool = True,
+        executable: bool = False,
     ) -> FileView:
         """Write a file whole: readers see the old one or the new one. With force=False it must not be there yet."""
         root, names = await self.host_path(workspace, name), parts_of(path)
         if not names:
             msg = "a file needs a path below the volume's root"
             raise InvalidError(msg)
-        upload = await receive(stream, root.parent / "uploads", mode=0o644)
+        upload = await receive(stream, root.parent / "uploads", mode=0o755 if executable else 0o644)
         try:
             return await asyncio.to_thread(_place, upload, root, names, force=force)
         except OSError as error:
@@ -179,7 +186,8 @@ def _file_view(path: str, status: os.stat_result) -> FileView:
     mode = status.st_mode
     kind = "directory" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "file"
     shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return FileView(path=shown, type=kind, bytes=status.st_size if kind == "file" else 0, modified=status.st_mtime)
+    size, executable = (status.st_size, bool(mode & stat.S_IXUSR)) if kind == "file" else (0, False)
+    return FileView(path=shown, type=kind, bytes=size, modified=status.st_mtime, executable=executable)
 
 
 def _open_read(root: Path, names: list[str]) -> BinaryIO:

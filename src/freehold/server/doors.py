@@ -26,7 +26,6 @@ from freehold.server.store.rows import CallRow
 
 log = logging.getLogger("freehold.doors")
 MAX_WAITING = 1000  # web requests that wait for an instance of one pool; more get 429
-MAX_WAIT_S = 30.0  # that a request is let wait for a pool that cannot grow; who would wait longer gets 429
 MAX_RETRY_AFTER_S = 60.0
 FAILED = 500
 STOP_GRACE_S = 10.0
@@ -141,7 +140,7 @@ class Doors:
         return Lease(address=address, call_id=call_id, instance=instance.id, timeout_s=pool.spec.timeout_s)
 
     def _refuse_crowd(self, route: Route, pool: Pool) -> None:
-        """Refuse at once who would wait for long, so that the others are served while they still listen."""
+        """Refuse at once who would wait past the deadline before a pool that cannot grow, or is one too many."""
         pace, now, waiting = self._paces.setdefault(pool, Pace()), self._clock.monotonic(), len(pool.waiters)
         if not waiting:
             pace.begin(now)
@@ -149,11 +148,11 @@ class Doors:
         most = pool.spec.scaling.max_instances
         grows = pool.blocked is None and (most is None or len(pool.live) < most)
         wait_s = 0.0 if grows else pace.wait_s(waiting + 1, now) or 0.0
-        if waiting >= MAX_WAITING or wait_s > MAX_WAIT_S:
+        if waiting >= MAX_WAITING or wait_s > pool.spec.timeout_s:
             error = ResourceExhaustedError(
                 f"{waiting} requests wait for endpoint {route.label!r} already; try again later, or raise max_containers"
             )
-            error.retry_after_s = min(MAX_RETRY_AFTER_S, max(0.0, wait_s - MAX_WAIT_S))
+            error.retry_after_s = min(MAX_RETRY_AFTER_S, max(0.0, wait_s - pool.spec.timeout_s))
             raise error
 
     def release(self, lease: Lease, outcome: Outcome) -> None:

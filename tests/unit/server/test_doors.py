@@ -62,7 +62,7 @@ async def test_an_instance_where_nothing_listens_any_more_is_replaced(tmp_path: 
         assert (await again).instance == other.id != instance.id
 
 
-async def test_who_would_wait_for_long_is_told_at_once(tmp_path: Path) -> None:
+async def test_who_would_wait_past_the_deadline_is_told_at_once(tmp_path: Path) -> None:
     async with house(tmp_path, scaling=Scaling(max_instances=1)) as home:
         requests = [home.acquire() for _ in range(60)]
         await home.ready()

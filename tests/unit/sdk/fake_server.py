@@ -150,7 +150,13 @@ class FakeServer:
     def _hello(self, link: Link[FromPeer], hello: Hello) -> None:
         self.hellos.append(hello)
         if hello.protocol != self.protocol:
-            link.send(Refused("", "failed_precondition", f"this client speaks protocol 1 and the server speaks {self.protocol}: freehold down"))
+            link.send(
+                Refused(
+                    "",
+                    "failed_precondition",
+                    f"this client speaks protocol 1 and the server speaks {self.protocol}: freehold down",
+                )
+            )
             link.close()
         elif hello.token != TOKEN:
             link.send(Refused("", "unauthenticated", "unknown token"))

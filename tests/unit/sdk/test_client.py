@@ -56,7 +56,9 @@ def test_a_token_that_is_not_known(server: FakeServer) -> None:
 
 def test_a_server_of_another_version(server: FakeServer) -> None:
     server.protocol = 9
-    with pytest.raises(VersionError, match=r"^this client speaks protocol 1 and the server speaks 9: [^:]*freehold down[^:]*$"):
+    with pytest.raises(
+        VersionError, match=r"^this client speaks protocol 1 and the server speaks 9: [^:]*freehold down[^:]*$"
+    ):
         Client(server.target).start()
     with pytest.raises(VersionError, match="speaks 9"):
         Api(server.target).get("/v1/status", dict)

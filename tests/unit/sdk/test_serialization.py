@@ -232,6 +232,7 @@ def test_an_exception_with_an_init_of_its_own_comes_back_as_itself() -> None:
 @pytest.mark.parametrize("way", ["argument", "function"])
 def test_code_of_another_python_is_refused_with_the_fix(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """Run by another minor version, its bytecode would crash the process."""
+
     def after(x: int) -> int:
         return x + 1
 

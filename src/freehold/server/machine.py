@@ -6,8 +6,6 @@ import os
 import resource
 from typing import Any
 
-import psutil
-
 from freehold.core.devices import Device, parse_declared
 from freehold.core.placement import Machine
 
@@ -20,7 +18,7 @@ def survey(declared: str | None) -> Machine:
     devices = parse_declared(declared) if declared else _nvml()
     return Machine(
         cpu=float(len(os.sched_getaffinity(0))),
-        memory_mib=psutil.virtual_memory().total // 2**20,
+        memory_mib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
         devices=devices,
     )
 

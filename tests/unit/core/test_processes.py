@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from freehold.core.processes import alive
+from freehold.core.processes import alive, has_children
 
 
 def test_this_process_runs() -> None:
@@ -17,6 +17,13 @@ def test_an_ended_process_does_not_run_though_nobody_has_waited_for_it() -> None
     assert not alive(child.pid)
     child.wait()
     assert not alive(child.pid)
+
+
+def test_a_process_has_children_until_they_are_waited_for() -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert has_children(os.getpid())
+        assert not has_children(child.pid)
+        child.kill()
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (0, 2), ()])

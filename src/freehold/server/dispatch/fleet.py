@@ -9,8 +9,6 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Protocol
 
-import psutil
-
 from freehold.core.clock import Clock
 from freehold.core.errors import (
     Error,
@@ -22,6 +20,7 @@ from freehold.core.errors import (
 )
 from freehold.core.ids import new_id
 from freehold.core.placement import Machine
+from freehold.core.processes import has_children
 from freehold.core.states import InstanceState
 from freehold.launchers.contract import Exit, Launcher, StartRequest
 from freehold.protocol.arena import sweep
@@ -291,13 +290,7 @@ class Fleet:
 
     def retire_if_littered(self, instance: Instance) -> None:
         """Replace an instance whose cancelled input left processes behind."""
-        if instance.pid is None:
-            return
-        try:
-            littered = bool(psutil.Process(instance.pid).children())
-        except psutil.Error:
-            return
-        if littered:
+        if instance.pid is not None and has_children(instance.pid):
             self.stop(instance, grace_s=STOP_GRACE_S, reason="a cancelled input left processes behind")
 
     def exited(self, exit_: Exit) -> None:

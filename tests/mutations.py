@@ -80,7 +80,7 @@ MUTATIONS = (
     _m("r12-drain", "the time to finish at SIGTERM", f"{_ENDS} -k r12", ("server/app.py", "self.fleet.close, grace_s=settings.drain_s", "self.fleet.close, grace_s=0.0")),
     _m("r12-resume", "the resumption of accepted calls after a restart", f"{_ENDS} -k r12", ("server/restart.py", "        dispatcher.adopt(call)\n", "        del call\n")),
     _m("r16-grace", "the end of what does not heed its cancellation", f"{_INSTANCES} -k r16", (_DISPATCHER, "CANCEL_GRACE_S = 2.0", "CANCEL_GRACE_S = 3600.0")),
-    _m("r16-tree", "the end of processes that a cancelled input left", f"{_INSTANCES} -k r16", (_FLEET, "        if littered:", "        if littered and not instance:")),
+    _m("r16-tree", "the end of processes that a cancelled input left", f"{_INSTANCES} -k r16", (_FLEET, "if instance.pid is not None and has_children(instance.pid):", "if False:")),
     _m(
         "r20-buffer", "the write of each line as it is printed", f"{_ENDS} -k r20",
         ("runner/output.py", "        view = memoryview(data)\n", "        self._held = getattr(self, '_held', b'') + data\n        if len(self._held) < 100_000:\n            return\n        data, self._held = self._held, b''\n        view = memoryview(data)\n"),

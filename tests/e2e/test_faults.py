@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,17 @@ def refused(server: Freehold, *words: str, code: int) -> str:
     assert {a["id"] for a in server.json("app", "list")} == before
     assert "/freehold/cli/" not in said
     return said
+
+
+def read_until(process: "subprocess.Popen[str]", text: str) -> str:
+    """What a command writes, up to the line with this text."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(said)
 
 
 def test_a_syntax_error_is_shown_as_python_shows_it(server: Freehold) -> None:
@@ -160,6 +172,21 @@ def test_a_server_that_was_killed_leaves_nothing_in_the_way(make_home: MakeHome)
     assert home.json("status")["pid"] != pid
     home.ok("down")
     assert not home.home.joinpath("server.json").exists()
+
+
+def test_a_run_tells_that_its_server_left_and_goes_on_with_the_next(make_home: MakeHome) -> None:
+    home = make_home()
+    home.ok("up", "--detach")
+    running = home.start("run", "slow.py::wait", "--seconds", "3")
+    said = read_until(running, "begun")
+    os.kill(home.json("status")["pid"], signal.SIGKILL)
+    said += read_until(running, "the server has left")
+    home.ok("up", "--detach")
+    said += running.communicate(timeout=60)[0]
+    assert running.returncode == 0
+    assert "the server is back" in said
+    assert said.count("begun") == 2  # the input ran again, and what it printed came
+    home.ok("down")
 
 
 def test_a_server_whose_file_was_lost_is_still_found_and_ended(make_home: MakeHome) -> None:

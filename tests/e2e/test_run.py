@@ -114,6 +114,17 @@ def test_a_detached_function_outlives_its_command(server: Freehold) -> None:
     wait_for(lambda: not [a for a in server.json("app", "list") if a["name"] == "e2e-slow"])
 
 
+def test_a_name_that_several_runs_share_stops_none_of_them(server: Freehold) -> None:
+    for _ in range(2):
+        server.ok("run", "-q", "-d", "slow.py::wait", "--seconds", "60")
+    running = [a["id"] for a in server.json("app", "list") if a["name"] == "e2e-slow"]
+    done = server("app", "stop", "e2e-slow", "--yes")
+    assert done.returncode == 2
+    assert all(app in done.stderr for app in running)
+    for app in running:
+        server.ok("app", "stop", app, "--yes")
+
+
 def test_a_call_can_be_cancelled_from_elsewhere(server: Freehold) -> None:
     call = server.ok("run", "-q", "-d", "slow.py::wait", "--seconds", "60").strip().splitlines()[0]
     wait_for(lambda: server.json("call", "show", call)["call"]["state"] == "running")

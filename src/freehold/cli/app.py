@@ -89,6 +89,8 @@ def stop(ref: Ref, yes: Yes = False) -> None:
     if view.state is AppState.STOPPED:
         done(f"{view.name} had stopped already")
         return
+    if view.id != ref and view.state is not AppState.DEPLOYED:
+        _only_one(control.apps(api), view)
     confirm(f"Stop app {view.name!r} and cancel its calls?", yes=yes)
     control.stop_app(api, view.id)
     done(f"stopped {view.name}")
@@ -120,3 +122,10 @@ def rollback(
         raise InvalidError(f"{version!r} is no version: write a number, as `freehold app history {ref}` shows them")
     handle = control.rollback(control.connect(), ref, None if number is None else int(number))
     done(f"{handle.name} is now at version {handle.version}")
+
+
+def _only_one(apps: list[AppView], meant: AppView) -> None:
+    """A name is not enough where several runs share it."""
+    ids = [a.id for a in apps if a.name == meant.name and a.state is not AppState.STOPPED]
+    if len(ids) > 1:
+        raise InvalidError(f"{len(ids)} apps named {meant.name!r} run: stop them by id ({', '.join(ids)})")

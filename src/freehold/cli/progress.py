@@ -29,8 +29,8 @@ class Shown:
         else:
             note(f"  {line}")
 
-    def image_ready(self, image: ImageView) -> None:
-        begun = self._building.pop(image.digest, None)
+    def image_ready(self, digest: str, image: ImageView) -> None:
+        begun = self._building.pop(digest, None)
         if begun is not None:
             stderr().print(f"[green]✓[/green] image {image.digest[:_SHORT]} built in {time.monotonic() - begun:.1f} s")
         if not self._building:

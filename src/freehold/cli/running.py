@@ -23,6 +23,7 @@ from freehold.sdk.running import Progress, Silent
 from freehold.sdk.tracebacks import is_ours, user_frames, user_traceback
 
 _EVERYTHING = 1_000_000
+_AGAIN_S = 0.5
 
 
 class Tail:
@@ -45,11 +46,13 @@ class Tail:
                 self._print(line)
 
     def _follow(self) -> None:
-        with contextlib.suppress(Error, OSError, ValueError):
-            for line in control.logs(control.connect(), {**self._which, "follow": True, "tail": _EVERYTHING}):
-                if self._closed:
-                    return
-                self._print(line)
+        while not self._closed:
+            with contextlib.suppress(Error, OSError, ValueError):
+                for line in control.logs(control.connect(), {**self._which, "follow": True, "tail": _EVERYTHING}):
+                    if self._closed:
+                        return
+                    self._print(line)
+            time.sleep(_AGAIN_S)  # the server left: another may take its place
 
     def _print(self, line: LogLine) -> None:
         if line.type == "api":

@@ -181,10 +181,15 @@ class App:
         detach: bool = False,
         progress: "Progress | None" = None,
         environment_name: str | None = None,
-        **_: object,
+        client: object = None,
+        show_progress: bool | None = None,
     ) -> "Run":
         """`with app.run():` (or `async with`): its functions can be called until the block ends; with `detach` they outlive it."""
-        del environment_name  # one environment a server
+        del (
+            environment_name,
+            client,
+            show_progress,
+        )  # one environment a server, one client a process, no progress unasked
         return Run(self, detach=detach, progress=progress)
 
     @both

@@ -10,7 +10,9 @@ from freehold.core.names import is_variable
 from freehold.core.suggest import did_you_mean
 
 T = TypeVar("T")
-_TAKEN = ("/", "/root", "/tmp")  # noqa: S108 (paths inside an instance)
+_TAKEN = frozenset(  # the system's own
+    "/ /root /tmp /bin /boot /dev /etc /lib /lib32 /lib64 /proc /run /sbin /sys /usr /var".split()  # noqa: SIM905
+)
 _MOST = 2**31  # of any amount: what is above is a mistake, and fits no wire
 
 
@@ -79,8 +81,9 @@ def mounts(given: object, kind: type[T], where: str) -> dict[str, T]:
     for path, volume in cast("Mapping[object, object]", given).items():
         at = str(PurePosixPath(str(path)))
         if not at.startswith("/") or at in _TAKEN or ".." in PurePosixPath(at).parts:
+            why = ", which is the system's own" if at in _TAKEN else ""
             raise InvalidError(
-                f"{where}: a volume cannot be mounted at {str(path)!r}: give an absolute path such as '/data'"
+                f"{where}: a volume cannot be mounted at {str(path)!r}{why}: give an absolute path such as '/data'"
             )
         if at in found:
             raise InvalidError(f"{where}: two volumes are mounted at {at!r}: give one of them another path")

@@ -8,6 +8,7 @@ each input by call and index, so a repeated one is harmless. A process that fork
 import asyncio
 import atexit
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -50,7 +51,8 @@ from freehold.sdk.serialization import Sink, Source
 
 _DECODER: "msgspec.msgpack.Decoder[list[ToClient]]" = msgspec.msgpack.Decoder(list[ToClient])
 _WELCOME_S = 10.0
-_GIVE_UP_S = 60.0
+_GIVE_UP_S, _TELL_S = 60.0, 1.0  # without a link; a server that is started anew is back sooner
+_log = logging.getLogger("freehold.client")
 _BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -242,15 +244,21 @@ class Client:
 
     async def _reconnect(self) -> None:
         """Dial until somebody answers; then send again what has no answer yet."""
-        give_up = self._loop.time() + self._give_up_s
+        lost, told = self._loop.time(), False
         for attempt in range(sys.maxsize):
             await asyncio.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
             try:
                 await self._connect()
                 break
             except ConnectionError as error:
-                if self._loop.time() > give_up or self._closing or error.code != ConnectionError.code:
+                silent = self._loop.time() - lost
+                if silent > self._give_up_s or self._closing or error.code != ConnectionError.code:
                     raise
+                if silent > _TELL_S and not told:
+                    told = True
+                    _log.warning("freehold: the server has left; calling it again for up to %g s", self._give_up_s)
+        if told:
+            _log.warning("freehold: the server is back; what has no answer yet is asked for again")
         self._outgoing = deque(m for m in self._outgoing if not isinstance(m, (Submit, Extend)))
         for exchange in [*self._exchanges.values(), *(e for w in self._watchers.values() for e in w)]:
             for message in exchange.again():

@@ -44,6 +44,16 @@ class PipOptions(TypedDict, total=False):
     uv_version: str | None
 
 
+class SyncOptions(TypedDict, total=False):
+    """Options of `uv_sync`; all but `env` change nothing here and are taken as Modal's."""
+
+    env: Mapping[str, str]
+    secrets: Sequence[Secret]
+    gpu: object
+    force_build: bool
+    uv_version: str | None
+
+
 class StepOptions(TypedDict, total=False):
     """Options of `apt_install`, `run_commands` and `dockerfile_commands`; all but `env` change nothing here and are taken as Modal's."""
 
@@ -56,6 +66,20 @@ class StepOptions(TypedDict, total=False):
     context_mount: object
     context_dir: object
     ignore: object
+
+
+class ContainerOptions(TypedDict, total=False):
+    """Options of steps that a container's builder takes; none changes anything here, and all are taken as Modal's."""
+
+    force_build: bool
+    secret: Secret | None
+    secrets: Sequence[Secret]
+    gpu: object
+    context_dir: object
+    build_args: Mapping[str, str]
+    ignore: object
+    env: Mapping[str, str]
+    spec_file: Local | None
 
 
 class BuildOptions(TypedDict, total=False):
@@ -100,10 +124,11 @@ class Image:
 
     @staticmethod
     def from_registry(
-        tag: str, *, add_python: str | None = None, setup_dockerfile_commands: Sequence[str] = (), **_: object
-    ) -> "Image":
+        tag: str, *, add_python: str | None = None, setup_dockerfile_commands: Sequence[str] = (), **options: Unpack[ContainerOptions]
+    ) -> "Image":  # fmt: skip
         """A container image; needs the container launcher."""
         where = "Image.from_registry"
+        known_options(options, ContainerOptions.__annotations__, where)
         tag = strings(tag, where)[0]
         args = {
             "tag": tag,
@@ -113,14 +138,16 @@ class Image:
         return Image((ImageStep(kind="from_registry", args=args),))
 
     @staticmethod
-    def from_dockerfile(path: Local, *, add_python: str | None = None, **_: object) -> "Image":
+    def from_dockerfile(path: Local, *, add_python: str | None = None, **options: Unpack[ContainerOptions]) -> "Image":
         """What a Dockerfile builds; needs the container launcher."""
+        known_options(options, ContainerOptions.__annotations__, "Image.from_dockerfile")
         args = {"dockerfile": _read(path), "add_python": add_python}
         return Image((ImageStep(kind="from_dockerfile", args=args),))
 
     @staticmethod
-    def micromamba(python_version: str | None = None, **_: object) -> "Image":
+    def micromamba(python_version: str | None = None, *, force_build: bool = False) -> "Image":
         """Needs the container launcher."""
+        del force_build  # as in `debian_slim`
         return Image((ImageStep(kind="micromamba", args={"python_version": _python(python_version)}),))
 
     # ---- packages
@@ -157,23 +184,32 @@ class Image:
         groups: Sequence[str] = (),
         extras: Sequence[str] = (),
         frozen: bool = True,
-        **_: object,
+        extra_options: str = "",
+        **options: Unpack[SyncOptions],
     ) -> "Image":
-        """Install what a uv project's lock file lists."""
+        """Install what a uv project's lock file lists; `extra_options` are flags of `uv sync`."""
+        known_options(options, SyncOptions.__annotations__, "Image.uv_sync")
+        _no_secrets(options, "Image.uv_sync")
         folder = Path(uv_project_dir)
         lock = folder / "uv.lock"
         args = {
             "pyproject": _read(folder / "pyproject.toml"), "lock": _read(lock) if lock.exists() else None,
             "groups": strings(groups, "Image.uv_sync: groups"), "extras": strings(extras, "Image.uv_sync: extras"), "frozen": frozen,
         }  # fmt: skip
-        return self._then(ImageStep(kind="uv_sync", args=args))
+        if extra_options:
+            args["extra_options"] = strings(extra_options, "Image.uv_sync: extra_options")[0]
+        env = options.get("env")
+        return (self.env(env) if env else self)._then(ImageStep(kind="uv_sync", args=args))
 
     def apt_install(self, *packages: Packages, **options: Unpack[StepOptions]) -> "Image":
         """Debian packages; without the container launcher only those that the host has."""
         return self._texts("apt_install", "packages", packages, options)
 
-    def micromamba_install(self, *packages: Packages, channels: Sequence[str] = (), **_: object) -> "Image":
+    def micromamba_install(
+        self, *packages: Packages, channels: Sequence[str] = (), **options: Unpack[ContainerOptions]
+    ) -> "Image":
         where = "Image.micromamba_install"
+        known_options(options, ContainerOptions.__annotations__, where)
         args = {"packages": strings(packages, where), "channels": strings(channels, f"{where}: channels")}
         return self._then(ImageStep(kind="micromamba", args=args))
 
@@ -326,7 +362,7 @@ def _run_function(raw: FunctionType, options: BuildOptions) -> ImageStep:
             "module": raw.__module__,
             "qualname": raw.__qualname__,
             "serialized": base64.b64encode(dump_code(code, args, kwargs)).decode(),
-            "secrets": [_named_secret(s) for s in options.get("secrets", ())],
+            "secrets": [_secret(s) for s in options.get("secrets", ())],
             "volumes": {
                 str(path): asdict(volume.mount(str(path))) for path, volume in options.get("volumes", {}).items()
             },
@@ -360,17 +396,16 @@ def _check_build(options: BuildOptions) -> None:
         raise InvalidError(msg)
 
 
-def _no_secrets(options: "PipOptions | StepOptions", where: str) -> None:
+def _no_secrets(options: "PipOptions | SyncOptions | StepOptions", where: str) -> None:
     for name in ("secrets", "volumes"):
         if cast("dict[str, Any]", options).get(name):
             msg = f"{where}: {name}= is not supported here; do what needs it in Image.run_function, which takes {name}="
             raise UnimplementedError(msg)
 
 
-def _named_secret(secret: Secret) -> dict[str, Any]:
-    if secret.spec.name is None:
-        msg = "run_function takes secrets by name, since a recipe is kept in the clear: create it with `freehold secret create` and use Secret.from_name"
-        raise InvalidError(msg)
+def _secret(secret: Secret) -> dict[str, Any]:
+    if secret.spec.values is not None:  # the server seals them before it keeps the recipe
+        return {"values": dict(secret.spec.values)}
     return {"name": secret.spec.name, "required_keys": list(secret.spec.required_keys)}
 
 

@@ -170,10 +170,10 @@ class Server:
             running=self.fleet.running_call,
         )
         self.fleet.logs = InstanceLogs(self.logs, home)
-        self.images = Images(launcher=launcher, store=store, clock=clock)
+        self.secrets = Secrets(home, store)
+        self.images = Images(launcher=launcher, store=store, clock=clock, secrets=self.secrets)
         self.blobs, self.volumes = Blobs(home.blobs), Volumes(home.volumes)
         self.dispatcher.keep_large = LargeResults(home.arena, self.blobs).keep
-        self.secrets = Secrets(home, store)
         self.doors = Doors(
             registry=self.registry, fleet=self.fleet, record=self.record, clock=clock, host=settings.host, token=token
         )

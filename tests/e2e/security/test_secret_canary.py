@@ -23,7 +23,9 @@ kept = [freehold.Secret.from_name("kept"), freehold.Secret.from_dict({"INLINE": 
 def known():
     assert os.environ["KEPT"] == os.environ["INLINE"] and os.environ["KEPT"].startswith("c4n4ry")
 
-@app.function(serialized=True, secrets=kept, timeout=1, startup_timeout=20)
+image = freehold.Image.debian_slim().run_function(known, secrets=kept)
+
+@app.function(serialized=True, image=image, secrets=kept, timeout=1, startup_timeout=20)
 def go_wrong(how):
     known()
     if how == "raise": raise ValueError("without a value in it")

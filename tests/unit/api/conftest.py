@@ -150,6 +150,9 @@ class FakeInstances:
 class FakeImages:
     fails = False
 
+    async def admit(self, workspace: str, spec: Any) -> Any:
+        return spec
+
     async def ensure(self, workspace: str, spec: Any, *, force: bool = False) -> ImageView:
         await asyncio.sleep(0.1)  # one that was there already answers at once, without its log
         if self.fails:

@@ -212,6 +212,10 @@ class OddParameter:
         ({"retries": -1}, "@app.function on 'job': retries: max_retries=-1"),
         ({"secrets": freehold.Secret.from_name("one")}, "is not a list of freehold.Secret"),
         ({"volumes": [freehold.Volume.from_name("d")]}, "is not a dict: give"),
+        (
+            {"volumes": {"/etc/": freehold.Volume.from_name("d")}},
+            "cannot be mounted at '/etc/', which is the system's own",
+        ),
         ({"volumes": {"/a/../b": freehold.Volume.from_name("d")}}, "cannot be mounted at '/a/../b'"),
         (
             {"volumes": {"/a": freehold.Volume.from_name("d"), "/a/": freehold.Volume.from_name("e")}},

@@ -77,6 +77,7 @@ def test_pyproject_and_uv_projects(tmp_path: Path) -> None:
     )
     assert args(base.pip_install_from_pyproject(tmp_path / "pyproject.toml", ["extra"]))["packages"] == ["a", "b"]
     assert args(base.uv_sync(tmp_path))["lock"] is None
+    assert args(base.uv_sync(tmp_path, extra_options="--no-dev"))["extra_options"] == "--no-dev"
 
 
 def test_local_files_go_along_or_into_the_image(tmp_path: Path) -> None:
@@ -103,8 +104,8 @@ def test_run_function_carries_its_code() -> None:
     assert made["secrets"] == [{"name": "hf", "required_keys": []}]
     volumes = args(base.run_function(download, volumes={"/models": freehold.Volume.from_name("m")}))["volumes"]
     assert volumes["/models"]["name"] == "m"
-    with pytest.raises(InvalidError, match="secrets by name"):
-        args(base.run_function(download, secrets=[freehold.Secret.from_dict({"A": "b"})]))
+    given = args(base.run_function(download, secrets=[freehold.Secret.from_dict({"A": "b"})]))
+    assert given["secrets"] == [{"values": {"A": "b"}}]  # which the server seals
     with pytest.raises(InvalidError, match=r"without @app\.function"):
         base.run_function(freehold.App().function()(download))
 
@@ -165,6 +166,8 @@ _WRONG_STEPS: list[tuple[Callable[[Any], object], str]] = [
     (lambda image: image.apt_install(3), "Image.apt_install: 3 is not a text"),
     (lambda image: image.run_commands(["ls", None]), "Image.run_commands: None is not a text"),
     (lambda image: image.run_commands("ls", shell=True), "Image.run_commands has no option 'shell'"),
+    (lambda image: image.uv_sync(only="dev"), "Image.uv_sync has no option 'only'"),
+    (lambda image: image.from_registry("x", python="3.12"), "Image.from_registry has no option 'python'"),
     (lambda image: image.env("A=1"), "Image.env: str is not a dict"),
     (lambda image: image.env({"A": 1}), "the value of 'A' is of type int"),
     (lambda image: image.workdir(3), "Image.workdir: 3 is not a text"),

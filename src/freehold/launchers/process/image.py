@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -240,6 +241,7 @@ class Build:
         ]
         if project.get("lock") and project.get("frozen", True):
             flags.append("--frozen")
+        flags += shlex.split(project.get("extra_options") or "")
         argv = [
             self._uv,
             "sync",
@@ -256,7 +258,7 @@ class Build:
         (self._tmp / "job").write_bytes(base64.b64decode(arguments["serialized"]))
         env: dict[str, str] = {}
         for secret in cast("list[dict[str, Any]]", arguments.get("secrets") or []):
-            env |= await self._attachments.secret(secret["name"])
+            env |= await self._attachments.secret(secret.get("sealed") or secret["name"])
         volumes = [
             (
                 await self._attachments.volume(v["name"], create=bool(v.get("create_if_missing"))),

@@ -33,11 +33,12 @@ async def show(request: Request, digest: str) -> Response:
 
 
 async def _build(images: Images, workspace: str, body: ImageRequest) -> AsyncIterator[dict[str, Any]]:
-    build = asyncio.ensure_future(images.ensure(workspace, body.spec, force=body.force))
+    spec = await images.admit(workspace, body.spec)
+    build = asyncio.ensure_future(images.ensure(workspace, spec, force=body.force))
     try:
         done, _ = await asyncio.wait({build}, timeout=_READY_S)  # an image that is there answers without its old log
         if not done:
-            async for line in images.log(image_digest(body.spec)):
+            async for line in images.log(image_digest(spec)):
                 yield {"log": line}
         yield {"image": await build}
     finally:

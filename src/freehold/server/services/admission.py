@@ -12,9 +12,7 @@ from freehold.server.services.images import Images
 
 
 class Secrets(Protocol):
-    async def seal(self, workspace: str, values: dict[str, str]) -> str: ...
-
-    async def values(self, workspace: str, ref: str) -> dict[str, str]: ...
+    async def admit(self, workspace: str, ref: SecretRef, where: str) -> SecretRef: ...
 
 
 class Volumes(Protocol):
@@ -62,17 +60,8 @@ class Admission:
             raise ResourceExhaustedError(f"function {spec.name!r}: {lacking}")
         for volume in spec.volumes:
             await self._volumes.host_path(workspace, volume.name, create=volume.create_if_missing or volume.ephemeral)
-        secrets = tuple([await self._secret(workspace, spec, ref) for ref in spec.secrets])
-        await self._images.path(spec.image)
-        return replace(spec, secrets=secrets)
-
-    async def _secret(self, workspace: str, spec: FunctionSpec, ref: SecretRef) -> SecretRef:
-        if ref.values is not None:
-            return SecretRef(sealed=await self._secrets.seal(workspace, ref.values))
-        values = await self._secrets.values(workspace, ref.sealed or ref.name or "")
-        lacking = [k for k in ref.required_keys if k not in values]
-        if lacking:
-            raise InvalidError(
-                f"function {spec.name!r}: secret {ref.name!r} has no key {lacking[0]!r}; add it with `freehold secret create {ref.name} {lacking[0]}=… --force`"
-            )
-        return ref
+        where = f"function {spec.name!r}"
+        secrets = tuple([await self._secrets.admit(workspace, ref, where) for ref in spec.secrets])
+        image = await self._images.admit(workspace, spec.image)
+        await self._images.path(image)
+        return replace(spec, secrets=secrets, image=image)

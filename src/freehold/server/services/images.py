@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
 from freehold.core.clock import Clock
 from freehold.core.digests import image_digest
-from freehold.core.errors import Error, NotFoundError
-from freehold.core.specs import ImageSpec
+from freehold.core.errors import Error, InvalidError, NotFoundError
+from freehold.core.specs import ImageSpec, ImageStep, SecretRef
 from freehold.launchers.contract import Launcher
 from freehold.protocol.schemas import ImageView
 from freehold.server.store import writes
@@ -19,6 +21,10 @@ from freehold.server.store.reads import Reads
 from freehold.server.store.rows import ImageRow
 
 _LOG_LINES_MAX = 20_000
+
+
+class Secrets(Protocol):
+    async def admit(self, workspace: str, ref: SecretRef, where: str) -> SecretRef: ...
 
 
 class Build:
@@ -47,11 +53,26 @@ class Build:
 class Images:
     """Image environments of this machine."""
 
-    def __init__(self, *, launcher: Launcher, store: Store, clock: Clock) -> None:
-        self._launcher, self._store, self._clock = launcher, store, clock
+    def __init__(self, *, launcher: Launcher, store: Store, clock: Clock, secrets: Secrets) -> None:
+        self._launcher, self._store, self._clock, self._secrets = launcher, store, clock, secrets
         self._reads = Reads(store)
         self._builds: dict[str, Build] = {}
         self._ready: dict[str, Path] = {}
+
+    async def admit(self, workspace: str, spec: ImageSpec) -> ImageSpec:
+        """The recipe as it may be kept: the secrets that a program gave to its `run_function` steps are sealed."""
+        return ImageSpec(steps=tuple([await self._step(workspace, step) for step in spec.steps]))
+
+    async def _step(self, workspace: str, step: ImageStep) -> ImageStep:
+        if not step.args.get("secrets"):
+            return step
+        where = f"Image.{step.kind} {step.args.get('qualname', '')}".rstrip()
+        try:
+            given = msgspec.convert(step.args["secrets"], list[SecretRef])
+        except msgspec.ValidationError as error:
+            raise InvalidError(f"{where}: secrets: {error}") from None
+        kept = [await self._secrets.admit(workspace, ref, where) for ref in given]
+        return replace(step, args=step.args | {"secrets": [_named(ref) for ref in kept]})
 
     async def path(self, spec: ImageSpec) -> Path:
         """The environment's folder; built first when it is not there."""
@@ -118,3 +139,8 @@ class Images:
             return path
         finally:
             build.end()
+
+
+def _named(ref: SecretRef) -> dict[str, Any]:
+    """A secret in a recipe, which is kept in the clear: never with its values."""
+    return {"sealed": ref.sealed} if ref.sealed else {"name": ref.name, "required_keys": list(ref.required_keys)}

@@ -17,6 +17,7 @@ from freehold.core.errors import AlreadyExistsError, DataLossError, InvalidError
 from freehold.core.home import Home
 from freehold.core.ids import is_id, new_id
 from freehold.core.names import check_name
+from freehold.core.specs import SecretRef
 from freehold.core.suggest import did_you_mean
 from freehold.protocol.schemas import SecretView
 from freehold.server.store import writes
@@ -88,6 +89,18 @@ class Secrets:
                 raise
             return known.id
         return row.id
+
+    async def admit(self, workspace: str, ref: SecretRef, where: str) -> SecretRef:
+        """The reference as it may be kept: values given in a program sealed, the keys that a named one must have found."""
+        if ref.values is not None:
+            return SecretRef(sealed=await self.seal(workspace, ref.values))
+        values = await self.values(workspace, ref.sealed or ref.name or "")
+        lacking = [k for k in ref.required_keys if k not in values]
+        if lacking:
+            raise InvalidError(
+                f"{where}: secret {ref.name!r} has no key {lacking[0]!r}; add it with `freehold secret create {ref.name} {lacking[0]}=… --force`"
+            )
+        return ref
 
     def _row(self, workspace: str, name: str | None, values: dict[str, str], old: SecretRow | None) -> SecretRow:
         now = self._clock.now()

@@ -55,7 +55,7 @@ class Client:
         self.link, self.workspace, self.name = link, workspace, name
         self.calls: set[LiveCall] = set()
         self.local = link.local
-        self.send = link.send
+        self.send, self.send_now = link.send, link.send_now
         self.under_way = 0  # of its messages that take more than a turn of the loop
 
 
@@ -68,6 +68,9 @@ class Alias:
 
     def send(self, message: Any) -> None:
         self._client.send(msgspec.structs.replace(message, call=self._call))
+
+    def send_now(self, message: Any) -> bool:
+        return self._client.send_now(msgspec.structs.replace(message, call=self._call))
 
 
 class Links:

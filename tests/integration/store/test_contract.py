@@ -119,6 +119,26 @@ async def test_what_was_written_is_there_after_reopening(make_store: Callable[[]
     await again.close()
 
 
+async def test_who_is_alone_in_a_group_hears_of_its_commit_first(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    await store.open()
+    heard: list[str] = []
+    ended = asyncio.Event()
+    a_lone_call = a_call()
+    store.write_then([w.put_calls([a_lone_call])], lambda _: ended.set(), alone=lambda: heard.append("alone"))
+    await ended.wait()
+    assert heard in ([], ["alone"])  # a store need not
+    assert await Reads(store).call("main", a_lone_call.id) is not None
+    many = [a_call() for _ in range(500)]
+    told: list[Exception | None] = []
+    for call in many:
+        store.write_then([w.put_calls([call])], told.append, alone=lambda: heard.append("of many"))
+    await store.write(w.put_calls([a_call()]))
+    assert told == [None] * 500
+    assert heard.count("of many") < 100
+    await store.close()
+
+
 async def test_close_commits_what_was_given_before(make_store: Callable[[], Store]) -> None:
     store = make_store()
     await store.open()

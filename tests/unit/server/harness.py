@@ -36,6 +36,10 @@ class Ear:
     def send(self, message: Any) -> None:
         self.heard.append(message)
 
+    def send_now(self, message: Any) -> bool:
+        self.send(message)
+        return True
+
     def of(self, kind: type) -> list[Any]:
         return [m for m in self.heard if isinstance(m, kind)]
 

@@ -172,7 +172,7 @@ async def test_a_generator_that_nobody_hears_is_cancelled(tmp_path: Path, monkey
 async def test_a_spawn_that_was_refused_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Rig(tmp_path) as rig:
 
-        def full(_: object, then: Callable[[Exception | None], None]) -> None:
+        def full(_ops: object, then: Callable[[Exception | None], None], **_more: object) -> None:
             asyncio.get_running_loop().call_soon(then, ResourceExhaustedError("the disk is full"))
 
         with monkeypatch.context() as patched:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Any, cast
 
@@ -42,17 +43,17 @@ class Memory:
     """A store that commits a little later, and refuses a second outcome of an input."""
 
     def __init__(self, random: Random) -> None:
-        self._random, self._free = random, 0.0
+        self._random, self._free, self._told = random, 0.0, 0.0
         self.fault: str | None = None
         self.outcomes: dict[tuple[str, int], CallState] = {}
         self.attempts: Counter[tuple[str, int, int]] = Counter()
 
-    def write_then(self, ops: list[Write], done: Done) -> None:
+    def write_then(self, ops: list[Write], done: Done, *, alone: Callable[[], object] | None = None) -> None:
         loop = asyncio.get_running_loop()
         self._free = max(self._free, loop.time()) + self._random.expovariate(1000)
-        loop.call_at(self._free, self._commit, ops, done)
+        loop.call_at(self._free, self._commit, ops, done, alone)
 
-    def _commit(self, ops: list[Write], done: Done) -> None:
+    def _commit(self, ops: list[Write], done: Done, alone: Callable[[], object] | None) -> None:
         for row in (row for op in ops for row in op.rows):
             if isinstance(row, InputRow) and row.state.final:
                 assert (row.call_id, row.idx) not in self.outcomes, "an outcome was recorded twice"
@@ -63,7 +64,11 @@ class Memory:
             elif isinstance(row, AttemptRow):
                 self.attempts[row.call_id, row.idx, row.attempt] += 1
                 _check_error(row.error, row.attempt)
-        done(None)
+        if alone is not None and self._random.random() < 0.5:
+            alone()
+        loop = asyncio.get_running_loop()
+        self._told = max(self._told, loop.time()) + self._random.expovariate(10_000)
+        loop.call_at(self._told, done, None)
 
 
 def _check_error(error: str | None, attempt: int) -> None:

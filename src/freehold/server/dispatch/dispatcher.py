@@ -40,6 +40,7 @@ from freehold.server.store.rows import InputRow
 log = logging.getLogger("freehold.dispatch")
 CANCEL_GRACE_S = 2.0
 UNHEARD_S = 10.0  # how long a generator goes on for a client that may come back
+_AT_ONCE_BYTES = 64 * 1024  # of a result that the committing thread sends itself
 OVERFLOW = 4.0  # times as much as should wait: a client that goes on beyond, though told to wait, is refused
 
 
@@ -390,11 +391,14 @@ class Dispatcher:
         if call.done:
             call.ended = ended
         output = Output(call.id, task.index, STATUS[state] if status is None else status, payload, keep or [])
-        self._record.finished(task, payload, error=error, ended=ended, then=lambda: self._answer(call, output))
+        answer = _Answer(call, output)
+        self._record.finished(
+            task, payload, error=error, ended=ended, then=lambda: self._answer(answer), alone=answer.send_now
+        )
 
-    def _answer(self, call: LiveCall, output: Output) -> None:
-        call.tell(output)
-        self._committed(call)
+    def _answer(self, answer: "_Answer") -> None:
+        answer.send()
+        self._committed(answer.call)
 
     def _committed(self, call: LiveCall) -> None:
         call.uncommitted -= 1
@@ -448,6 +452,28 @@ class Dispatcher:
 
 def _too_many(pool: Pool) -> str:
     return f"too much waits for {pool.function_name!r} already ({pool.backlog} inputs); send more when some are done"
+
+
+class _Answer:
+    """An outcome on its way to those who wait for it. A lone caller's goes out from the thread that committed it, where it can."""
+
+    __slots__ = ("_caller", "_output", "_sent", "call")
+
+    def __init__(self, call: LiveCall, output: Output) -> None:
+        self.call, self._output, self._sent = call, output, False
+        lone = call.kind == "remote" and len(call.subscribers) == 1 and len(output.payload.data) <= _AT_ONCE_BYTES
+        self._caller = call.subscribers[0] if lone else None
+
+    def send_now(self) -> None:
+        """From any thread, once it is committed."""
+        if self._caller is not None:
+            self._sent = self._caller.send_now(self._output)
+
+    def send(self) -> None:
+        """To all who have not got it; on the loop's thread."""
+        for subscriber in self.call.subscribers:
+            if not (self._sent and subscriber is self._caller):
+                subscriber.send(self._output)
 
 
 def _failure(name: str, message: str, code: str) -> Payload:

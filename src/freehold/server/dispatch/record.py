@@ -85,16 +85,16 @@ class Record:
         )
 
     def finished(
-        self, task: Task, payload: Payload, *, error: str | None, ended: float, then: Callable[[], None]
-    ) -> None:
-        """Record the outcome of an input, once; `then` runs after the commit."""
+        self, task: Task, payload: Payload, *, error: str | None, ended: float, then: Callable[[], None], alone: Callable[[], object] | None = None
+    ) -> None:  # fmt: skip
+        """Record the outcome of an input, once; `then` runs after the commit, and `alone` as `Store.write_then` has it."""
         call = task.call
         ops = [writes.put_inputs([_outcome_row(task, payload, error, ended)])]
         if call.done or not call.noted:
             call.noted = True
             ops.append(writes.put_calls([_call_row(call)]))
         self.observe(call, task, ended)
-        self._keep_trying(ops, then)
+        self._keep_trying(ops, then, alone)
 
     def completed(self, call: LiveCall, then: Callable[[], None]) -> None:
         """Record the end of a call whose inputs are all final."""
@@ -113,9 +113,11 @@ class Record:
         self.written += 1
         self._store.write_then([writes.put_calls([row])], _log_error)
 
-    def _keep_trying(self, ops: list[Write], then: Callable[[], None]) -> None:
+    def _keep_trying(
+        self, ops: list[Write], then: Callable[[], None], alone: Callable[[], object] | None = None
+    ) -> None:
         self.written += 1
-        _Trying(self._store, ops, then).write()
+        _Trying(self._store, ops, then, alone).write()
 
     # ---- reads
 
@@ -198,13 +200,15 @@ class _Trying:
     No closure that names itself, which only the collector would free, with the whole call that hangs on it.
     """
 
-    __slots__ = ("_ops", "_store", "_then")
+    __slots__ = ("_alone", "_ops", "_store", "_then")
 
-    def __init__(self, store: Store, ops: list[Write], then: Callable[[], None]) -> None:
-        self._store, self._ops, self._then = store, ops, then
+    def __init__(
+        self, store: Store, ops: list[Write], then: Callable[[], None], alone: Callable[[], object] | None
+    ) -> None:
+        self._store, self._ops, self._then, self._alone = store, ops, then, alone
 
     def write(self) -> None:
-        self._store.write_then(self._ops, self._done)
+        self._store.write_then(self._ops, self._done, alone=self._alone)
 
     def _done(self, error: Exception | None) -> None:
         if error is not None:

@@ -30,6 +30,10 @@ class Subscriber(Protocol):
 
     def send(self, message: Any) -> None: ...
 
+    def send_now(self, message: Any) -> bool:
+        """Send from any thread, if that can be done at once; else False."""
+        ...
+
 
 class Task:
     """One input of a call, with the attempt that counts now: a result of any other attempt is stale."""

@@ -171,6 +171,9 @@ class _Waiter:
         elif not self._wait:
             self._future.set_result(None)
 
+    def send_now(self, message: Any) -> bool:  # noqa: ARG002 (a waiter is woken on the loop's own thread)
+        return False
+
     async def wait_for(self, gone: Callable[[], object]) -> Any:
         try:
             return await self._future

@@ -35,8 +35,11 @@ class Store(Protocol):
         """
         ...
 
-    def write_then(self, ops: Sequence[Write], done: Done) -> None:
-        """The same for the hot path: `done(None)` or `done(error)` runs on the loop after the commit, in order."""
+    def write_then(self, ops: Sequence[Write], done: Done, *, alone: Callable[[], object] | None = None) -> None:
+        """The same for the hot path: `done(None)` or `done(error)` runs on the loop after the commit, in order.
+
+        `alone` may run before it, in whichever thread commits, when nothing else was in the group: it must be quick, and not fail.
+        """
         ...
 
     def read(self, query: str, params: Params, where: Sequence[str] = ()) -> Awaitable[list[tuple[Any, ...]]]:

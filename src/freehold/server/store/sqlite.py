@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -42,6 +42,7 @@ _START_BYTES = 256 * 1024  # more than a start and little use log
 class _Unit(NamedTuple):
     ops: Sequence[Write]
     done: Done
+    alone: Callable[[], object] | None = None
 
 
 class SqliteStore:
@@ -92,12 +93,12 @@ class SqliteStore:
             await asyncio.sleep(0)  # let the last callbacks run
         self._mark.close()
 
-    def write_then(self, ops: Sequence[Write], done: Done) -> None:
+    def write_then(self, ops: Sequence[Write], done: Done, *, alone: Callable[[], object] | None = None) -> None:
         if self._writer is None or self._pending >= MAX_PENDING_UNITS:
             self._refuse(done)
             return
         self._pending += 1
-        self._queue.put(_Unit(ops, done))
+        self._queue.put(_Unit(ops, done, alone))
 
     async def write(self, *ops: Write) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -188,6 +189,8 @@ class _Writer(threading.Thread):
             if not of_the_store(error):
                 return self._commit_apart(units) if len(units) > 1 else [(units[0], translate(error, self._path))]
             return self._fail(units, error)
+        if len(units) == 1 and units[0].alone is not None:
+            units[0].alone()
         self._committed()
         return [(unit, None) for unit in units]
 

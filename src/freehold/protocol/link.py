@@ -128,8 +128,11 @@ class Link(asyncio.Protocol, Generic[M]):
             transport = self._transport
             if self._unsent or self._rest or transport is None or transport.get_write_buffer_size():
                 return False
+            own = self._own_socket(transport)
+            if own is None:
+                return False
             frame = _frame([message])
-            written = self._own_socket(transport).send(frame, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            written = own.send(frame, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             if written < len(frame):
                 self._rest = frame[written:]
                 self._loop.call_soon_threadsafe(self.flush)
@@ -175,10 +178,14 @@ class Link(asyncio.Protocol, Generic[M]):
         if self.congested and transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             self.abort()  # who reads nothing must not fill our memory; what it misses is in the store
 
-    def _own_socket(self, transport: asyncio.Transport) -> socket.socket:
-        """A descriptor of our own, so that none that was closed meanwhile, and given to another file, is written to."""
+    def _own_socket(self, transport: asyncio.Transport) -> socket.socket | None:
+        """A descriptor of our own, so that none that was closed meanwhile, and given to another file, is written to.
+
+        None where frames go by something else than a stream socket, such as a WebSocket.
+        """
         if self._socket is None:
-            self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+            stream = transport.get_extra_info("socket")
+            self._socket = None if stream is None else socket.socket(fileno=os.dup(stream.fileno()))
         return self._socket
 
     def _detach(self) -> asyncio.Transport | None:

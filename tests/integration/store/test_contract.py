@@ -94,6 +94,8 @@ async def test_a_callback_that_raises_harms_no_other(store: Store) -> None:
 
     store.write_then([w.put_calls([a_call()])], broken)
     await store.write(w.put_calls([a_call()]))
+    store.write_then([w.put_calls([a_call()])], broken, alone=lambda: broken(None))
+    await store.write(w.put_calls([a_call()]))
 
 
 async def test_writes_of_one_table_keep_their_order(store: Store, reads: Reads) -> None:

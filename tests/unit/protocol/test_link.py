@@ -87,6 +87,20 @@ async def test_a_message_may_be_written_from_another_thread_at_once(tmp_path: Pa
         assert ours.heard == [Cancel("fc-1"), Cancel("fc-2")]
 
 
+class Elsewhere(asyncio.Transport):
+    """A transport that is no stream socket."""
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+async def test_what_is_no_socket_is_written_to_by_the_loop_alone() -> None:
+    side = Side()
+    link = Link(msgspec.msgpack.Decoder(list[FromPeer]), side.receive, side.closed)
+    link.connection_made(Elsewhere())
+    assert not await asyncio.to_thread(link.send_now, Cancel("fc-1"))
+
+
 async def test_a_frame_that_another_thread_could_not_write_whole_stays_whole(tmp_path: Path) -> None:
     async with pair(tmp_path) as (ours, _, link):
         await asyncio.to_thread(link.send_now, Cancel("fc-0"))

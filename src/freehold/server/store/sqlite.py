@@ -190,9 +190,16 @@ class _Writer(threading.Thread):
                 return self._commit_apart(units) if len(units) > 1 else [(units[0], translate(error, self._path))]
             return self._fail(units, error)
         if len(units) == 1 and units[0].alone is not None:
-            units[0].alone()
+            self._tell(units[0].alone)
         self._committed()
         return [(unit, None) for unit in units]
+
+    @staticmethod
+    def _tell(alone: Callable[[], object]) -> None:
+        try:
+            alone()
+        except Exception:  # noqa: BLE001 (the edge of the writer's loop)
+            _log.exception("write_callback_failed")
 
     def _commit_apart(self, units: Sequence[_Unit]) -> list[tuple[_Unit, Exception | None]]:
         """One of these is at fault: give each a savepoint, so that the others commit."""

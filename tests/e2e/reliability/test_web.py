@@ -67,7 +67,10 @@ async def deploy_under_load(home: Freehold, url: str, port: int) -> Counter[tupl
     for version in ("2", "3"):
         await asyncio.sleep(0.5)
         await asyncio.to_thread(deploy, home, version, port)
-    await asyncio.sleep(1.0)
+        async with asyncio.timeout(30):
+            while (200, version) not in answers:  # noqa: ASYNC110 (its instance waits for the port)
+                await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
     over.set()
     await asyncio.gather(*callers)
     return answers

@@ -6,7 +6,7 @@ import typer
 
 from freehold.cli.output import note
 from freehold.cli.progress import Shown
-from freehold.cli.running import show_warnings
+from freehold.cli.running import expect_program
 from freehold.sdk.loader import load_ref
 
 
@@ -29,7 +29,7 @@ def deploy(
 
     Example: [bold]freehold deploy service.py --tag v3[/bold]
     """
-    show_warnings()
+    expect_program()
     loaded = load_ref(ref, module=module)
     shown = Shown()
     try:

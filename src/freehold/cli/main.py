@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry("run:app", "Run a program's function or local entrypoint.", _RUN),
     "deploy": Entry("deploy:deploy", "Deploy an app under its name, to stay.", _RUN),
     "serve": Entry("serve:serve", "Run an app, and again whenever its files change.", _RUN),
+    "python": Entry("python:app", "Run a script as Python would; `import modal` in it is Freehold.", _RUN),
     "app": Entry("app:app", "List, read, stop and roll back apps.", _LOOK),
     "call": Entry("call:app", "List, show and cancel calls.", _LOOK),
     "instance": Entry("instance:app", "List, show and stop instances.", _LOOK),

@@ -13,7 +13,7 @@ import typer
 from freehold.cli import entrypoint
 from freehold.cli.errors import ExitCode
 from freehold.cli.output import note, stderr
-from freehold.cli.running import report_user_error, running, show_warnings, value_shown
+from freehold.cli.running import expect_program, report_user_error, running, value_shown
 from freehold.core.errors import InvalidError
 from freehold.sdk.app import App
 from freehold.sdk.entrypoint import Entrypoint
@@ -60,7 +60,7 @@ def run(
     Example: [bold]freehold run hello.py[/bold], [bold]freehold run hello.py::square --x 3[/bold];
     [bold]freehold run hello.py --help[/bold] shows the program's own options.
     """  # fmt: skip
-    show_warnings()
+    expect_program()
     loaded = load_ref(ref, module=module)
     target = loaded.target or loaded.app.registered_entrypoints.get("main")
     if target is None:

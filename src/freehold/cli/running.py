@@ -17,6 +17,7 @@ from freehold.cli.logs import Joined, as_text
 from freehold.cli.output import stderr, stdout
 from freehold.cli.progress import Shown
 from freehold.core.errors import ConnectionError, Error
+from freehold.modal import alias
 from freehold.protocol.schemas import LogLine
 from freehold.sdk.app import App, Run
 from freehold.sdk.running import Progress, Silent
@@ -107,7 +108,13 @@ def report_user_error(error: BaseException) -> ExitCode:
     return exit_code_of(error) if isinstance(error, Error) else ExitCode.PROGRAM
 
 
-def show_warnings() -> None:
+def expect_program() -> None:
+    """Make ready to load a program: `import modal` is Freehold, and warnings are shown as its author reads them."""
+    alias.install()
+    _show_warnings()
+
+
+def _show_warnings() -> None:
     """Have warnings of ours that no line of the user's led to shown as messages, without a line of our own code."""
     shown = warnings.showwarning
 

@@ -12,7 +12,7 @@ import typer
 
 from freehold.cli.errors import ExitCode
 from freehold.cli.output import note
-from freehold.cli.running import running, show_warnings
+from freehold.cli.running import expect_program, running
 from freehold.sdk.loader import load_ref
 
 _STOP_S = 20.0
@@ -39,7 +39,7 @@ def serve(
         flags = [*(["-m"] if module else []), *(["-t"] if timestamps else [])]
         _serve_again(Versions([*flags, ref]), _watched(ref, module=module), timeout)
         return
-    show_warnings()
+    expect_program()
     app = load_ref(ref, module=module).app
     try:
         with running(app, timestamps=timestamps, replaces=replaces) as app_id:

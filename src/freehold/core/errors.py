@@ -2,7 +2,8 @@
 
 Error                              internal
 ├── InvalidError                   invalid_argument      what the user gave cannot be right
-│   └── ConflictError              failed_precondition   right in itself, but not in this state
+│   ├── ConflictError              failed_precondition   right in itself, but not in this state
+│   └── RequestSizeError           invalid_argument      one value that is larger than it may be
 ├── AuthError                      unauthenticated       no token, or one that is not known
 ├── PermissionDeniedError          permission_denied     a known token that may not do this
 ├── NotFoundError                  not_found
@@ -11,10 +12,14 @@ Error                              internal
 ├── TimeoutError                   deadline_exceeded     also a builtin TimeoutError
 │   ├── FunctionTimeoutError           an input ran past its `timeout`
 │   ├── StartupTimeoutError            an instance was not ready within `startup_timeout`
-│   └── OutputExpiredError             a result is no longer kept
+│   ├── OutputExpiredError             a result is no longer kept
+│   ├── InteractiveTimeoutError        nobody took the other end of a terminal
+│   ├── MountUploadTimeoutError        local files took too long to send
+│   └── VolumeUploadTimeoutError       files for a volume took too long to send
 ├── CancelledError                 cancelled             the call was cancelled
 ├── ConnectionError                unavailable           no server there, or the link broke; also a builtin ConnectionError
-│   └── VersionError               failed_precondition   client and server speak different versions
+│   ├── VersionError               failed_precondition   client and server speak different versions
+│   └── ClientClosed               unavailable           this process closed its client
 ├── ServiceError                   unavailable
 ├── UnimplementedError             unimplemented
 ├── DataLossError                  data_loss
@@ -26,6 +31,10 @@ Error                              internal
 │   └── ImageBuildError            failed_precondition   a step of an image failed
 ├── SerializationError             invalid_argument      a value cannot be pickled or written as JSON
 └── DeserializationError           invalid_argument      bytes cannot be turned back into a value
+
+UserWarning
+├── DeprecationError               an old name, which still works; the warning shows the new one
+└── ServerWarning                  what the server has to say beside its answer
 
 BaseException
 └── InputCancellation              cancelled             raised inside user code whose input was cancelled
@@ -47,6 +56,10 @@ class InvalidError(Error):
 
 class ConflictError(InvalidError):
     code = "failed_precondition"
+
+
+class RequestSizeError(InvalidError):
+    """One value is larger than it may be."""
 
 
 class AuthError(Error):
@@ -86,6 +99,18 @@ class OutputExpiredError(TimeoutError):
     """The result was not kept, or is kept no longer."""
 
 
+class InteractiveTimeoutError(TimeoutError):
+    """Nobody took the other end of a terminal."""
+
+
+class MountUploadTimeoutError(TimeoutError):
+    """Local files took too long to send."""
+
+
+class VolumeUploadTimeoutError(TimeoutError):
+    """Files for a volume took too long to send."""
+
+
 class CancelledError(Error):
     code = "cancelled"
 
@@ -102,6 +127,18 @@ class ConnectionError(Error, builtins.ConnectionError):  # noqa: A001 (as above)
 
 class VersionError(ConnectionError):
     code = "failed_precondition"
+
+
+class ClientClosed(ConnectionError):  # noqa: N818 (the name users know)
+    """This process closed its client."""
+
+
+class DeprecationError(UserWarning):
+    """An old name was used, which still works. A UserWarning, since Python hides other deprecations from who runs a program."""
+
+
+class ServerWarning(UserWarning):
+    """What the server has to say beside its answer."""
 
 
 class ServiceError(Error):

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from freehold.core.errors import NotFoundError
 from freehold.core.specs import Batching, FunctionSpec, Web
+from freehold.modal import alias
 from freehold.protocol.control import Boot
 from freehold.sdk.cls import construct, decode_parameters, hooks
 from freehold.sdk.marks import Marks, marks
@@ -98,6 +99,8 @@ def raw_of(decorated: Any) -> Any:
 
 
 def prepare(root: str) -> None:
+    """Let the user's modules be found, and `modal` be Freehold."""
+    alias.install()
     for path in (str(Path.cwd()), root):
         if path not in sys.path:
             sys.path.insert(0, path)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, dataclass_transform, overload
 
-from freehold.core.errors import Error, InvalidError
+from freehold.core.errors import DeprecationError, Error, InvalidError
 from freehold.core.names import check_name
 from freehold.core.specs import AppSpec, Concurrency
 from freehold.sdk import checks
@@ -22,7 +22,7 @@ from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
 from freehold.sdk.secret import Secret
 from freehold.sdk.source import Bundles, left_behind, locate, sources_of
-from freehold.sdk.tracebacks import warn
+from freehold.sdk.tracebacks import is_ours, warn
 from freehold.sdk.volume import Volume
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class App:
         self._image, self._secrets = image, checks.many(secrets, Secret, "secrets", where, fix=SECRETS)
         self._volumes = checks.mounts(volumes or {}, Volume, where)
         self._include_source = include_source
-        self._module: str = sys._getframe(1).f_globals.get("__name__", "__main__")
+        self._module = _declaring_module()
         self.registered_functions: dict[str, Function[..., Any]] = {}
         self.registered_classes: dict[str, Cls] = {}
         self.registered_entrypoints: dict[str, Entrypoint[..., Any]] = {}
@@ -321,6 +321,14 @@ class Run:
             return  # the server is gone, or has stopped it already; it ends with our link in any case
 
 
+def _declaring_module() -> str:
+    """The module whose code makes an app: the first that is not ours."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and is_ours(frame.f_code.co_filename):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "__main__"))
+
+
 def _called(name: str, misplaced: tuple[object, ...]) -> None:
     if misplaced:
         msg = f"@app.{name} wants parentheses: write @app.{name}()"
@@ -360,6 +368,7 @@ def _concurrency(raw: Any, given: FunctionOptions) -> None:
     """The old spelling of @concurrent."""
     most = given.pop("allow_concurrent_inputs", None)
     if most is not None:
+        warn(f"allow_concurrent_inputs={most!r} is now @modal.concurrent(max_inputs={most!r})", DeprecationError)
         mark(raw, concurrency=Concurrency(max_inputs=most))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, cast
 
 from freehold.core.devices import parse_gpu
-from freehold.core.errors import InvalidError, UnimplementedError
+from freehold.core.errors import DeprecationError, InvalidError, UnimplementedError
 from freehold.core.specs import Resources, Scaling
 from freehold.sdk import checks
 from freehold.sdk.image import Image
@@ -184,7 +184,7 @@ def _each(given: Any) -> list[Any]:
 def _renamed(given: dict[str, Any], where: str) -> dict[str, Any]:
     for old, new in _RENAMED.items():
         if old in given:
-            warn(f"{where}: {old}= is now {new}=", DeprecationWarning)
+            warn(f"{where}: {old}= is now {new}=", DeprecationError)
             given.setdefault(new, given.pop(old))
     return given
 

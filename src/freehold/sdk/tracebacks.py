@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from freehold.sdk.context import is_local
+
 # as it is imported, which in an instance is by a link, and as it lies on the disk
 _PACKAGE = tuple({str(file.parent.parent) + os.sep for file in (Path(__file__), Path(__file__).resolve())})
 _STANDARD = str(Path(sysconfig.get_paths()["stdlib"]).resolve()) + os.sep
@@ -30,7 +32,12 @@ def user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the user's that led here, or at ours when there is none: the command line runs it."""
+    """Warn at the line of the user's that led here, or at ours when there is none: the command line runs it.
+
+    Where a program is loaded again, in instances, nothing is said again.
+    """
+    if not is_local():
+        return
     frame, level = sys._getframe(1), 2
     while frame is not None and _ours(frame.f_code.co_filename):
         frame, level = frame.f_back, level + 1

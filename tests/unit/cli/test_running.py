@@ -7,7 +7,7 @@ import pytest
 
 import freehold.sdk
 from freehold.cli.errors import ExitCode
-from freehold.cli.running import report_user_error, show_warnings
+from freehold.cli.running import expect_program, report_user_error
 from freehold.core.errors import ConnectionError
 
 
@@ -20,7 +20,7 @@ def test_a_warning_without_a_line_of_the_users_is_a_message(
         shown.append(message)
 
     monkeypatch.setattr(warnings, "showwarning", show)
-    show_warnings()
+    expect_program()
     ours = str(Path(freehold.sdk.__file__).with_name("app.py"))
     warnings.showwarning("beside the program", UserWarning, ours, 3)
     warnings.showwarning("of the user's", UserWarning, "program.py", 3)

@@ -12,7 +12,14 @@ import pytest
 from tests.unit.sdk.fake_server import FakeServer
 
 import freehold
-from freehold.core.errors import AlreadyExistsError, ImageBuildError, InvalidError, NotFoundError, UnimplementedError
+from freehold.core.errors import (
+    AlreadyExistsError,
+    DeprecationError,
+    ImageBuildError,
+    InvalidError,
+    NotFoundError,
+    UnimplementedError,
+)
 from freehold.core.specs import Batching, FunctionSpec, Retries
 from freehold.sdk import client as clients
 from freehold.sdk.source import Bundles
@@ -299,7 +306,7 @@ def test_what_is_not_there_yet_says_so() -> None:
 
 def test_old_names_are_taken_with_a_warning() -> None:
     app = freehold.App()
-    with pytest.warns(DeprecationWarning, match="keep_warm= is now min_containers="):
+    with pytest.warns(DeprecationError, match="keep_warm= is now min_containers="):
         app.function(keep_warm=2)(job)
     assert spec_of(app, "job").scaling.min_instances == 2
     with pytest.warns(UserWarning, match="no effect"):

@@ -27,8 +27,9 @@ from freehold.launchers.process.recipe import Command, Recipe, read, runner_requ
 from freehold.launchers.process.sandbox import Level, View
 
 Log = Callable[[str], None]
-LAYOUT = 5  # of an image's folder; another number builds anew
+LAYOUT = 6  # of an image's folder; another number builds anew
 _LAST_LINES = 15
+_COMMAND = '#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -m freehold.cli.main "$@"\n'
 _PASSED_ON = (
     "PIP_",
     "UV_",
@@ -50,14 +51,15 @@ def package_dir() -> Path:
 
 
 def library(home: Home) -> Path:
-    """A folder that holds only `freehold`, for the path of every image; it follows the package that this process runs."""
+    """A folder that holds only `freehold`, and what stands as `modal`, for the path of every image; it follows the package that this process runs."""
     folder, package = home.images / "lib", package_dir()
-    link = folder / "freehold"
-    if not link.is_symlink() or link.readlink() != package:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f".freehold-{secrets.token_hex(4)}"
-        fresh.symlink_to(package)
-        fresh.replace(link)
+    for name, target in (("freehold", package), ("modal", package / "modal/shim/modal")):
+        link = folder / name
+        if not link.is_symlink() or link.readlink() != target:
+            folder.mkdir(parents=True, exist_ok=True)
+            fresh = folder / f".{name}-{secrets.token_hex(4)}"
+            fresh.symlink_to(target)
+            fresh.replace(link)
     return folder
 
 
@@ -217,6 +219,10 @@ class Build:
     def _put_library(self) -> None:
         site = next(self._venv.glob("lib/python3.*/site-packages"))
         (site / "_freehold.pth").write_text(os.path.relpath(library(self._home), site) + "\n")
+        for name in ("freehold", "modal"):  # programs call the command line too
+            command = self._venv / "bin" / name
+            command.write_text(_COMMAND)
+            command.chmod(0o755)
 
     async def _check_apt(self, command: Command) -> None:
         query = shutil.which("dpkg-query")

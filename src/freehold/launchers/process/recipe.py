@@ -19,6 +19,7 @@ RUNNER_NEEDS = (
     "websockets",
     "python-multipart",
     "anyio",
+    "typer",
 )
 _CONTAINER = "the process launcher uses this machine's own system; the container launcher can build it"
 _QUIET = ("entrypoint", "cmd", "shell")

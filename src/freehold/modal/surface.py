@@ -1,0 +1,50 @@
+"""Which of Freehold's objects stands behind each of Modal's names: one table, read by the import hook. `tests/compat` walks it."""
+
+from freehold.core import errors
+
+FOLLOWED_VERSION = "1.6.4"  # of Modal's client: the surface that this one follows
+
+# modules that are one of Freehold's own
+WHOLE: dict[str, str] = {}
+
+# what `modal` has beside the names of the package `freehold` itself: those that Modal has given up
+OLD = {
+    "Mount": "freehold.modal.old:Mount",
+    "Stub": "freehold.modal.old:Stub",
+    "build": "freehold.modal.old:build",
+    "web_endpoint": "freehold.modal.old:web_endpoint",
+}
+
+# modules of `modal`, and what programs take from them
+MODULES: dict[str, dict[str, str]] = {
+    "modal.app": {"App": "freehold.sdk.app:App", "LocalEntrypoint": "freehold.sdk.entrypoint:Entrypoint"},
+    "modal.cls": {
+        "Cls": "freehold.sdk.cls:Cls",
+        "Obj": "freehold.sdk.cls:Obj",
+        "parameter": "freehold.sdk.cls:parameter",
+    },
+    "modal.exception": {
+        **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
+        "InternalFailure": "freehold.core.errors:InternalError",
+    },
+    "modal.functions": {
+        "Function": "freehold.sdk.function:Function",
+        "FunctionCall": "freehold.sdk.call:FunctionCall",
+    },
+    "modal.gpu": {
+        **{n: f"freehold.modal.old:{n}" for n in ("A10G", "A100", "B200", "H100", "H200", "L4", "L40S", "T4")},
+        "Any": "freehold.modal.old:Any_",
+    },
+    "modal.image": {"Image": "freehold.sdk.image:Image"},
+    "modal.mount": {"Mount": "freehold.modal.old:Mount"},
+    "modal.partial_function": {
+        name: f"freehold.sdk.decorators:{name}"
+        for name in (
+            "asgi_app", "batched", "concurrent", "enter", "exit", "fastapi_endpoint", "method", "web_server", "wsgi_app",
+        )
+    },
+    "modal.retries": {"Retries": "freehold.sdk.retries:Retries"},
+    "modal.runner": {"deploy_app": "freehold.modal.old:deploy_app", "run_app": "freehold.modal.old:run_app"},
+    "modal.secret": {"Secret": "freehold.sdk.secret:Secret"},
+    "modal.volume": {"Volume": "freehold.sdk.volume:Volume"},
+}  # fmt: skip

@@ -1,0 +1,92 @@
+"""`import modal` is Freehold, wherever a program of Modal's is run."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.compat.names import PUBLIC
+from tests.e2e.harness import Freehold
+
+PROGRAMS = Path(__file__).parent / "programs"
+SHIM = Path(__file__).parents[2] / "shim" / "src"
+
+
+def test_a_program_that_imports_modal_runs_here_and_in_instances(server: Freehold) -> None:
+    done = server("run", "alias.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["True ('modal', False, 2)", "True 3 True"]
+
+
+def test_a_plain_script_runs_under_freehold_python(server: Freehold) -> None:
+    done = server("python", "script.py", "21", cwd=PROGRAMS)
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+
+
+def test_a_plain_script_runs_under_python_with_the_shim(server: Freehold) -> None:
+    env = server.env | {"PYTHONPATH": f"{SHIM}:{server.env.get('PYTHONPATH', '')}"}
+    done = subprocess.run(
+        [sys.executable, "script.py", "4"], env=env, cwd=PROGRAMS, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "8\n"), done.stderr
+
+
+def test_the_official_package_is_left_alone_when_it_is_wanted(server: Freehold, tmp_path: Path) -> None:
+    (tmp_path / "modal.py").write_text("WHO = 'official'\n")
+    (tmp_path / "p.py").write_text("import modal\nprint(modal.WHO)\n")
+    env = server.env | {"FREEHOLD_MODAL": "official"}
+    done = subprocess.run(
+        server.command("python", "p.py"), env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "official\n"), done.stderr
+    env["FREEHOLD_MODAL"] = "offical"
+    done = subprocess.run(
+        server.command("python", "p.py"), env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "'offical' is neither 'freehold' nor 'official'" in done.stderr
+
+
+def test_modal_is_on_the_path_of_instances(server: Freehold) -> None:
+    done = server("run", "calls_cli.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(True, 'freehold.sdk.app')\n"
+    server.ok("volume", "delete", "compat-from-inside", "--yes")
+
+
+def test_names_that_modal_gave_up_work_with_a_warning_that_shows_the_new_one(server: Freehold) -> None:
+    done = server("run", "old_names.py", cwd=PROGRAMS)
+    assert (done.returncode, done.stdout) == (0, "A100-80GB:2 any T4\n2\n"), done.stderr
+    for new in (
+        "modal.App(...)",
+        "min_containers=",
+        "max_containers=",
+        "scaledown_window=",
+        "@modal.concurrent",
+        "gpu='A100-80GB:2'",
+    ):
+        assert new in done.stderr, new
+
+
+@pytest.mark.parametrize("module", sorted(PUBLIC))
+def test_every_public_name_is_there(module: str) -> None:
+    names = PUBLIC[module]
+    code = (
+        f"from freehold.modal import alias; alias.install(); import importlib; m = importlib.import_module({module!r})\n"
+        + "".join(f"m.{name}\n" for name in names)
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_module_that_is_not_there_says_so() -> None:
+    code = "from freehold.modal import alias; alias.install()\nimport modal.nothing"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "No module named 'modal.nothing'" in done.stderr
+
+
+def test_the_shim_is_what_instances_have() -> None:
+    inside = Path(__file__).parents[2] / "src/freehold/modal/shim/modal/__init__.py"
+    assert (SHIM / "modal/__init__.py").read_text() == inside.read_text()
+    assert shutil.which("python3")

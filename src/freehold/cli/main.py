@@ -35,10 +35,13 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry("run:app", "Run a program's function or local entrypoint.", _RUN),
     "deploy": Entry("deploy:deploy", "Deploy an app under its name, to stay.", _RUN),
     "serve": Entry("serve:serve", "Run an app, and again whenever its files change.", _RUN),
+    "plan": Entry("plan:plan", "Show what a program would create, and what it costs an hour.", _RUN),
     "python": Entry("python:app", "Run a script as Python would; `import modal` in it is Freehold.", _RUN),
     "app": Entry("app:app", "List, read, stop and roll back apps.", _LOOK),
     "call": Entry("call:app", "List, show and cancel calls.", _LOOK),
     "instance": Entry("instance:app", "List, show and stop instances.", _LOOK),
+    "profile": Entry("profile:app", "Choose the server that commands talk to.", _SERVER),
+    "token": Entry("token:app", "Set the token for a server elsewhere.", _SERVER),
     "secret": Entry("secret:app", "Keep values that functions get as environment variables.", _DATA),
     "volume": Entry("volume:app", "Keep files that functions share.", _DATA),
 }
@@ -87,9 +90,14 @@ root = typer.Typer(
 
 @root.callback(epilog="Start with [bold]freehold up[/bold], then [bold]freehold run program.py[/bold].")
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),  # pyright: ignore[reportUnusedParameter]
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),  # noqa: ARG001  # pyright: ignore[reportUnusedParameter]
+    profile: str | None = typer.Option(
+        None, "--profile", help="Talk to the server of this profile.", show_default=False
+    ),
 ) -> None:
     """The GPU cloud you own: run and deploy Python functions on your own machine."""
+    if profile is not None:
+        os.environ["FREEHOLD_PROFILE"] = profile  # for what the command starts, too
 
 
 for _name, _entry in COMMANDS.items():

@@ -91,8 +91,13 @@ class App:
     @property
     def description(self) -> str:
         """The name, or the file it came from."""
+        return self._name or self.program
+
+    @property
+    def program(self) -> str:
+        """The file, or the module, that declares it."""
         module = sys.modules.get(self._module)
-        return self._name or str(getattr(module, "__file__", None) or self._module)
+        return str(getattr(module, "__file__", None) or self._module)
 
     @property
     def main(self) -> str | None:

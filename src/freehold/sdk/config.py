@@ -7,6 +7,7 @@ from pathlib import Path
 
 from freehold.core.errors import AuthError, ConnectionError
 from freehold.core.home import Home
+from freehold.sdk.profiles import chosen
 
 _VARIABLE = "FREEHOLD_TOKEN"
 START_HINT = "start one with `freehold up --detach`, or set FREEHOLD_SERVER and FREEHOLD_TOKEN to reach one elsewhere"
@@ -23,7 +24,7 @@ class Target:
 
 
 def discover(environ: "os._Environ[str] | dict[str, str] | None" = None) -> Target:
-    """Find the server: FREEHOLD_API and FREEHOLD_LINK, else FREEHOLD_SERVER, else the home's own."""
+    """Find the server: FREEHOLD_API and FREEHOLD_LINK, else FREEHOLD_SERVER, else that of the profile, by default the home's own."""
     env = os.environ if environ is None else environ
     if env.get("FREEHOLD_LINK") and env.get("FREEHOLD_API"):
         return Target(
@@ -33,9 +34,14 @@ def discover(environ: "os._Environ[str] | dict[str, str] | None" = None) -> Targ
             token_source=_VARIABLE,
         )
     url = env.get("FREEHOLD_SERVER", "").rstrip("/")
+    token = env.get("FREEHOLD_TOKEN", "")
     if url:
-        return _remote(url, env.get("FREEHOLD_TOKEN", ""))
-    return _local(Home.default(), env.get("FREEHOLD_TOKEN", ""))
+        return remote(url, token, _VARIABLE)
+    home = Home.default()
+    profile = chosen(home)
+    if profile.server:
+        return remote(profile.server, token or profile.token, _VARIABLE if token else f"profile {profile.name!r}")
+    return _local(home, token)
 
 
 def no_server(target: Target, cause: object = "") -> ConnectionError:
@@ -44,13 +50,14 @@ def no_server(target: Target, cause: object = "") -> ConnectionError:
     return ConnectionError(f"no Freehold server answers at {target.api}{because}: {START_HINT}")
 
 
-def _remote(url: str, token: str) -> Target:
+def remote(url: str, token: str, source: str) -> Target:
+    """A server by its URL; ConnectionError for what is none. `source` says where the token comes from."""
     scheme, _, rest = url.partition("://")
     if scheme not in ("http", "https") or not rest:
-        msg = f"FREEHOLD_SERVER={url!r} is not a URL: give http://HOST:PORT or https://HOST"
+        msg = f"the server {url!r} is not a URL: give http://HOST:PORT or https://HOST"
         raise ConnectionError(msg)
     link = f"{'wss' if scheme == 'https' else 'ws'}://{rest}/v1/link"
-    return Target(api=url, link=link, token=token, token_source=_VARIABLE)
+    return Target(api=url, link=link, token=token, token_source=source)
 
 
 def _local(home: Home, token: str) -> Target:

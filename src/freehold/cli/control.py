@@ -95,8 +95,8 @@ def instance(api: Api, instance_id: str) -> InstanceView:
     return api.get(f"/v1/instances/{segment(instance_id)}", InstanceView)
 
 
-def stop_instance(api: Api, instance_id: str) -> None:
-    api.act("POST", f"/v1/instances/{segment(instance_id)}/stop")
+def stop_instance(api: Api, instance_id: str, *, graceful: bool = True) -> None:
+    api.act("POST", f"/v1/instances/{segment(instance_id)}/stop{'' if graceful else '?graceful=false'}")
 
 
 # ---- secrets and volumes

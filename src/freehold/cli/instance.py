@@ -18,7 +18,7 @@ Id = Annotated[str, typer.Argument(metavar="INSTANCE", help="Id of an instance."
 _BAR = 40
 _LABELS = 25  # cells that a phase and its duration take beside the bar
 
-_INSTANCES: list[Column[InstanceView]] = [
+INSTANCES: list[Column[InstanceView]] = [
     Column("INSTANCE", lambda i: i.id),
     Column("APP", lambda i: i.app),
     Column("FUNCTION", lambda i: i.function),
@@ -47,7 +47,7 @@ def list_(
     rows = control.instances(control.connect(), query)
     listing(
         rows,
-        _INSTANCES,
+        INSTANCES,
         as_json=as_json,
         empty="no instances" if everything else "no instances run; --all lists those that are gone, too",
     )

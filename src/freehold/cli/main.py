@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "instance": Entry("instance:app", "List, show and stop instances.", _LOOK),
     "profile": Entry("profile:app", "Choose the server that commands talk to.", _SERVER),
     "token": Entry("token:app", "Set the token for a server elsewhere.", _SERVER),
+    "container": Entry("container:app", "List, read and stop containers: instances, as Modal calls them.", _LOOK),
     "secret": Entry("secret:app", "Keep values that functions get as environment variables.", _DATA),
     "volume": Entry("volume:app", "Keep files that functions share.", _DATA),
 }

@@ -144,7 +144,7 @@ class FakeInstances:
     async def get(self, workspace: str, instance_id: str) -> Any:
         return {"id": instance_id}
 
-    async def stop(self, workspace: str, instance_id: str) -> None: ...
+    async def stop(self, workspace: str, instance_id: str, *, graceful: bool = True) -> None: ...
 
 
 class FakeImages:

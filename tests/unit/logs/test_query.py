@@ -122,3 +122,11 @@ def test_what_is_no_field_of_a_line_is_extra(tmp_path: Path) -> None:
     (found,) = query(tmp_path, LogQuery())
     assert isinstance(found, LogLine)
     assert found.extra == {"app_id": "ap-1", "status": 200, "duration_ms": 1.5}
+
+
+def test_lines_of_one_stream_or_of_the_system(tmp_path: Path) -> None:
+    streams = ["stdout", "stderr", ""]
+    write(tmp_path / "training/shop.jsonl", [line(n, stream=streams[n % 3]) for n in range(9)])
+    assert numbers(tmp_path, source="stderr") == [1, 4, 7]
+    assert numbers(tmp_path, source="system") == [2, 5, 8]
+    assert numbers(tmp_path, source="stdout", tail=1) == [6]

@@ -35,7 +35,7 @@ async def show(request: Request, instance: str) -> Response:
 
 
 @router.post("/{instance}/stop")
-async def stop(request: Request, instance: str) -> Response:
-    """Drain an instance; its pool starts another when it needs one."""
-    await services(request).instances.stop(workspace(request), instance)
+async def stop(request: Request, instance: str, graceful: bool = True) -> Response:
+    """Drain an instance; with graceful=false end it at once. Its pool starts another when it needs one."""
+    await services(request).instances.stop(workspace(request), instance, graceful=graceful)
     return answer({"stopped": instance})

@@ -37,6 +37,7 @@ async def logs(  # noqa: PLR0913, PLR0917 (the route's own filters)
     ] = None,
     until: str | None = None,
     search: Annotated[str | None, Query(max_length=1000)] = None,
+    source: Annotated[str | None, Query(pattern="^(stdout|stderr|system)$")] = None,
     tail: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
     follow: bool = False,
     type: Annotated[list[str] | None, Query()] = None,  # noqa: A002 (the parameter's name)
@@ -44,7 +45,7 @@ async def logs(  # noqa: PLR0913, PLR0917 (the route's own filters)
     """NDJSON, one line of log each, oldest first; with follow, live ones after those of the past."""
     now = time.time()
     query = services(request).log_query(
-        app=app, app_id=app_id, function=function, instance=instance, call=call, request_id=request_id, search=search, tail=tail,
+        app=app, app_id=app_id, function=function, instance=instance, call=call, request_id=request_id, search=search, source=source, tail=tail,
         since=parse_time("since", since, now), until=parse_time("until", until, now), types=_types(type or list(_TYPES)),
     )  # fmt: skip
     reader = services(request).logs

@@ -155,6 +155,8 @@ def _asked(line: LogLine, which: LogQuery, needle: str) -> bool:
             return False
     if which.app_id is not None and line.extra.get("app_id") != which.app_id:
         return False
+    if which.source is not None and (line.stream or "system") != which.source:
+        return False
     return not needle or _holds(line, needle)
 
 

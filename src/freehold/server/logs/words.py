@@ -29,6 +29,7 @@ class LogQuery:
     call: str | None = None
     request_id: str | None = None
     level: str | None = None
+    source: str | None = None  # stdout, stderr, or system: what Freehold itself says
     since: float | None = None
     until: float | None = None
     search: str | None = None  # a piece of the message or of the event's fields, in any case

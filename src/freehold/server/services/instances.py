@@ -41,13 +41,16 @@ class Instances:
             raise NotFoundError(f"no instance {instance_id!r}; `freehold instance list` shows those that run")
         return _view(row)
 
-    async def stop(self, workspace: str, instance_id: str, *, grace_s: float = 10.0) -> None:
-        """Drain one instance; its pool starts another when it needs one."""
+    async def stop(self, workspace: str, instance_id: str, *, graceful: bool = True, grace_s: float = 10.0) -> None:
+        """Drain one instance, or end it at once: what it runs is then run again elsewhere. Its pool starts another when it needs one."""
         live = self._fleet.instances.get(instance_id)
         if live is None or live.pool.workspace != workspace:
             await self.get(workspace, instance_id)  # NotFoundError for one that never was; an ended one is stopped
             return
-        self._fleet.stop(live, grace_s=grace_s, reason="stopped by its user")
+        if graceful:
+            self._fleet.stop(live, grace_s=grace_s, reason="stopped by its user")
+        else:
+            self._fleet.kill(live, reason="stopped by its user", blame=False)
 
 
 def _live_view(instance: Instance) -> InstanceView:

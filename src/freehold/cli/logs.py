@@ -60,12 +60,12 @@ def logs(
 
     Example: [bold]freehold app logs ocr-service -f --since 10m --search error[/bold]
     """
+    api = control.connect()
+    view = control.app(api, ref)  # a name that is not there is an error, not an empty log
     query = {
-        "app": ref, "follow": follow, "since": moment(since, "--since"), "until": moment(until, "--until"), "tail": tail,
+        "app": view.name, "app_id": ref if ref == view.id else None, "follow": follow, "since": moment(since, "--since"), "until": moment(until, "--until"), "tail": tail,
         "search": search, "function": function, "call": call, "instance": instance, "source": _source(source),
     }  # fmt: skip
-    api = control.connect()
-    control.app(api, ref)  # a name that is not there is an error, not an empty log
     before = Before(time=timestamps, function=show_function, call=show_call, instance=show_container)
     show(control.logs(api, _whole(query if not everything else query | {"tail": None})), before=before, as_json=as_json)
 

@@ -45,13 +45,15 @@ _VERSIONS: list[Column[VersionView]] = [
 
 @app.command("list")
 def list_(
-    everything: Annotated[bool, typer.Option("--all", "-a", help="Stopped ones too.")] = False, as_json: Json = False
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Stopped ones too.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0: all.")] = 0,
+    as_json: Json = False,
 ) -> None:
     """List apps that run or are deployed.
 
     Example: [bold]freehold app list --json[/bold]
     """
-    rows = [a for a in control.apps(control.connect()) if everything or a.state != "stopped"]
+    rows = [a for a in control.apps(control.connect()) if everything or a.state != "stopped"][: limit or None]
     listing(rows, _APPS, as_json=as_json, empty="no apps; run one with `freehold run` or `freehold deploy`")
 
 

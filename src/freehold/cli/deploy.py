@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from freehold.cli import logs
 from freehold.cli.output import note
 from freehold.cli.progress import Shown
 from freehold.cli.running import expect_program
@@ -24,6 +25,12 @@ def deploy(
     ] = "rolling",
     module: Annotated[bool, typer.Option("--module", "-m", help="REF is a module: package.module[::APP].")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Build and check, but change nothing.")] = False,
+    stream_logs: Annotated[
+        bool, typer.Option("--stream-logs", help="Go on with what it writes, until Ctrl-C.")
+    ] = False,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", "-t", help="Put the time before each of those lines.")
+    ] = False,
 ) -> None:
     """Deploy an app under its name, to stay: it is there after this command, and after the server starts again.
 
@@ -44,3 +51,5 @@ def deploy(
     note(
         f"version {handle.version}; logs: freehold app logs {handle.name} -f; stop it: freehold app stop {handle.name}"
     )
+    if stream_logs:
+        logs.follow(handle.id, timestamps=timestamps)

@@ -95,6 +95,15 @@ def instance_logs(
     show(control.logs(api, _whole(query)), before=Before(time=timestamps), as_json=as_json)
 
 
+def follow(app_id: str, *, timestamps: bool) -> None:
+    """Print what an app writes from now on, until Ctrl-C."""
+    query: dict[str, str | int | bool | None] = {"app_id": app_id, "follow": True}
+    try:
+        show(control.logs(control.connect(), query), before=Before(time=timestamps), as_json=False)
+    except KeyboardInterrupt:
+        return
+
+
 @dataclass(frozen=True, kw_only=True)
 class Before:
     """What is put before each line."""

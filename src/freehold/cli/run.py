@@ -30,7 +30,7 @@ def run(
         str,
         typer.Argument(
             metavar="FILE.py[::NAME]",
-            help="A program, and what to run in it: an entrypoint, a function, Cls.method.",
+            help="A program, and what to run in it: an entrypoint, a function, Cls.method. - reads the program from stdin.",
             show_default=False,
         ),
     ],
@@ -39,6 +39,9 @@ def run(
         typer.Argument(
             metavar="OPTIONS OF THE PROGRAM", help="Its own options; see FILE.py --help.", show_default=False
         ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the app in this run.", show_default=False)
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave it running: a function is started and not waited for.")
@@ -62,6 +65,8 @@ def run(
     """  # fmt: skip
     expect_program()
     loaded = load_ref(ref, module=module)
+    if name is not None:
+        loaded.app.rename(name)
     target = loaded.target or loaded.app.registered_entrypoints.get("main")
     if target is None:
         raise InvalidError(_nothing_named(ref, loaded.choices))

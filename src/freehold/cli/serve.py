@@ -21,6 +21,9 @@ _STOP_S = 20.0
 def serve(
     ref: Annotated[str, typer.Argument(metavar="FILE.py[::APP]", help="A program with an App.", show_default=False)],
     module: Annotated[bool, typer.Option("--module", "-m", help="REF is a module: package.module[::APP].")] = False,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Name of the app in this run.", show_default=False)
+    ] = None,
     reload: Annotated[
         bool, typer.Option("--reload/--no-reload", help="Start again when a file beside the program changes.")
     ] = True,
@@ -36,11 +39,13 @@ def serve(
     Example: [bold]freehold serve service.py[/bold]
     """
     if reload:
-        flags = [*(["-m"] if module else []), *(["-t"] if timestamps else [])]
+        flags = [*(["-m"] if module else []), *(["-t"] if timestamps else []), *(["-n", name] if name else [])]
         _serve_again(Versions([*flags, ref]), _watched(ref, module=module), timeout)
         return
     expect_program()
     app = load_ref(ref, module=module).app
+    if name is not None:
+        app.rename(name)
     try:
         with running(app, timestamps=timestamps, replaces=replaces) as app_id:
             if ready_fd is not None:

@@ -83,6 +83,10 @@ class App:
     def name(self) -> str | None:
         return self._name
 
+    def rename(self, name: str) -> None:
+        """Give it another name, before it runs."""
+        self._name = _app_name(name)
+
     @property
     def app_id(self) -> str | None:
         """Its id on the server, while it runs."""

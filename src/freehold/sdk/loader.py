@@ -1,8 +1,10 @@
 """Finds the app and what to run in `file.py`, `file.py::name` or `-m package.module::name`, for the CLI and the runner."""
 
+import atexit
 import importlib
 import importlib.util
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +87,8 @@ def load_ref(ref: str, *, module: bool = False) -> Loaded:
 
 
 def load_file(path: str) -> ModuleType:
-    """Import a file under the name that its place in packages gives it."""
-    file = Path(path).expanduser()
+    """Import a file under the name that its place in packages gives it; "-" is stdin."""
+    file = _of_stdin() if path == "-" else Path(path).expanduser()
     if not file.is_file():
         hint = f"; for a module write -m {path}" if not path.endswith(".py") else ""
         msg = f"{path!r} is not a file here{hint}"
@@ -109,6 +111,15 @@ def load_file(path: str) -> ModuleType:
         sys.modules.pop(name, None)
         raise _failed(path, error) from error
     return module
+
+
+def _of_stdin() -> Path:
+    """A program that comes by stdin, in a file of its own, as long as this process lives."""
+    folder = tempfile.TemporaryDirectory(prefix="freehold-")
+    atexit.register(folder.cleanup)
+    file = Path(folder.name, "program.py")
+    file.write_bytes(sys.stdin.buffer.read())
+    return file
 
 
 def load_module(name: str) -> ModuleType:

@@ -272,7 +272,7 @@ class App:
         along = [*(s.files for s in sources), *(f for i in images for f in (*i.files, *i.copied))]
         for name in left_behind(sources, along):
             warn(
-                f"{name!r} lies beside the program and is loaded, but does not go along, so instances cannot import it: "
+                f"{name!r} lies beside the program, which imports it, but does not go along, so instances cannot: "
                 f"use image.add_local_python_source({name!r})"
             )
 

@@ -1,5 +1,6 @@
 """Local files that go along with an app: which ones, and as deterministic tars whose digest is their name."""
 
+import ast
 import fnmatch
 import hashlib
 import os
@@ -137,15 +138,26 @@ def left_behind(sources: Iterable[Source], files: Iterable[Files]) -> list[str]:
     for source in sources:
         if "." in source.module or not source.files.local.is_file():
             continue  # a package brings all of itself
-        for name in _used_by(sys.modules["__main__" if source.is_main else source.module]):
-            file = getattr(sys.modules.get(name), "__file__", None)
-            if file is None or name in ("__main__", source.module):
-                continue
-            path = Path(file)
-            place = path.parent if path.stem == "__init__" else path
-            if place.parent == source.files.local.parent and PurePosixPath(REMOTE_ROOT, place.name) not in known:
+        folder = source.files.local.parent
+        module = sys.modules["__main__" if source.is_main else source.module]
+        for name in (_used_by(module) | imported_by(source.files.local)) - {"__main__", source.module}:
+            place = _beside(folder, name)
+            if place is not None and PurePosixPath(REMOTE_ROOT, place.name) not in known:
                 found.add(name)
     return sorted(found)
+
+
+def _beside(folder: Path, name: str) -> Path | None:
+    """The file or the folder of a module that lies in `folder`, if that is where it is imported from."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is not None:
+        path = Path(file)
+        place = path.parent if path.stem == "__init__" else path
+        return place if place.parent == folder else None
+    if name in sys.stdlib_module_names or name in sys.modules:
+        return None
+    package, lone = folder / name, folder / f"{name}.py"
+    return package if any(package.glob("*.py")) else lone if lone.is_file() else None
 
 
 def _used_by(module: ModuleType) -> set[str]:
@@ -153,6 +165,33 @@ def _used_by(module: ModuleType) -> set[str]:
     values = list(vars(module).values())
     names = (v.__name__ if isinstance(v, ModuleType) else getattr(v, "__module__", None) for v in values)
     return {name.partition(".")[0] for name in names if isinstance(name, str)}
+
+
+def imported_by(path: Path) -> set[str]:
+    """Top-level names of the modules that a file's text imports, in its functions too; not in what runs here alone."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    names: set[str] = set()
+    for node in _remote_nodes(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def _remote_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All below a node but local entrypoints and `if __name__ == "__main__":`."""
+    for child in ast.iter_child_nodes(node):
+        decorators = getattr(child, "decorator_list", [])
+        if any("local_entrypoint" in ast.unparse(d) for d in decorators):
+            continue
+        if isinstance(child, ast.If) and "__name__" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from _remote_nodes(child)
 
 
 def import_name(module: ModuleType, path: Path) -> str:

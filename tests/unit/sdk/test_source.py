@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from freehold.core.errors import InvalidError
-from freehold.sdk.source import Bundles, Files, local_module, locate, module_name_of, sources_of, write_tar
+from freehold.sdk.source import Bundles, Files, imported_by, local_module, locate, module_name_of, sources_of, write_tar
 
 
 def make(root: Path, *paths: str) -> None:
@@ -134,3 +134,16 @@ def test_local_modules_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert names(bundles, mount.digest) == ["lib_y/__init__.py", "lib_y/data.bin"]
     with pytest.raises(InvalidError, match=r"add_local_python_source\('nope_y'\)"):
         local_module("nope_y")
+
+
+def test_what_a_file_imports_for_instances(tmp_path: Path) -> None:
+    file = tmp_path / "p.py"
+    file.write_text(
+        "import one.two\nfrom three import x\nfrom . import y\n"
+        "def f():\n    import four\n"
+        "@app.local_entrypoint()\ndef main():\n    import here\n"
+        "if __name__ == '__main__':\n    import here_too\n"
+    )
+    assert imported_by(file) == {"one", "three", "four"}
+    file.write_text("def broken(:")
+    assert imported_by(file) == set()

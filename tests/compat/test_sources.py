@@ -1,0 +1,21 @@
+"""Which local files go along, and what is said of those that do not."""
+
+from pathlib import Path
+
+from tests.e2e.harness import Freehold
+
+PROGRAMS = Path(__file__).parent / "programs" / "beside"
+
+
+def test_a_module_that_only_a_function_imports_is_named_with_the_fix(server: Freehold) -> None:
+    done = server("run", "imports_late.py", cwd=PROGRAMS)
+    assert done.returncode == 1
+    assert "image.add_local_python_source('neighbour_of')" in done.stderr
+    assert "No module named 'neighbour_of'" in done.stderr
+    assert done.stderr.count("does not go along") == 1
+
+
+def test_with_that_fix_it_runs(server: Freehold) -> None:
+    done = server("run", "imports_along.py", cwd=PROGRAMS)
+    assert (done.returncode, done.stdout) == (0, '["a", "b"]\n'), done.stderr
+    assert "does not go along" not in done.stderr

@@ -11,6 +11,7 @@ from freehold.protocol.schemas import (
     AppView,
     CallDetail,
     CallView,
+    EnvironmentView,
     FileView,
     InstanceView,
     LogLine,
@@ -97,6 +98,21 @@ def instance(api: Api, instance_id: str) -> InstanceView:
 
 def stop_instance(api: Api, instance_id: str, *, graceful: bool = True) -> None:
     api.act("POST", f"/v1/instances/{segment(instance_id)}/stop{'' if graceful else '?graceful=false'}")
+
+
+# ---- environments
+
+
+def environments(api: Api) -> list[EnvironmentView]:
+    return api.get("/v1/environments", list[EnvironmentView])
+
+
+def create_environment(api: Api, name: str) -> None:
+    api.act("PUT", f"/v1/environments/{segment(name)}")
+
+
+def delete_environment(api: Api, name: str) -> None:
+    api.act("DELETE", f"/v1/environments/{segment(name)}")
 
 
 # ---- secrets and volumes

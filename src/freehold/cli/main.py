@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperGroup, TyperOption
 
 from freehold.cli.errors import exit_code_of, report
 from freehold.core.errors import Error
@@ -26,6 +26,7 @@ class Entry(NamedTuple):
 
 _SERVER, _RUN, _LOOK, _DATA = "Server", "Programs", "What runs", "Data"
 
+_EVERYWHERE = ("plan", "python")  # ask no server for anything of an environment by themselves
 COMMANDS: dict[str, Entry] = {
     "up": Entry("up:up", "Start the server on this machine.", _SERVER),
     "down": Entry("server:down", "Stop the server and everything it runs.", _SERVER),
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "profile": Entry("profile:app", "Choose the server that commands talk to.", _SERVER),
     "token": Entry("token:app", "Set the token for a server elsewhere.", _SERVER),
     "container": Entry("container:app", "List, read and stop containers: instances, as Modal calls them.", _LOOK),
+    "environment": Entry("environment:app", "Keep apps and data apart, such as those of development.", _SERVER),
     "secret": Entry("secret:app", "Keep values that functions get as environment variables.", _DATA),
     "volume": Entry("volume:app", "Keep files that functions share.", _DATA),
 }
@@ -50,13 +52,35 @@ COMMANDS: dict[str, Entry] = {
 
 def load(name: str) -> Any:
     """Return the command behind an entry, ready to be invoked."""
-    module, attribute = COMMANDS[name].target.split(":")
+    entry = COMMANDS[name]
+    module, attribute = entry.target.split(":")
     target = getattr(importlib.import_module(f"freehold.cli.{module}"), attribute)
-    if isinstance(target, typer.Typer):
-        return typer.main.get_command(target)
-    single = typer.Typer(add_completion=False)
-    single.command(name)(target)
-    return typer.main.get_command(single)
+    if not isinstance(target, typer.Typer):
+        single = typer.Typer(add_completion=False)
+        single.command(name)(target)
+        target = single
+    command = typer.main.get_command(target)
+    if entry.panel in (_RUN, _LOOK, _DATA) and name not in _EVERYWHERE:
+        _take_environment(command)
+    return command
+
+
+def _take_environment(command: Any) -> None:
+    """Let a command, or each of a group's, be told which environment it is about."""
+    for one in getattr(command, "commands", {}).values():
+        _take_environment(one)
+    if not hasattr(command, "commands"):
+        command.params.append(
+            TyperOption(
+                param_decls=["--env", "-e"], callback=_in_environment, expose_value=False, type=str, metavar="ENVIRONMENT",
+                help="The environment that is meant; FREEHOLD_ENVIRONMENT by default, else main.",
+            )
+        )  # fmt: skip
+
+
+def _in_environment(_context: Any, _parameter: Any, name: str | None) -> None:
+    if name is not None:
+        os.environ["FREEHOLD_ENVIRONMENT"] = name  # for what the command starts, too
 
 
 class LazyGroup(TyperGroup):

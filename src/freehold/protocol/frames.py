@@ -76,6 +76,7 @@ class Hello(Frame, frozen=True, tag=1):
     token: str
     protocol: int
     client: str = ""  # the program's name and version, for the log
+    environment: str = ""  # whose functions it calls; "": the instance's own, or `main`
 
 
 class Submit(Frame, frozen=True, tag=2):

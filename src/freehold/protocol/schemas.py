@@ -312,6 +312,12 @@ class FileView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnvironmentView:
+    name: str
+    created: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatusView:
     version: str
     protocol: int

@@ -3,3 +3,4 @@
 VERSION = "0.1.0"
 PROTOCOL_VERSION = 1
 VERSION_HEADER = "x-freehold-protocol"
+ENVIRONMENT_HEADER = "x-freehold-environment"  # of requests: whose apps and data are meant; without it, those of `main`

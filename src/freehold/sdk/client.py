@@ -211,7 +211,7 @@ class Client:
         self._lost.clear()
         self._welcomed: asyncio.Future[Welcome] = asyncio.get_running_loop().create_future()
         channel = await self._dial()
-        channel.send(Hello(self.target.token, PROTOCOL_VERSION, self.name))
+        channel.send(Hello(self.target.token, PROTOCOL_VERSION, self.name, self.target.environment))
         try:
             welcome = await asyncio.wait_for(self._welcomed, _WELCOME_S)
         except TimeoutError as error:

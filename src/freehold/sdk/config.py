@@ -2,9 +2,10 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from freehold.core.environments import MAIN, check_environment
 from freehold.core.errors import AuthError, ConnectionError
 from freehold.core.home import Home
 from freehold.sdk.profiles import chosen
@@ -21,11 +22,19 @@ class Target:
     link: str
     token: str
     token_source: str  # for the message when the token is not known
+    environment: str = ""  # whose apps and data are meant; "": the server's choice, which is `main`
 
 
 def discover(environ: "os._Environ[str] | dict[str, str] | None" = None) -> Target:
-    """Find the server: FREEHOLD_API and FREEHOLD_LINK, else FREEHOLD_SERVER, else that of the profile, by default the home's own."""
+    """Find the server, and which of its environments is meant (FREEHOLD_ENVIRONMENT, MODAL_ENVIRONMENT)."""
     env = os.environ if environ is None else environ
+    named = env.get("FREEHOLD_ENVIRONMENT") or env.get("MODAL_ENVIRONMENT") or ""
+    found = _server(env)
+    return replace(found, environment=check_environment(named)) if named and named != MAIN else found
+
+
+def _server(env: "os._Environ[str] | dict[str, str]") -> Target:
+    """FREEHOLD_API and FREEHOLD_LINK, else FREEHOLD_SERVER, else that of the profile, by default the home's own."""
     if env.get("FREEHOLD_LINK") and env.get("FREEHOLD_API"):
         return Target(
             api=env["FREEHOLD_API"],

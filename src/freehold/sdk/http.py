@@ -12,7 +12,7 @@ import msgspec
 
 from freehold.core.errors import AuthError, InvalidError, ServiceError, VersionError
 from freehold.protocol.errors import from_wire
-from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
+from freehold.protocol.version import ENVIRONMENT_HEADER, PROTOCOL_VERSION, VERSION_HEADER
 from freehold.sdk.config import Target, no_server
 
 T = TypeVar("T")
@@ -76,6 +76,8 @@ class Api:
     ) -> Generator[http.client.HTTPResponse, None, None]:
         connection, prefix = _connect(self.target, self._timeout_s if timeout_s == -1.0 else timeout_s)
         headers = {"Authorization": f"Bearer {self.target.token}", VERSION_HEADER: str(PROTOCOL_VERSION)}
+        if self.target.environment:
+            headers[ENVIRONMENT_HEADER] = self.target.environment
         if body is not None:
             headers["Content-Type"] = "application/json" if isinstance(body, bytes) else "application/octet-stream"
             headers["Content-Length"] = str(len(body) if isinstance(body, bytes) else size)

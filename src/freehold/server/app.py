@@ -47,6 +47,7 @@ from freehold.server.services.attachments import ImageAttachments
 from freehold.server.services.blobs import Blobs
 from freehold.server.services.calls import Calls, CallsParts
 from freehold.server.services.endpoints import Endpoints
+from freehold.server.services.environments import Environments
 from freehold.server.services.images import Images
 from freehold.server.services.instances import Instances
 from freehold.server.services.prepare import Preparer
@@ -115,6 +116,7 @@ class Server:
         self.launcher = launcher = ProcessLauncher(home)
         self._undo.push_async_callback(launcher.close)
         self._wire(token)
+        await self.environments.open()
         self.blobs.open()
         self.volumes.open()
         self.logs.start()
@@ -197,6 +199,9 @@ class Server:
             )
         )
         self.instances = Instances(fleet=self.fleet, store=store)
+        self.environments = Environments(store=store, clock=clock)
+        self.environments.empty = [self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all]
+        self.links.environment = self.environments.find
         self.status = Status(
             store=store,
             fleet=self.fleet, registry=self.registry, launcher=launcher, clock=clock, home=home, version=VERSION, pid=os.getpid(),
@@ -209,10 +214,15 @@ class Server:
         face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
         services = Services(
             apps=self.apps, calls=self.calls, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
+            secrets=self.secrets, environments=self.environments, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,
         )  # fmt: skip
-        authority = Authority(token=token, key=self.secrets.signing_key, instance=self._instance_principal)
+        authority = Authority(
+            token=token,
+            key=self.secrets.signing_key,
+            instance=self._instance_principal,
+            environment=self.environments.find,
+        )
         config = ApiConfig(host=self.settings.host, on_request=self.measure.request)
         door = await face.open_face(services, authority, config, socket=self.home.api_socket)
         self._undo.push_async_callback(door.close, grace_s=0.2)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from freehold.core.clock import Clock
+from freehold.core.errors import Error
 from freehold.core.home import Home
 from freehold.core.ids import is_id
 from freehold.protocol.arena import sweep
@@ -81,6 +82,7 @@ class Links:
     ) -> None:
         self.clients: dict[Client, None] = {}
         self.client_seen: Callable[[str], None] = lambda _name: None
+        self.environment: Callable[[str, str], str] = lambda workspace, _name: workspace  # the workspace of one
         self.decoder = msgspec.msgpack.Decoder(list[FromPeer])
         self._dispatcher, self._fleet, self._record, self._clock = dispatcher, fleet, record, clock
         self._token, self._welcome = token, welcome
@@ -190,8 +192,14 @@ class Links:
                 "the token is not this server's; take it from the `token` file in its home, or set FREEHOLD_TOKEN",
             )
             return
+        workspace = self._workspace(message.token)
+        try:
+            workspace = self.environment(workspace, message.environment) if message.environment else workspace
+        except Error as error:
+            self._refuse(link, error.code, str(error))
+            return
         link.known = True
-        client = link.peer = Client(link, workspace=self._workspace(message.token), name=message.client)
+        client = link.peer = Client(link, workspace=workspace, name=message.client)
         self.clients[client] = None
         self.client_seen(client.name)
         link.send(self._welcome if link.local else msgspec.structs.replace(self._welcome, arena=""))

@@ -18,6 +18,7 @@ from freehold.core.states import AppState
 from freehold.protocol.schemas import (
     AppHandle,
     AppView,
+    EnvironmentView,
     ImageView,
     JsonCall,
     JsonResult,
@@ -147,6 +148,16 @@ class FakeInstances:
     async def stop(self, workspace: str, instance_id: str, *, graceful: bool = True) -> None: ...
 
 
+class FakeEnvironments:
+    def list(self, workspace: str) -> list[EnvironmentView]:
+        return [EnvironmentView(name="main", created=0.0)]
+
+    async def create(self, workspace: str, environment: str) -> EnvironmentView:
+        return EnvironmentView(name=environment, created=0.0)
+
+    async def delete(self, workspace: str, environment: str) -> None: ...
+
+
 class FakeImages:
     fails = False
 
@@ -256,7 +267,7 @@ class World:
     def app(self, **options: Any) -> FastAPI:
         services = Services(
             apps=self.apps, calls=self.calls, instances=FakeInstances(), images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
+            secrets=self.secrets, environments=FakeEnvironments(), status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
             shutdown=lambda: self.stopped.append(True),
         )  # fmt: skip
         config = ApiConfig(

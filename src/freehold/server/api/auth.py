@@ -42,6 +42,9 @@ TABLE: Mapping[str, Access] = {
     "GET /v1/status": Access.CLIENT,
     "GET /v1/events": Access.ADMIN,
     "POST /v1/shutdown": Access.ADMIN,
+    "GET /v1/environments": Access.CLIENT,
+    "PUT /v1/environments/{name}": Access.ADMIN,
+    "DELETE /v1/environments/{name}": Access.ADMIN,
     "GET /v1/apps": Access.CLIENT,
     "POST /v1/apps": Access.ADMIN,
     "GET /v1/apps/{app}": Access.CLIENT,
@@ -96,6 +99,7 @@ class Authority:
     token: str
     key: bytes
     instance: Callable[[str], Principal | None] = field(default=lambda _: None)
+    environment: Callable[[str, str], str] = field(default=lambda workspace, _: workspace)  # the workspace of one
     now: Callable[[], float] = time.time
     codes: dict[str, float] = field(default_factory=dict[str, float])  # one-time login codes, and when they end
 

@@ -12,6 +12,7 @@ from freehold.protocol.schemas import (
     AppView,
     CallDetail,
     CallView,
+    EnvironmentView,
     FileView,
     FunctionHandle,
     ImageView,
@@ -120,6 +121,12 @@ class Secrets(Protocol):
     async def delete(self, workspace: str, name: str, /) -> None: ...
 
 
+class Environments(Protocol):
+    def list(self, workspace: str, /) -> Sequence[EnvironmentView]: ...
+    async def create(self, workspace: str, environment: str, /) -> EnvironmentView: ...
+    async def delete(self, workspace: str, environment: str, /) -> None: ...
+
+
 class Status(Protocol):
     def status(self) -> StatusView: ...
     def ready(self) -> bool: ...
@@ -160,6 +167,7 @@ class Services:
     blobs: Blobs
     volumes: Volumes
     secrets: Secrets
+    environments: Environments
     status: Status
     events: Events
     links: Links

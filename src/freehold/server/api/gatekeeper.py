@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from freehold.core.errors import AuthError, Error, InternalError, InvalidError, PermissionDeniedError, VersionError
 from freehold.core.ids import new_id
-from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
+from freehold.protocol.version import ENVIRONMENT_HEADER, PROTOCOL_VERSION, VERSION_HEADER
 from freehold.server.api.auth import SESSION_COOKIE, Access, Authority, Principal
 from freehold.server.api.contract import ApiConfig
 from freehold.server.api.failures import UNTOLD, error_response
@@ -77,7 +78,7 @@ class Gatekeeper:
         access = self._table.get(visit.key) if known else Access.CLIENT
         if access is not Access.PUBLIC:
             _check_version(headers)
-        principal = self._principal(headers)
+        principal = self._in_environment(self._principal(headers), headers)
         scope["freehold.principal"] = principal
         redirect = self._authorise(access, principal, visit, scope, headers)
         if redirect is not None:
@@ -113,6 +114,12 @@ class Gatekeeper:
             return self._authority.by_token(token.strip())
         cookie = cookie_parser(headers.get("cookie", "")).get(SESSION_COOKIE)
         return self._authority.by_session(cookie) if cookie else None
+
+    def _in_environment(self, principal: Principal | None, headers: Headers) -> Principal | None:
+        name = headers.get(ENVIRONMENT_HEADER)
+        if principal is None or not name:
+            return principal
+        return replace(principal, workspace=self._authority.environment(principal.workspace, name))
 
     def _authorise(
         self, access: Access | None, principal: Principal | None, visit: "_Visit", scope: Scope, headers: Headers

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from freehold.core.clock import Clock
+from freehold.core.environments import root_of
 from freehold.core.errors import DataLossError, Error, InstanceDiedError, NotFoundError, ResourceExhaustedError
 from freehold.core.retry import MAX_CRASHES, delay_before_retry
 from freehold.core.states import CallState, InstanceState
@@ -78,7 +79,7 @@ class Dispatcher:
             self._submitted_again(known, subscriber, message)
             return known
         function = self._registry.functions.get(message.function)
-        if known is not None or function is None or function.app.workspace != workspace:
+        if known is not None or function is None or root_of(function.app.workspace) != root_of(workspace):
             subscriber.send(
                 Refused(
                     message.call,

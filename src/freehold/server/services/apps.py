@@ -265,6 +265,11 @@ class Apps:
         finally:
             self._stopping.discard(app.id)
 
+    async def stop_all(self, workspace: str) -> None:
+        """Stop every app of a workspace."""
+        for app in [a for a in self._p.registry.apps.values() if a.workspace == workspace]:
+            await self.stop(workspace, app.id, "its environment was deleted")
+
     async def _stop(self, app: LiveApp, reason: str) -> Sequence[Pool]:
         self._p.registry.remove(app)
         pools = [p for f in app.functions.values() for p in f.pools.values()]

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from freehold.core.environments import environment_of
 from freehold.core.errors import DataLossError
 from freehold.core.home import Home
 from freehold.core.specs import FunctionSpec, SecretRef, VolumeMount
@@ -120,7 +121,7 @@ class Preparer:
             "OPENBLAS_NUM_THREADS": env.get("OPENBLAS_NUM_THREADS", threads),
             "MODAL_TASK_ID": instance.id,
             "MODAL_IS_REMOTE": "1",
-            "MODAL_ENVIRONMENT": "main",
+            "MODAL_ENVIRONMENT": environment_of(pool.workspace),
         }
 
 

@@ -64,6 +64,11 @@ class Secrets:
             raise await self._not_found(workspace, name)
         await self._store.write(writes.delete_secret(workspace, name))
 
+    async def delete_all(self, workspace: str) -> None:
+        """Delete all named secrets of a workspace."""
+        for row in await self._reads.secrets(workspace):
+            await self._store.write(writes.delete_secret(workspace, row.name or ""))
+
     async def _not_found(self, workspace: str, ref: str) -> NotFoundError:
         known = (row.name for row in await self._reads.secrets(workspace) if row.name)
         hint = did_you_mean(ref, known) or f"; make it with `freehold secret create {ref} KEY=VALUE`"

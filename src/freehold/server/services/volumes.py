@@ -52,6 +52,11 @@ class Volumes:
         home.rename(grave)
         await asyncio.to_thread(shutil.rmtree, grave, ignore_errors=True)
 
+    async def delete_all(self, workspace: str) -> None:
+        """Delete all volumes of a workspace."""
+        for view in await self.list(workspace):
+            await self.delete(workspace, view.name)
+
     async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path:
         """The folder that instances see. Raises NotFoundError unless it is there or `create` is set."""
         if create:

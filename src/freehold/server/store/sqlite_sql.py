@@ -85,6 +85,7 @@ WRITES: dict[str, WriteText] = {
     'put_images': WriteText(table='images', head='INSERT INTO images (digest, state, created, build_s, error, spec) VALUES ', row='(?, ?, ?, ?, ?, ?)', tail=' ON CONFLICT (digest) DO UPDATE SET state = excluded.state, created = excluded.created, build_s = excluded.build_s, error = excluded.error, spec = excluded.spec'),
     'fail_images': WriteText(table='images', head="UPDATE images SET state='failed', error=? WHERE images.state = 'building'"),
     'put_workspaces': WriteText(table='workspaces', head='INSERT INTO workspaces (name, created) VALUES ', row='(?, ?)', tail=' ON CONFLICT DO NOTHING'),
+    'delete_workspaces': WriteText(table='workspaces', head='DELETE FROM workspaces WHERE workspaces.name = ?'),
 }
 
 QUERIES: dict[str, QueryText] = {

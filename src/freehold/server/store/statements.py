@@ -150,6 +150,11 @@ def _other_writes() -> dict[str, WriteStatement]:
         "put_images": _full(_put(s.images, "state", "created", "build_s", "error", "spec"), s.images, rows.ImageRow),
         "fail_images": WriteStatement(clause=failed, table="images", fields=("error",)),
         "put_workspaces": _full(_insert(s.workspaces).on_conflict_do_nothing(), s.workspaces, rows.WorkspaceRow),
+        "delete_workspaces": WriteStatement(
+            clause=sa.delete(s.workspaces).where(s.workspaces.c.name == _p("name")),
+            table="workspaces",
+            fields=("name",),
+        ),
     }
 
 

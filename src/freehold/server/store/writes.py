@@ -126,3 +126,7 @@ def fail_unfinished_images(error: str) -> Write:
 
 def put_workspaces(rows: Sequence[r.WorkspaceRow]) -> Write:
     return Write("put_workspaces", rows)
+
+
+def delete_workspace(name: str) -> Write:
+    return Write("delete_workspaces", [(name,)])

@@ -13,6 +13,7 @@ from freehold.protocol.version import VERSION as __version__  # noqa: N811 (Pyth
 if TYPE_CHECKING:
     from freehold.sdk.app import App
     from freehold.sdk.call import FunctionCall
+    from freehold.sdk.client import Client
     from freehold.sdk.cls import Cls, parameter
     from freehold.sdk.context import current_function_call_id, current_input_id, is_local
     from freehold.sdk.decorators import (
@@ -29,14 +30,17 @@ if TYPE_CHECKING:
     from freehold.sdk.function import Function
     from freehold.sdk.image import Image
     from freehold.sdk.retries import Retries
+    from freehold.sdk.scheduler_placement import SchedulerPlacement
     from freehold.sdk.secret import Secret
     from freehold.sdk.volume import Volume
+    from freehold.sdk.workspace import Environment, Workspace
 
 _sys.modules["freehold.exception"] = exception  # so that `from freehold.exception import …` finds the one tree
 
 _HOMES = {
     "app": ("App",),
     "call": ("FunctionCall",),
+    "client": ("Client",),
     "cls": ("Cls", "parameter"),
     "context": ("current_function_call_id", "current_input_id", "is_local"),
     "decorators": (
@@ -45,13 +49,16 @@ _HOMES = {
     "function": ("Function",),
     "image": ("Image",),
     "retries": ("Retries",),
+    "scheduler_placement": ("SchedulerPlacement",),
     "secret": ("Secret",),
     "volume": ("Volume",),
+    "workspace": ("Environment", "Workspace"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Cls", "Function", "FunctionCall", "Image", "Retries", "Secret", "Volume", "__version__", "asgi_app",
+    "App", "Client", "Cls", "Environment", "Function", "FunctionCall", "Image", "Retries", "SchedulerPlacement", "Secret", "Volume",
+    "Workspace", "__version__", "asgi_app",
     "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit",
     "fastapi_endpoint", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip

@@ -2,12 +2,14 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-        "App", "Cls", "Function", "FunctionCall", "Image", "Retries", "Secret", "Volume", "__version__", "asgi_app",
+        "App", "Client", "Cls", "Environment", "Function", "FunctionCall", "Image", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
         "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit", "fastapi_endpoint", "is_local",
         "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
     "modal.app": ("App", "LocalEntrypoint"),
     "modal.cls": ("Cls", "Obj", "parameter"),
+    "modal.client": ("Client",),
+    "modal.environments": ("Environment",),
     "modal.exception": (
         "AlreadyExistsError", "AuthError", "ClientClosed", "ConflictError", "ConnectionError", "DataLossError", "DeprecationError",
         "DeserializationError", "Error", "ExecutionError", "FunctionTimeoutError", "ImageBuildError",

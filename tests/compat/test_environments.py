@@ -36,3 +36,13 @@ def test_what_cannot_be_an_environment_is_refused(server: Freehold) -> None:
     assert "no environment 'compat-nowhere'" in missing.stderr
     assert server("environment", "delete", "main", "--yes").returncode == 2
     assert server("environment", "create", "main").returncode == 6
+
+
+def test_a_program_knows_its_workspace_and_environment(server: Freehold) -> None:
+    done = server("run", "workspace.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "main main main",
+        "['main', 'compat-made'] Environment('compat-made')",
+        "no environment 'compat-made'; there are main",
+    ]

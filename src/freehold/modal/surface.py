@@ -23,6 +23,8 @@ MODULES: dict[str, dict[str, str]] = {
         "Obj": "freehold.sdk.cls:Obj",
         "parameter": "freehold.sdk.cls:parameter",
     },
+    "modal.client": {"Client": "freehold.sdk.client:Client"},
+    "modal.environments": {"Environment": "freehold.sdk.workspace:Environment"},
     "modal.exception": {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
         "InternalFailure": "freehold.core.errors:InternalError",
@@ -45,6 +47,7 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "modal.retries": {"Retries": "freehold.sdk.retries:Retries"},
     "modal.runner": {"deploy_app": "freehold.modal.old:deploy_app", "run_app": "freehold.modal.old:run_app"},
+    "modal.scheduler_placement": {"SchedulerPlacement": "freehold.sdk.scheduler_placement:SchedulerPlacement"},
     "modal.secret": {"Secret": "freehold.sdk.secret:Secret"},
     "modal.volume": {"Volume": "freehold.sdk.volume:Volume"},
 }  # fmt: skip

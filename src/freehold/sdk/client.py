@@ -15,12 +15,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, Self
 
 import msgspec
 
-from freehold.core.errors import AuthError, ConnectionError, Error, VersionError
+from freehold.core.errors import AuthError, ConnectionError, Error, InvalidError, VersionError
 from freehold.core.ids import new_id
 from freehold.core.processes import open_standard_streams
 from freehold.protocol.arena import Arena
@@ -82,6 +83,34 @@ class Client:
         self._starting = threading.Lock()
         self._channel: Channel | None = None
         self._closing = False
+
+    # ---- under the names that Modal's users know
+
+    @staticmethod
+    def from_env() -> "Client":
+        """The process's client: of the home, or of what FREEHOLD_SERVER, FREEHOLD_TOKEN and the profile say."""
+        return current()
+
+    @staticmethod
+    def from_credentials(token_id: str, token_secret: str) -> "Client":
+        """A client of the same server with another token, `token_secret`; an id goes with none."""
+        del token_id
+        return Client(replace(discover(), token=token_secret, token_source="Client.from_credentials"))  # noqa: S106 (where it is from)
+
+    def hello(self) -> None:
+        """Connect now: raises ConnectionError, AuthError or VersionError."""
+        self.start()
+
+    def is_closed(self) -> bool:
+        return self.dead
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self is not _current:
+            self.close()
 
     @cached_property
     def api(self) -> Api:
@@ -358,6 +387,16 @@ def current() -> Client:
         if _current is None or _current.dead:
             _current = Client(discover())
         return _current
+
+
+def given(client: object) -> None:
+    """Make a client that a program hands in the process's own; InvalidError for what is none."""
+    if client is None or client is _current:
+        return
+    if not isinstance(client, Client):
+        msg = f"client={client!r} is not a freehold.Client: give Client.from_env(), or leave it out"
+        raise InvalidError(msg)
+    use(client)
 
 
 def use(client: Client | None) -> None:

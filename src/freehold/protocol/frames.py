@@ -93,8 +93,9 @@ class Submit(Frame, frozen=True, tag=2):
     parent: str = ""  # the call in whose code this one was made
     again: bool = False  # sent before, perhaps: the link broke meanwhile
     key: str = ""  # idempotency key
-    options: bytes = b""  # msgpack of FunctionSpec overrides (`with_options`); b"" when there are none
+    variant: str = ""  # id of the overrides to run it with, as the server gave it; "" when there are none
     digest: bytes = b""  # of a JSON call's arguments; its key stands for these only
+    parent_index: int = 0  # the input of `parent`
 
 
 class Extend(Frame, frozen=True, tag=3):
@@ -113,6 +114,7 @@ class Subscribe(Frame, frozen=True, tag=5):
 
     call: str
     index: int = -1  # -1: all
+    until: int = -1  # with `index`: all from that to below this; -1: that one
 
 
 class Release(Frame, frozen=True, tag=6):
@@ -138,9 +140,10 @@ class Welcome(Frame, frozen=True, tag=20):
 
 
 class Accepted(Frame, frozen=True, tag=21):
-    """The call is durable."""
+    """The call is durable, with as many of its inputs."""
 
     call: str
+    inputs: int = 1
 
 
 class Refused(Frame, frozen=True, tag=22):

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from freehold.core import specs
 from freehold.core.errors import InvalidError, NotFoundError
@@ -13,8 +13,10 @@ from freehold.sdk.options import Declaration
 from freehold.sdk.reference import Reference
 
 if TYPE_CHECKING:
+    from freehold.core.overrides import Overrides
     from freehold.protocol.schemas import FunctionHandle
     from freehold.sdk.function import Function
+    from freehold.sdk.variants import Overriding, Variant
 
 _NO_DEFAULT: Any = object()
 _TYPES: dict[object, Literal["str", "int", "bool", "bytes"]] = {
@@ -119,6 +121,7 @@ class Cls:
         self, reference: Reference, *, raw: type | None = None, declaration: Declaration | None = None
     ) -> None:
         self._reference, self._raw, self.declaration = reference, raw, declaration
+        self._variant: Variant | None = None
         self._parameters = parameters(raw) if raw is not None else None
         self._methods = hooks(raw).methods if raw is not None else None
         if raw is not None:
@@ -167,7 +170,36 @@ class Cls:
         encoded = encode_parameters(self.name, values, self._known_parameters())
         raw = (self._methods or {}).get(method)
         generator = None if raw is None else yields(raw)
-        return Function(self._reference, raw=raw, method=method, parameters=encoded, generator=generator)
+        return Function(
+            self._reference, raw=raw, method=method, parameters=encoded, generator=generator, variant=self._variant
+        )
+
+    # ---- overriding it
+
+    def with_options(self, **options: "Unpack[Overriding]") -> "Cls":
+        """The same class with other resources, limits, secrets or volumes, in instances of its own."""
+        from freehold.sdk import variants
+
+        return self._varied(variants.options(options, f"{self.name}.with_options"))
+
+    def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> "Cls":
+        """The same class as under `@concurrent`, in instances of its own."""
+        from freehold.sdk import variants
+
+        return self._varied(variants.concurrency(max_inputs, target_inputs))
+
+    def with_batching(self, *, max_batch_size: int, wait_ms: int) -> "Cls":
+        """The same class, its one method as under `@batched`, in instances of its own."""
+        from freehold.sdk import variants
+
+        return self._varied(variants.batching(max_batch_size, wait_ms))
+
+    def _varied(self, more: "Overrides") -> "Cls":
+        from freehold.sdk import variants
+
+        return _with_variant(self, variants.varied(self._variant, more))
+
+    # ---- what the server knows of it
 
     def has_method(self, name: str) -> bool:
         if self._methods is not None:
@@ -199,7 +231,19 @@ class Cls:
         return getattr(self._raw, name)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Cls, (self._reference,)
+        from freehold.sdk.function import portable
+
+        return _restore, (self._reference, portable(self._variant, self._reference))
+
+
+def _restore(reference: Reference, variant: "Variant | None") -> Cls:
+    return _with_variant(Cls(reference), variant)
+
+
+def _with_variant(cls: Cls, variant: "Variant | None") -> Cls:
+    made = Cls.__new__(Cls)  # its methods stand in the user's class already
+    made.__dict__ |= cls.__dict__ | {"_variant": variant}
+    return made
 
 
 class Obj:

@@ -23,6 +23,11 @@ def current_input_id() -> str | None:
     return _input.get()
 
 
+def current_index() -> int:
+    """Which input of its call this code runs for; 0 outside of one."""
+    return int((_input.get() or "0").rpartition(":")[2])
+
+
 def enter_input(call: str, index: int) -> Tokens:
     """For the runner: this context works on an input from here on; give the result to `leave_input`."""
     return _call.set(call), _input.set(f"{call}:{index}")

@@ -65,13 +65,11 @@ def exit(*misplaced: object) -> Callable[[F], F]:  # noqa: A001 (Modal's name)
 def concurrent(*misplaced: object, max_inputs: int = 0, target_inputs: int | None = None) -> Callable[[T], T]:
     """Let one instance run up to `max_inputs` inputs at once: async code as tasks of one loop, other code in threads."""
     _called("concurrent", misplaced)
-    _between("max_inputs", max_inputs, 1, _MAX_INPUTS)
-    if target_inputs is not None:
-        _between("target_inputs", target_inputs, 1, max_inputs)
+    concurrency = concurrency_of(max_inputs, target_inputs)
 
     def decorate(target: T) -> T:
         _below("concurrent", target)
-        mark(target, concurrency=Concurrency(max_inputs=max_inputs, target_inputs=target_inputs))
+        mark(target, concurrency=concurrency)
         return target
 
     return decorate
@@ -80,9 +78,7 @@ def concurrent(*misplaced: object, max_inputs: int = 0, target_inputs: int | Non
 def batched(*misplaced: object, max_batch_size: int, wait_ms: int) -> Callable[[F], F]:
     """Give the function lists of up to `max_batch_size` inputs, gathered for at most `wait_ms`; it returns a list as long."""
     _called("batched", misplaced)
-    _between("max_batch_size", max_batch_size, 1, _MAX_BATCH)
-    _between("wait_ms", wait_ms, 0, _MAX_WAIT_MS)
-    return _marker("batched", batching=Batching(max_batch_size=max_batch_size, wait_ms=wait_ms))
+    return _marker("batched", batching=batching_of(max_batch_size, wait_ms))
 
 
 def fastapi_endpoint(
@@ -146,6 +142,22 @@ def web_server(
         requires_proxy_auth=requires_proxy_auth,
     )
     return _web("web_server", web)
+
+
+# ---- what they say, checked
+
+
+def concurrency_of(max_inputs: int, target_inputs: int | None) -> Concurrency:
+    _between("max_inputs", max_inputs, 1, _MAX_INPUTS)
+    if target_inputs is not None:
+        _between("target_inputs", target_inputs, 1, max_inputs)
+    return Concurrency(max_inputs=max_inputs, target_inputs=target_inputs)
+
+
+def batching_of(max_batch_size: int, wait_ms: int) -> Batching:
+    _between("max_batch_size", max_batch_size, 1, _MAX_BATCH)
+    _between("wait_ms", wait_ms, 0, _MAX_WAIT_MS)
+    return Batching(max_batch_size=max_batch_size, wait_ms=wait_ms)
 
 
 # ---- how

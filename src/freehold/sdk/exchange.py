@@ -84,7 +84,7 @@ class Exchange:
             Submit(
                 call=submit.call, function=submit.function, kind=submit.kind, inputs=inputs,
                 more=submit.more and not self.done, parameters=submit.parameters, parent=submit.parent,
-                again=True, key=submit.key, options=submit.options,
+                again=True, key=submit.key, variant=submit.variant, parent_index=submit.parent_index,
             )
         ]  # fmt: skip
 

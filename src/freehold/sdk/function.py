@@ -1,16 +1,18 @@
 """Function: something that runs elsewhere. `remote` waits for its result, `spawn` does not, `map` runs it on many inputs."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from freehold.core.errors import InvalidError, NotFoundError
 from freehold.core.ids import new_id
 from freehold.core.names import check_name
+from freehold.core.overrides import Overrides
 from freehold.protocol.frames import Accepted, Consumed, Input, Item, Output, Status, Submit
 from freehold.protocol.schemas import FunctionHandle
+from freehold.sdk import variants
 from freehold.sdk.call import FunctionCall
 from freehold.sdk.client import Client
-from freehold.sdk.context import current_function_call_id
+from freehold.sdk.context import current_function_call_id, current_index
 from freehold.sdk.exchange import Exchange, Kind
 from freehold.sdk.faces import blocking, both, both_items
 from freehold.sdk.mapping import Inputs, arguments_of
@@ -19,6 +21,7 @@ from freehold.sdk.options import Declaration
 from freehold.sdk.outcome import failure_of, ready_client, value_of
 from freehold.sdk.reference import Reference
 from freehold.sdk.serialization import dump_arguments
+from freehold.sdk.variants import Overriding, Variant
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,9 +42,10 @@ class Function(Generic[P, R]):
         parameters: bytes = b"",
         generator: bool | None = None,
         declaration: Declaration | None = None,
+        variant: Variant | None = None,
     ) -> None:
         self._reference, self._raw, self._generator = reference, raw, generator
-        self._method, self._parameters = method, parameters
+        self._method, self._parameters, self._variant = method, parameters, variant
         self.declaration = declaration
         if raw is not None:
             self.__doc__, self.__name__, self.__module__ = raw.__doc__, raw.__name__, raw.__module__
@@ -95,6 +99,9 @@ class Function(Generic[P, R]):
     @both
     async def get_web_url(self) -> str | None:
         """Its address, if it is a web endpoint."""
+        if self._variant is not None:
+            msg = f"{self.name!r} with overrides has no address of its own: ask the function itself, or give it the options where it is declared"
+            raise InvalidError(msg)
         handle = self._reference.known() or await blocking(self._reference.find)
         return handle.endpoints.get(self._method)
 
@@ -103,6 +110,25 @@ class Function(Generic[P, R]):
         """Ask the server now whether it is there; raises NotFoundError."""
         await blocking(self._reference.find)
         return self
+
+    # ---- overriding it
+
+    def with_options(self, **options: Unpack[Overriding]) -> "Function[P, R]":
+        """The same function with other resources, limits, secrets or volumes, in instances of its own."""
+        return self._varied(variants.options(options, f"{self.name}.with_options"))
+
+    def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> "Function[P, R]":
+        """The same function as under `@concurrent`, in instances of its own."""
+        return self._varied(variants.concurrency(max_inputs, target_inputs))
+
+    def with_batching(self, *, max_batch_size: int, wait_ms: int) -> "Function[P, R]":
+        """The same function as under `@batched`, in instances of its own."""
+        return self._varied(variants.batching(max_batch_size, wait_ms))
+
+    def _varied(self, more: Overrides) -> "Function[P, R]":
+        made = cast("Function[P, R]", Function.__new__(Function))
+        made.__dict__ |= self.__dict__ | {"_variant": variants.varied(self._variant, more)}
+        return made
 
     # ---- calling it
 
@@ -238,6 +264,8 @@ class Function(Generic[P, R]):
         if handle is None:
             handle = await blocking(self._reference.find)
             self._check_method(handle)
+        if self._variant is not None and not self._variant.known(handle.id):
+            await blocking(self._variant.admit, handle.id)
         return await ready_client(), handle
 
     def _check_method(self, handle: FunctionHandle) -> None:
@@ -257,7 +285,8 @@ class Function(Generic[P, R]):
     def _submit(self, kind: Kind, handle: FunctionHandle, first: Input, *, more: bool = False) -> Submit:
         return Submit(
             call=new_id("fc"), function=handle.id, kind=kind, inputs=[first], more=more,
-            parameters=self._parameters, parent=current_function_call_id() or "",
+            parameters=self._parameters, parent=current_function_call_id() or "", parent_index=current_index(),
+            variant=self._variant.known(handle.id) if self._variant is not None else "",
         )  # fmt: skip
 
     def _is_no(self, verb: str, why: str) -> None:
@@ -265,8 +294,18 @@ class Function(Generic[P, R]):
         raise InvalidError(msg)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (self._reference, self._method, self._parameters, self._generator)
+        variant = portable(self._variant, self._reference)
+        return _restore, (self._reference, self._method, self._parameters, self._generator, variant)
 
 
-def _restore(reference: Reference, method: str, parameters: bytes, generator: bool | None) -> Function[..., Any]:
-    return Function(reference, method=method, parameters=parameters, generator=generator)
+def portable(variant: Variant | None, reference: Reference) -> Variant | None:
+    """A variant as it may lie in a pickle: the values of its secrets are the server's alone."""
+    if variant is not None and variant.is_open:
+        variant.admit((reference.known() or reference.find()).id)
+    return variant
+
+
+def _restore(
+    reference: Reference, method: str, parameters: bytes, generator: bool | None, variant: Variant | None
+) -> Function[..., Any]:
+    return Function(reference, method=method, parameters=parameters, generator=generator, variant=variant)

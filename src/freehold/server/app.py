@@ -50,6 +50,7 @@ from freehold.server.services.endpoints import Endpoints
 from freehold.server.services.environments import Environments
 from freehold.server.services.images import Images
 from freehold.server.services.instances import Instances
+from freehold.server.services.pools import Pools
 from freehold.server.services.prepare import Preparer
 from freehold.server.services.secrets import Secrets
 from freehold.server.services.status import Status
@@ -123,6 +124,7 @@ class Server:
         self._undo.push_async_callback(self.logs.close)
         # in this order: who dials in must find its app, and its calls, as they were
         await self._open_ingress()
+        await self.pools.restore()
         await self.apps.restore()
         await self._open_face(token)
         await self.links.bind(home)
@@ -132,6 +134,7 @@ class Server:
         )
         await self.links.serve()
         self.apps.warm_minimums()
+        self.pools.warm_minimums()
         self._undo.push_async_callback(self.fleet.close, grace_s=settings.drain_s)
         self._keep(self._tick())
         self._keep(self._recall())
@@ -187,6 +190,7 @@ class Server:
         admission = Admission(
             machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, blobs=self.blobs
         )
+        self.pools = Pools(registry=self.registry, fleet=self.fleet, store=store, admission=admission, clock=clock)
         self.apps = Apps(
             AppsParts(
                 registry=self.registry, dispatcher=self.dispatcher, fleet=self.fleet, store=store, admission=admission,
@@ -213,7 +217,7 @@ class Server:
     async def _open_face(self, token: str) -> None:
         face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
         services = Services(
-            apps=self.apps, calls=self.calls, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
+            apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
             secrets=self.secrets, environments=self.environments, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,
         )  # fmt: skip

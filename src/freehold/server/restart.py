@@ -4,11 +4,13 @@ import logging
 from collections.abc import Sequence
 
 from freehold.core.clock import Clock
+from freehold.core.errors import InvalidError
 from freehold.core.states import CallState
 from freehold.protocol.payload import decode_payload
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
-from freehold.server.dispatch.registry import Registry
+from freehold.server.dispatch.pool import Pool
+from freehold.server.dispatch.registry import LiveFunction, Registry
 from freehold.server.dispatch.task import DIED, LiveCall, Task
 from freehold.server.store import writes
 from freehold.server.store.contract import Store
@@ -35,8 +37,10 @@ async def resume_calls(
             await store.write(writes.put_calls([left.call._replace(state=state, ended=clock.now())]))
         elif not left.inputs:
             orphans.append(left.call)
+        elif isinstance(pool := _pool(left.call, function, registry, fleet), str):
+            await store.write(writes.put_calls([ended(left.call, pool, clock.now())]))
         else:
-            resumed.append(_live(left, fleet.pool(function, left.call.parameters)))
+            resumed.append(_live(left, pool))
     for call in resumed:
         dispatcher.adopt(call)
     if resumed or orphans:
@@ -59,7 +63,18 @@ def ended(call: CallRow, why: str, now: float) -> CallRow:
     return call._replace(state=CallState.FAILED, ended=now, error=why)
 
 
-def _live(left: UnfinishedCall, pool: object) -> LiveCall:
+def _pool(call: CallRow, function: LiveFunction, registry: Registry, fleet: Fleet) -> Pool | str:
+    """Where a call goes on, or why it cannot."""
+    variant = call.variant or ""
+    if not registry.has_variant(call.workspace, variant):
+        return "the overrides that it ran with are gone"
+    try:
+        return fleet.pool(function, call.parameters, variant)
+    except InvalidError as error:
+        return str(error)
+
+
+def _live(left: UnfinishedCall, pool: Pool) -> LiveCall:
     row = left.call
     call = LiveCall(row.id, row.kind, workspace=row.workspace, created=row.created)
     call.app_id, call.app_name, call.function_id, call.function_name = (
@@ -69,6 +84,7 @@ def _live(left: UnfinishedCall, pool: object) -> LiveCall:
         row.function,
     )
     call.version, call.parent, call.key, call.parameters = row.version, row.parent or "", row.key or "", row.parameters
+    call.variant, call.parent_index = row.variant or "", row.parent_index or 0
     call.pool, call.digest = pool, row.options
     call.noted = call.persisted = True
     call.total, call.succeeded, call.failed = row.inputs, row.succeeded, row.failed

@@ -145,12 +145,12 @@ def test_s3_the_server_unpickles_nothing(watched: Watched) -> None:
         ask(home, "GET", "/v1/functions/e2e-counter/Counter", as_owner(home)).text.partition("\r\n\r\n")[2]
     )
     payload = Payload(canary, 0, (Buffer("inline", canary),))
-    for parameters, options in ((b"", b""), (canary, b""), (b"", canary)):
+    for parameters in (b"", canary):
         with dial(home) as link:
             link.send(Hello(home.token, PROTOCOL_VERSION, canary.hex()))
             assert link.receive()
             call = new_id("fc")
-            link.send(Submit(call, handle["id"], "spawn", [Input(0, payload, "add")], more=True, parameters=parameters, options=options, parent=canary.hex()))  # fmt: skip
+            link.send(Submit(call, handle["id"], "spawn", [Input(0, payload, "add")], more=True, parameters=parameters, parent=canary.hex()))  # fmt: skip
             assert link.receive()
             link.send(
                 Extend(call, [Input(1, payload, "add")]), Subscribe(call), Consumed(call, 1), Release([canary.hex()])

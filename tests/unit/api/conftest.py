@@ -13,7 +13,8 @@ import pytest
 from fastapi import FastAPI
 
 from freehold.core.errors import ImageBuildError, NotFoundError
-from freehold.core.specs import FunctionSpec, Method, Parameter
+from freehold.core.overrides import Overrides
+from freehold.core.specs import FunctionSpec, Method, Parameter, Scaling
 from freehold.core.states import AppState
 from freehold.protocol.schemas import (
     AppHandle,
@@ -23,8 +24,12 @@ from freehold.protocol.schemas import (
     JsonCall,
     JsonResult,
     LogLine,
+    PoolRef,
+    PoolView,
+    ScalingChange,
     SecretView,
     StatusView,
+    VariantView,
 )
 from freehold.server.api.application import build_api
 from freehold.server.api.auth import Access, Authority, Principal
@@ -37,6 +42,17 @@ from freehold.server.services.volumes import Volumes
 TOKEN = "token-of-the-platform"
 INSTANCE_TOKEN = "token-of-an-instance"
 FOREIGN_TOKEN = "token-of-an-instance-of-another-workspace"
+
+
+class FakePools:
+    async def override(self, workspace: str, function_id: str, overrides: Overrides) -> VariantView:
+        return VariantView(id=f"{workspace} {function_id}", overrides=overrides)
+
+    async def scale(self, workspace: str, ref: PoolRef, change: ScalingChange) -> Scaling:
+        return Scaling(min_instances=change.min_instances or 0)
+
+    async def stats(self, workspace: str, ref: PoolRef) -> PoolView:
+        return PoolView(backlog=len(ref.parameters))
 
 
 class FakeApps:
@@ -266,7 +282,7 @@ class World:
 
     def app(self, **options: Any) -> FastAPI:
         services = Services(
-            apps=self.apps, calls=self.calls, instances=FakeInstances(), images=self.images, blobs=self.blobs, volumes=self.volumes,
+            apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), images=self.images, blobs=self.blobs, volumes=self.volumes,
             secrets=self.secrets, environments=FakeEnvironments(), status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
             shutdown=lambda: self.stopped.append(True),
         )  # fmt: skip

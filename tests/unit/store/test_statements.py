@@ -12,6 +12,7 @@ ROWS: dict[str, Any] = {
     "calls": rows.CallRow, "attempts": rows.AttemptRow, "instances": rows.InstanceRow, "apps": rows.AppRow,
     "app_versions": rows.AppVersionRow, "functions": rows.FunctionRow, "endpoints": rows.EndpointRow, "events": rows.EventRow,
     "secrets": rows.SecretRow, "volumes": rows.VolumeRow, "images": rows.ImageRow, "workspaces": rows.WorkspaceRow,
+    "variants": rows.VariantRow, "scalings": rows.ScalingRow,
 }  # fmt: skip
 
 

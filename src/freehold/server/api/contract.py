@@ -4,7 +4,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Se
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from freehold.core.specs import FunctionSpec, ImageSpec
+from freehold.core.overrides import Overrides
+from freehold.core.specs import FunctionSpec, ImageSpec, Scaling
 from freehold.protocol.link import Link
 from freehold.protocol.schemas import (
     AppHandle,
@@ -20,8 +21,12 @@ from freehold.protocol.schemas import (
     JsonCall,
     JsonResult,
     LogLine,
+    PoolRef,
+    PoolView,
+    ScalingChange,
     SecretView,
     StatusView,
+    VariantView,
     VersionView,
     VolumeView,
 )
@@ -64,6 +69,12 @@ class Calls(Protocol):
         key: str = "",
         wait: bool = True,
     ) -> JsonResult: ...
+
+
+class Pools(Protocol):
+    async def override(self, workspace: str, function_id: str, overrides: Overrides, /) -> VariantView: ...
+    async def scale(self, workspace: str, ref: PoolRef, change: ScalingChange, /) -> Scaling: ...
+    async def stats(self, workspace: str, ref: PoolRef, /) -> PoolView: ...
 
 
 class Instances(Protocol):
@@ -162,6 +173,7 @@ class Services:
 
     apps: Apps
     calls: Calls
+    pools: Pools
     instances: Instances
     images: Images
     blobs: Blobs

@@ -10,7 +10,14 @@ from typing import Protocol
 
 from freehold.core.clock import Clock
 from freehold.core.environments import root_of
-from freehold.core.errors import DataLossError, Error, InstanceDiedError, NotFoundError, ResourceExhaustedError
+from freehold.core.errors import (
+    DataLossError,
+    Error,
+    InstanceDiedError,
+    InvalidError,
+    NotFoundError,
+    ResourceExhaustedError,
+)
 from freehold.core.retry import MAX_CRASHES, delay_before_retry
 from freehold.core.states import CallState, InstanceState
 from freehold.protocol.frames import (
@@ -50,7 +57,7 @@ class Fleet(Protocol):
 
     instances: dict[str, Instance]
 
-    def pool(self, function: LiveFunction, parameters: bytes) -> Pool: ...
+    def pool(self, function: LiveFunction, parameters: bytes, variant: str = "") -> Pool: ...
 
     def kill(self, instance: Instance, *, reason: str, blame: bool = True) -> None: ...
 
@@ -91,7 +98,10 @@ class Dispatcher:
         if self._record.fault is not None and not message.again:  # its outcome could not be recorded
             subscriber.send(Refused(message.call, ResourceExhaustedError.code, self._record.fault))
             return None
-        pool = self._fleet.pool(function, message.parameters)
+        pool = self._pool(function, message)
+        if isinstance(pool, Error):
+            subscriber.send(Refused(message.call, pool.code, str(pool)))
+            return None
         if pool.full(OVERFLOW if message.more else 1.0):
             subscriber.send(Refused(message.call, ResourceExhaustedError.code, _too_many(pool)))
             return None
@@ -105,6 +115,17 @@ class Dispatcher:
         self._enqueue(tasks)
         self._settle(call)
         return call
+
+    def _pool(self, function: LiveFunction, message: Submit) -> Pool | Error:
+        """Where its inputs go, or why nowhere."""
+        if not self._registry.has_variant(function.app.workspace, message.variant):
+            return NotFoundError(
+                f"the overrides of this handle of {function.name!r} are unknown here: call with_options again"
+            )
+        try:
+            return self._fleet.pool(function, message.parameters, message.variant)
+        except InvalidError as error:
+            return error
 
     def watch(self, call: LiveCall, subscriber: Subscriber) -> None:
         """Tell one more of a call's outputs; of a spawned call also when it is durable."""
@@ -183,6 +204,7 @@ class Dispatcher:
         call.function_id, call.function_name = function.id, f"{function.name}.{method}" if method else function.name
         call.version, call.parent, call.key = function.version, message.parent, message.key
         call.parameters, call.digest, call.more = message.parameters, message.digest, message.more
+        call.variant, call.parent_index = message.variant, message.parent_index
         call.pool = pool
         self._index.add(call, self._clock.monotonic())
         return call

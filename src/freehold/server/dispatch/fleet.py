@@ -13,6 +13,7 @@ from freehold.core.clock import Clock
 from freehold.core.errors import (
     Error,
     InstanceDiedError,
+    InvalidError,
     NotFoundError,
     ResourceExhaustedError,
     ServiceError,
@@ -31,12 +32,14 @@ from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.places import Places
 from freehold.server.dispatch.pool import Pool
 from freehold.server.dispatch.record import Record
-from freehold.server.dispatch.registry import LiveFunction, Registry
+from freehold.server.dispatch.registry import LiveFunction, Registry, pool_key
 
 log = logging.getLogger("freehold.fleet")
 MAX_FAILED_STARTS = 3  # in a row, with nobody left who serves or may yet come up: then what waits fails
 STOP_GRACE_S = 10.0
-IDLE_POOL_S = 600.0  # a set of parameters that nobody used for so long loses its pool and its warm parent
+IDLE_POOL_S = (
+    600.0  # a set of parameters, or a variant, that nobody used for so long loses its pool and its warm parent
+)
 LATE_S = 1.0  # a tick that comes so late means that this process stood still, not the others
 MEMORY_GRACE_S = 30.0  # results of an instance that died may still be on their way
 UNREAD_S = 1.0  # after its process ended, what an instance sent is read for so long at most
@@ -83,20 +86,21 @@ class Fleet:
 
     # ---- pools
 
-    def pool(self, function: LiveFunction, parameters: bytes) -> Pool:
-        """The pool of this function with these parameters; made when it is first asked for."""
-        pool = function.pools.get(parameters)
+    def pool(self, function: LiveFunction, parameters: bytes, variant: str = "") -> Pool:
+        """The pool of this function with these parameters and overrides; made when it is first asked for."""
+        key = pool_key(parameters, variant)
+        pool = function.pools.get(key)
         if pool is None:
-            pool = function.pools[parameters] = self.new_pool(function, parameters)
+            pool = function.pools[key] = self.new_pool(function, parameters, variant)
         return pool
 
-    def new_pool(self, function: LiveFunction, parameters: bytes) -> Pool:
-        key = (
-            f"{function.id}-{function.version}-{sha256(parameters).hexdigest()[:12]}"
-            if parameters
-            else f"{function.id}-{function.version}"
-        )
-        pool = Pool(key, spec=function.spec, fleet=self, clock=self._clock, parameters=parameters)
+    def new_pool(self, function: LiveFunction, parameters: bytes, variant: str = "") -> Pool:
+        """Raises InvalidError for overrides that this version of the function cannot have."""
+        own = pool_key(parameters, variant)
+        key = f"{function.id}-{function.version}" + (f"-{sha256(own).hexdigest()[:12]}" if own else "")
+        spec = self._registry.spec(function, parameters, variant)
+        pool = Pool(key, spec=spec, fleet=self, clock=self._clock, parameters=parameters)
+        pool.variant = variant
         pool.app_id, pool.app_name, pool.workspace = function.app.id, function.app.name, function.app.workspace
         pool.function_id, pool.function_name, pool.version = function.id, function.name, function.version
         return pool
@@ -113,7 +117,10 @@ class Fleet:
     def successor(self, pool: Pool) -> Pool | None:
         """The pool that a newer version of a closed pool's function has for its parameters; None: the function is gone."""
         function = self._registry.functions.get(pool.function_id)
-        return None if function is None else self.pool(function, pool.parameters)
+        try:
+            return None if function is None else self.pool(function, pool.parameters, pool.variant)
+        except InvalidError:  # the newer version cannot be overridden so
+            return None
 
     def refuse_waiting(self, pool: Pool) -> None:
         """End what waits for a function that is gone."""
@@ -121,11 +128,11 @@ class Fleet:
         self._refuse(pool, NotFoundError(f"{pool.app_name}.{pool.function_name} was removed, or its app was stopped"))
 
     def _close_unused(self, now: float) -> None:
-        """A Cls has a pool a set of parameters: let go of those that nobody uses."""
+        """A Cls has a pool a set of parameters, and each variant one: let go of those that nobody uses."""
         for function in self._registry.functions.values():
-            for parameters, pool in list(function.pools.items()):
-                if parameters and not pool.instances and not pool.backlog and now - pool.last_used > IDLE_POOL_S:
-                    del function.pools[parameters]
+            for key, pool in list(function.pools.items()):
+                if key and not pool.instances and not pool.backlog and now - pool.last_used > IDLE_POOL_S:
+                    del function.pools[key]
                     self.close_pool(pool, grace_s=0.0, reason="unused")
 
     async def _retire_when_empty(self, pool: Pool) -> None:

@@ -1,4 +1,4 @@
-"""The instances of one Function and one set of parameters, with their queue. The server's loop owns it; nothing here waits."""
+"""The instances of one Function, one set of parameters and one variant, with their queue. The server's loop owns it; nothing here waits."""
 
 import asyncio
 import contextlib
@@ -42,6 +42,7 @@ class Pool:
 
     def __init__(self, key: str, *, spec: FunctionSpec, fleet: Fleet, clock: Clock, parameters: bytes = b"") -> None:
         self.key, self.spec, self.parameters = key, spec, parameters
+        self.variant = ""
         self.app_id = self.app_name = self.function_id = self.function_name = self.workspace = ""
         self.version = 0
         self.instances: dict[str, Instance] = {}

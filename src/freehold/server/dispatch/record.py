@@ -243,7 +243,7 @@ def _call_row(call: LiveCall) -> CallRow:
     return CallRow(
         call.id, call.workspace, call.app_id, call.app_name, call.function_id, call.function_name, call.kind, call.state, call.created,
         call.started, call.ended, call.total, call.succeeded, call.failed, call.parent or None, call.error, call.version, call.key or None,
-        call.parameters, call.digest, call.more,
+        call.parameters, call.digest, call.more, call.variant or None, call.parent_index if call.parent else None,
     )  # fmt: skip
 
 

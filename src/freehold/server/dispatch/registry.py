@@ -1,17 +1,23 @@
 """The apps that run now and their functions, in memory; the store has them for ever."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from freehold.core.errors import NotFoundError
-from freehold.core.specs import FunctionSpec
+from freehold.core.overrides import Overrides
+from freehold.core.specs import FunctionSpec, Scaling
 from freehold.core.states import AppState
 from freehold.core.suggest import did_you_mean
 from freehold.server.dispatch.pool import Pool
 
 
+def pool_key(parameters: bytes, variant: str = "") -> bytes:
+    """Msgpack knows its own end, so no two pairs give one key."""
+    return parameters + variant.encode()
+
+
 @dataclass(eq=False, kw_only=True)
 class LiveFunction:
-    """A function of a live app: its current spec, and a pool for each set of parameters."""
+    """A function of a live app: its current spec, and a pool for each set of parameters and each variant."""
 
     id: str
     app: "LiveApp"
@@ -19,7 +25,7 @@ class LiveFunction:
     digest: str
     version: int
     endpoints: dict[str, str] = field(default_factory=dict[str, str])  # method -> URL
-    pools: dict[bytes, Pool] = field(default_factory=dict[bytes, Pool])  # by parameters
+    pools: dict[bytes, Pool] = field(default_factory=dict[bytes, Pool])  # by `pool_key`
 
     @property
     def name(self) -> str:
@@ -42,11 +48,24 @@ class LiveApp:
 
 
 class Registry:
-    """Apps by id and name, functions by id."""
+    """Apps by id and name, functions by id; what is overridden of functions, and what was changed of autoscalers."""
 
     def __init__(self) -> None:
         self.apps: dict[str, LiveApp] = {}
         self.functions: dict[str, LiveFunction] = {}
+        self.variants: dict[tuple[str, str], Overrides] = {}  # by workspace and id
+        self.scalings: dict[tuple[str, bytes, str], Scaling] = {}  # by function id, parameters and variant
+
+    def has_variant(self, workspace: str, variant: str) -> bool:
+        return not variant or (workspace, variant) in self.variants
+
+    def spec(self, function: LiveFunction, parameters: bytes = b"", variant: str = "") -> FunctionSpec:
+        """What one pool of a function runs. Raises InvalidError for overrides that its newest version cannot have."""
+        spec = function.spec
+        if variant:
+            spec = self.variants[function.app.workspace, variant].applied(spec)
+        scaling = self.scalings.get((function.id, parameters, variant))
+        return spec if scaling is None else replace(spec, scaling=scaling)
 
     def app(self, workspace: str, ref: str) -> LiveApp:
         """Find a live app by id, else the deployed one of that name, else the newest ephemeral one."""

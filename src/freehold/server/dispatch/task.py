@@ -70,8 +70,8 @@ class LiveCall:
 
     __slots__ = (
         "app_id", "app_name", "client", "created", "digest", "ended", "error", "failed", "function_id", "function_name", "id", "key", "kind", "last_index", "more",
-        "noted", "parameters", "parent", "persisted", "pool", "result_state", "started", "subscribers", "succeeded", "tasks", "total",
-        "uncommitted", "version", "workspace",
+        "noted", "parameters", "parent", "parent_index", "persisted", "pool", "result_state", "started", "subscribers", "succeeded", "tasks", "total",
+        "uncommitted", "variant", "version", "workspace",
     )  # fmt: skip
 
     def __init__(self, call_id: str, kind: str, *, workspace: str, created: float) -> None:
@@ -79,7 +79,8 @@ class LiveCall:
         self.app_id = self.app_name = self.function_id = self.function_name = ""
         self.version = 0
         self.pool: Any = None
-        self.parent = self.key = ""
+        self.parent = self.key = self.variant = ""
+        self.parent_index = 0
         self.client = ""  # the name of who made it; "" after a restart
         self.parameters = self.digest = b""
         self.more = False

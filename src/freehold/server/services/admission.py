@@ -6,6 +6,7 @@ from typing import Protocol
 
 from freehold.core.errors import InvalidError, ResourceExhaustedError
 from freehold.core.names import check_name
+from freehold.core.overrides import Overrides
 from freehold.core.placement import Machine, shortage
 from freehold.core.specs import AppSpec, FunctionSpec, SecretRef
 from freehold.server.services.images import Images
@@ -52,6 +53,11 @@ class Admission:
         if gone := self._blobs.missing(digests):
             raise InvalidError(f"{len(gone)} files of the app were not uploaded; the first has digest {gone[0][:12]}")
         return replace(spec, functions=tuple([await self._function(workspace, f) for f in spec.functions]))
+
+    async def overrides(self, workspace: str, spec: FunctionSpec, given: Overrides) -> Overrides:
+        """What is to override a function that runs, with its secrets sealed. Raises as `check` does."""
+        admitted = await self._function(workspace, given.applied(spec))
+        return given if given.secrets is None else replace(given, secrets=admitted.secrets)
 
     async def _function(self, workspace: str, spec: FunctionSpec) -> FunctionSpec:
         check_name(spec.name, "a function")

@@ -11,7 +11,7 @@ import msgspec
 
 from freehold.core.clock import Clock
 from freehold.core.digests import function_digest, image_digest
-from freehold.core.errors import NotFoundError, StartError
+from freehold.core.errors import InvalidError, NotFoundError, StartError
 from freehold.core.ids import new_id
 from freehold.core.names import check_name
 from freehold.core.placement import cpu_of, memory_of
@@ -197,7 +197,7 @@ class Apps:
             writes.put_app_versions([
                 AppVersionRow(app.id, app.version, now, request.tag, who or request.client, {f.name: f.id for f in app.functions.values()}, msgspec.json.encode(sealed))
             ]),
-            *([writes.put_functions(functions)] if functions else []),
+            *([writes.put_functions(functions), writes.delete_scalings(f.id for f in app.functions.values())] if functions else []),
         ]  # fmt: skip
 
     # ---- switching versions
@@ -207,18 +207,31 @@ class Apps:
         if old is not None:
             self._p.registry.remove(old)
         self._p.registry.add(app)
+        self._reset_scaling(app)
         for new, was in changed:
             self._close(was, f"version {new.version} took over")
         for name, function in (old.functions if old else {}).items():
             if name not in app.functions:
                 self._close(function, "its function is no longer in the app")
 
+    def _reset_scaling(self, app: LiveApp) -> None:
+        """What was changed of autoscalers holds until the next deployment."""
+        ids, scalings = {f.id for f in app.functions.values()}, self._p.registry.scalings
+        for key in [key for key in scalings if key[0] in ids]:
+            del scalings[key]
+        for function in app.functions.values():
+            for pool in function.pools.values():
+                pool.spec = self._p.registry.spec(function, pool.parameters, pool.variant)
+
     async def _warm(self, new: LiveFunction, was: LiveFunction) -> None:
         """Start one instance for every pool of the old version that has one, and wait until it is ready."""
-        for parameters, pool in list(was.pools.items()):
+        for pool in list(was.pools.values()):
             if not any(i.ready for i in pool.live):
                 continue
-            fresh = self._p.fleet.pool(new, parameters)
+            try:
+                fresh = self._p.fleet.pool(new, pool.parameters, pool.variant)
+            except InvalidError:  # the new version cannot be overridden so
+                continue
             self._p.fleet.start(fresh, 1)
             while not any(i.ready for i in fresh.live):
                 if fresh.blocked:

@@ -139,6 +139,12 @@ class Reads:
         rows = await self._store.read("functions", {"workspace": workspace, "id": function_id}, ("id",))
         return r.FunctionRow._make(rows[0]) if rows else None
 
+    async def variants(self) -> list[r.VariantRow]:
+        return [r.VariantRow._make(row) for row in await self._store.read("variants", {})]
+
+    async def scalings(self) -> list[r.ScalingRow]:
+        return [r.ScalingRow._make(row) for row in await self._store.read("scalings", {})]
+
     async def endpoints(self) -> list[r.EndpointRow]:
         return [r.EndpointRow._make(row) for row in await self._store.read("endpoints", {})]
 

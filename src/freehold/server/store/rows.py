@@ -33,6 +33,8 @@ class CallRow(NamedTuple):
     parameters: bytes = b""
     options: bytes = b""  # digest of a JSON call's arguments; b"" for others
     more: bool = False  # its client has not sent all inputs yet
+    variant: str | None = None  # id of the overrides that it runs with; None, never ""
+    parent_index: int | None = None  # the input of its parent in whose code it was made
 
 
 class InputRow(NamedTuple):
@@ -127,6 +129,21 @@ class FunctionRow(NamedTuple):
     created: float
     ended: float | None = None
     spec: bytes = b""  # JSON of FunctionSpec
+
+
+class VariantRow(NamedTuple):
+    workspace: str
+    id: str
+    created: float
+    spec: bytes  # JSON of Overrides
+
+
+class ScalingRow(NamedTuple):
+    function_id: str
+    parameters: bytes
+    variant: str
+    created: float
+    spec: str  # JSON of Scaling
 
 
 class EndpointRow(NamedTuple):

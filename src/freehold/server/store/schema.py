@@ -78,6 +78,17 @@ functions = _table(
 )  # fmt: skip
 _index("ix_functions_app", functions.c.app_id, functions.c.name)
 
+# what `with_options` and its like change of functions, as JSON of `Overrides` with sealed secrets
+variants = _table(
+    "variants", ("workspace", "id"), _text("workspace"), _text("id"), _real("created", null=False), _bytes("spec"),
+)  # fmt: skip
+
+# what `update_autoscaler` changed of one pool, until its app is deployed anew
+scalings = _table(
+    "scalings", ("function_id", "parameters", "variant"), _text("function_id"), _bytes("parameters"), _text("variant"),
+    _real("created", null=False), _text("spec"),
+)  # fmt: skip
+
 endpoints = _table(
     "endpoints", ("workspace", "label"), _text("workspace"), _text("label"), _text("app_id"), _text("app"), _text("function"),
     _text("method"), _number("port"), _real("created", null=False),
@@ -88,7 +99,7 @@ calls = _table(
     "calls", ("id",), _text("id"), _text("workspace"), _text("app_id"), _text("app"), _text("function_id"), _text("function"), _text("kind"),
     _text("state"), _real("created", null=False), _real("started"), _real("ended"), _number("inputs"), _number("succeeded"),
     _number("failed"), _text("parent", null=True), _text("error", null=True), _number("version"), _text("key", null=True),
-    _bytes("parameters"), _bytes("options"), _number("more"),
+    _bytes("parameters"), _bytes("options"), _number("more"), _text("variant", null=True), _number("parent_index", null=True),
 )  # fmt: skip
 _index("ix_calls_app", calls.c.workspace, calls.c.app, calls.c.id, calls.c.function)
 _index("ix_calls_unfinished", calls.c.id, where=calls.c.state.in_([sa.literal_column(f"'{s}'") for s in UNFINISHED]))

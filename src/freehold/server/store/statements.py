@@ -127,6 +127,13 @@ def _app_writes() -> dict[str, WriteStatement]:
             _put(s.app_versions, "tag", "client", "functions", "spec"), s.app_versions, rows.AppVersionRow
         ),
         "put_functions": _full(_put(s.functions, "version", "image", "ended", "spec"), s.functions, rows.FunctionRow),
+        "put_variants": _full(_insert(s.variants).on_conflict_do_nothing(), s.variants, rows.VariantRow),
+        "put_scalings": _full(_put(s.scalings, "created", "spec"), s.scalings, rows.ScalingRow),
+        "delete_scalings": WriteStatement(
+            clause=sa.delete(s.scalings).where(s.scalings.c.function_id == _p("function_id")),
+            table="scalings",
+            fields=("function_id",),
+        ),
         "put_endpoints": _full(_put(e, "app_id", "app", "function", "method", "port"), e, rows.EndpointRow),
         "delete_endpoints": WriteStatement(clause=gone, table="endpoints", fields=("workspace", "label")),
     }
@@ -298,6 +305,8 @@ def _app_queries() -> dict[str, Query]:
             conditions={"id": f.id == _p("id"), "app_id": f.app_id == _p("app_id"), "live": f.ended.is_(None)},
             tail="ORDER BY functions.id",
         ),
+        "variants": Query(clause=sa.select(s.variants), tail="ORDER BY variants.workspace, variants.id"),
+        "scalings": Query(clause=sa.select(s.scalings), tail="ORDER BY scalings.function_id"),
         "endpoints": Query(clause=sa.select(s.endpoints), tail="ORDER BY endpoints.workspace, endpoints.label"),
     }
 

@@ -80,6 +80,20 @@ def put_functions(rows: Sequence[r.FunctionRow]) -> Write:
     return Write("put_functions", rows)
 
 
+def put_variants(rows: Sequence[r.VariantRow]) -> Write:
+    """Insert those that are not there; equal overrides have one id."""
+    return Write("put_variants", rows)
+
+
+def put_scalings(rows: Sequence[r.ScalingRow]) -> Write:
+    return Write("put_scalings", rows)
+
+
+def delete_scalings(function_ids: Iterable[str]) -> Write:
+    """Forget what was changed of these functions' autoscalers."""
+    return Write("delete_scalings", [(f,) for f in function_ids])
+
+
 def put_endpoints(rows: Sequence[r.EndpointRow]) -> Write:
     return Write("put_endpoints", rows)
 

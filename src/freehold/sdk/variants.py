@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any, TypedDict, cast
 
 from freehold.core import specs
+from freehold.core.errors import DeprecationError
 from freehold.core.overrides import Overrides
 from freehold.protocol.schemas import VariantRequest, VariantView
 from freehold.sdk import client
@@ -78,7 +79,7 @@ def options(given: Mapping[str, Any], where: str) -> Overrides:
         warn(f"{where}: routing_region= has no effect on a platform of your own")
     most = said.pop("allow_concurrent_inputs", None)
     if most is not None:
-        warn(f"{where}: allow_concurrent_inputs= is now .with_concurrency(max_inputs=…)", DeprecationWarning)
+        warn(f"{where}: allow_concurrent_inputs= is now .with_concurrency(max_inputs=…)", DeprecationError)
     checked_ = checked(said, where, Overriding)
     volumes = cast("Mapping[str, Volume]", checked_.get("volumes") or {})
     asked, scaled = resources(checked_, where), scaling(checked_, where)

@@ -12,6 +12,7 @@ import pytest
 from freehold.core.errors import ConflictError, InternalError, NotFoundError, ResourceExhaustedError
 from freehold.core.specs import AppSpec, FunctionSpec, Mount
 from freehold.protocol.schemas import AppRequest
+from freehold.protocol.version import PROTOCOL_VERSION
 
 
 async def test_probes(world: Any) -> None:
@@ -119,14 +120,14 @@ async def test_an_unforeseen_error_tells_nothing(world: Any, caplog: pytest.LogC
 
 async def test_versions_are_compared(world: Any) -> None:
     async with world.client() as client:
-        assert (await client.get("/v1/apps")).headers["x-freehold-protocol"] == "1"
-        assert (await client.get("/v1/apps", headers={"x-freehold-protocol": "1"})).status_code == 200
+        assert (await client.get("/v1/apps")).headers["x-freehold-protocol"] == str(PROTOCOL_VERSION)
+        assert (await client.get("/v1/apps", headers={"x-freehold-protocol": str(PROTOCOL_VERSION)})).status_code == 200
         other = await client.get("/v1/apps", headers={"x-freehold-protocol": "99"})
     assert other.status_code == 409
     fault = other.json()["error"]
     assert fault["type"] == "VersionError"
     assert "99" in fault["message"]
-    assert "'1'" in fault["message"]
+    assert f"'{PROTOCOL_VERSION}'" in fault["message"]
 
 
 async def test_requests_are_recorded_by_template(world: Any) -> None:

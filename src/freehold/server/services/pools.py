@@ -68,7 +68,7 @@ class Pools:
             self.registry.scalings[ref.function, ref.parameters, ref.variant] = scaling
             pool = self.fleet.pool(function, ref.parameters, ref.variant)
             pool.spec = replace(pool.spec, scaling=scaling)
-            pool.pump_soon()
+            pool.scale()
         return scaling
 
     async def stats(self, workspace: str, ref: PoolRef) -> PoolView:

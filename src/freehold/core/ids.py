@@ -17,6 +17,11 @@ def new_id(prefix: Prefix) -> str:
     return f"{prefix}-{time.time_ns() // 1_000_000:012x}{_random.getrandbits(64):016x}"
 
 
+def made_at(value: str, prefix: Prefix) -> float | None:
+    """When an id of this kind was made, in seconds since the epoch; None for what is no such id."""
+    return int(value.partition("-")[2][:12], 16) / 1000 if is_id(value, prefix) else None
+
+
 def is_id(value: str, prefix: Prefix) -> bool:
     """Tell whether `value` has the form of an id of this kind."""
     head, _, tail = value.partition("-")

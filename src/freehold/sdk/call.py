@@ -18,6 +18,7 @@ from freehold.sdk.http import segment
 from freehold.sdk.outcome import ready_client, value_of
 
 R = TypeVar("R")
+_WINDOW = 200  # of outcomes that are asked for at once
 _SETTLE_S = 5.0  # how long a result that is known to exist may take to reach us
 
 
@@ -44,17 +45,24 @@ class FunctionCall(Generic[R]):
         """Wait for the result. Raises what the function raised, and TimeoutError when it has not ended in `timeout` seconds."""
         client = await ready_client()
         if index not in self._outputs:
+            if index != 0:
+                self._check_index(index, await blocking(self._count))
             output = await self._wait(client, timeout, index)
             self._outputs[index] = msgspec.structs.replace(output, payload=client.kept(output.payload))
         return value_of(self._outputs[index], client)
 
     @both_items
     async def iter(self, *, start: int = 0, end: int | None = None) -> AsyncGenerator[Any, None]:
-        """The results of the call's inputs, in order; raises the first failure among them."""
+        """The results of the call's inputs from `start` to below `end`, in order; raises the first failure among them."""
         client = await ready_client()
-        count = (await blocking(self._detail)).call.inputs
-        for index in range(start, count if end is None else min(end, count)):
-            yield value_of(await self._wait(client, None, index), client)
+        count = await blocking(self._count)
+        end = count if end is None else end
+        if not 0 <= start <= end <= count:
+            msg = f"start={start} and end={end} are no range of the {count} inputs of call {self.object_id}"
+            raise InvalidError(msg)
+        for first in range(start, end, _WINDOW):
+            async for output in self._range(client, first, min(first + _WINDOW, end)):
+                yield value_of(output, client)
 
     @both
     async def cancel(self, terminate_containers: bool = False) -> None:
@@ -64,7 +72,8 @@ class FunctionCall(Generic[R]):
 
     @both
     async def num_inputs(self) -> int:
-        return (await blocking(self._detail)).call.inputs
+        """How many inputs it has: one, or those of a map."""
+        return await blocking(self._count)
 
     @staticmethod
     @both_static
@@ -78,6 +87,7 @@ class FunctionCall(Generic[R]):
 
     async def _wait(self, client: Client, timeout_s: float | None, index: int) -> Output:
         exchange = Exchange(self.object_id)
+        exchange.wanted = (index, -1)
         client.watch(exchange)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
@@ -95,6 +105,29 @@ class FunctionCall(Generic[R]):
                     return answer
         finally:
             client.forget(exchange)
+
+    async def _range(self, client: Client, first: int, until: int) -> AsyncGenerator[Output, None]:
+        """Outcomes in order; those that come before their turn wait here, no more than a window of them."""
+        exchange, early = Exchange(self.object_id), dict[int, Output]()
+        exchange.wanted = (first, until)
+        client.watch(exchange)
+        try:
+            for index in range(first, until):
+                while index not in early:
+                    answer = await exchange.take()
+                    if isinstance(answer, Output) and index <= answer.index < until:
+                        early[answer.index] = answer
+                yield early.pop(index)
+        finally:
+            client.forget(exchange)
+
+    def _check_index(self, index: int, count: int) -> None:
+        if not 0 <= index < count:
+            msg = f"index={index} is none of the {count} inputs of call {self.object_id}: they are counted from 0"
+            raise InvalidError(msg)
+
+    def _count(self) -> int:
+        return self._detail().call.inputs
 
     def _has_ended(self) -> bool:
         return self._detail().call.state.final

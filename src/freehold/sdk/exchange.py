@@ -26,8 +26,8 @@ class Exchange:
     """The link's thread puts answers in; one user thread or task takes them out."""
 
     __slots__ = (
-        "_answered_bytes", "_gate", "_inbox", "_next_item", "_sent_bytes", "accepted", "call", "done", "held", "room", "shared",
-        "submit", "unanswered",
+        "_accepted", "_answered_bytes", "_gate", "_inbox", "_next_item", "_sent_bytes", "call", "done", "held", "room", "shared",
+        "submit", "unanswered", "wanted",
     )  # fmt: skip
 
     def __init__(self, call: str = "", submit: Submit | None = None) -> None:
@@ -35,7 +35,8 @@ class Exchange:
         self.submit = submit  # None: somebody else's call, which we watch
         self.unanswered: dict[int, Input] = {i.index: i for i in submit.inputs} if submit else {}
         self.shared: Shared | None = None
-        self.accepted = False
+        self.wanted: tuple[int, int] = (-1, -1)  # of a watch: which inputs' outcomes, as `Subscribe` has them
+        self._accepted = False
         self.done = False  # a map whose inputs have all been sent
         self.held = False  # a map of which the server wants no more inputs for now
         self.room: Gate | None = None  # opened when it wants more again
@@ -63,7 +64,10 @@ class Exchange:
                 self._inbox.append(DataLossError(text))
             self._next_item = answer.sequence + 1
         elif type(answer) is Accepted:
-            self.accepted = True
+            self._accepted = True
+            if self.submit is not None and self.submit.kind == "spawn":
+                for index in [i for i in self.unanswered if i < answer.inputs]:
+                    del self.unanswered[index]
         self._inbox.append(answer)
         self._gate.open()
 
@@ -77,8 +81,10 @@ class Exchange:
         """What to send on a new link so that nothing is lost; the server knows each input by call and index."""
         self.hold(held=False)  # it may be another server; else it says so again
         submit = self.submit
-        if submit is None or (submit.kind == "spawn" and self.accepted):
-            return [Subscribe(self.call)] if submit is None else []
+        if submit is None:
+            return [Subscribe(self.call, *self.wanted)]
+        if submit.kind == "spawn" and self._accepted and not self.unanswered:
+            return []
         inputs = list(self.unanswered.values())
         return [
             Submit(
@@ -104,6 +110,12 @@ class Exchange:
         self._sent_bytes += payload_bytes(item.payload)
         self.unanswered[item.index] = item
         return Extend(self.call, [item], more)
+
+    def extend_all(self, items: list[Input], *, more: bool) -> Extend:
+        """Several inputs of a map that is spawned; without `more`, its last."""
+        self.unanswered |= {i.index: i for i in items}
+        self.done = not more
+        return Extend(self.call, items, more)
 
     def extend_none(self) -> Extend:
         """No more inputs come."""

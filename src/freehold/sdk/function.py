@@ -3,13 +3,15 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
+from msgspec.structs import replace
+
 from freehold.core.errors import InvalidError, NotFoundError
 from freehold.core.ids import new_id
 from freehold.core.names import check_name
 from freehold.core.overrides import Overrides
-from freehold.protocol.frames import Accepted, Consumed, Input, Item, Output, Status, Submit
+from freehold.protocol.frames import Accepted, Consumed, Input, Item, Output, Payload, Status, Submit
 from freehold.protocol.schemas import FunctionHandle
-from freehold.sdk import variants
+from freehold.sdk import spawning, variants
 from freehold.sdk.call import FunctionCall
 from freehold.sdk.client import Client
 from freehold.sdk.context import current_function_call_id, current_index
@@ -203,6 +205,25 @@ class Function(Generic[P, R]):
         finally:
             client.forget(exchange)
         return FunctionCall(exchange.call)
+
+    @both
+    async def spawn_map(self, *input_iterators: Many, kwargs: Mapping[str, Any] | None = None) -> FunctionCall[R]:
+        """Start it on each item and return when the server has written down all of them; `iter` of the call has the results."""
+        if self._generator:
+            self._is_no("spawn_map", "it is a generator, and what it yields is kept nowhere: use .remote_gen(...)")
+        client, handle = await self._ready()
+        named, count = dict(kwargs or {}), iter(range(2**62))
+
+        def encode(args: tuple[Any, ...]) -> Input:
+            payload = dump_arguments(tuple(args), named, sink=client.durable_sink, main=self._reference.main)
+            return Input(next(count), payload, self._method)
+
+        def make(inputs: list[Input], more: bool) -> Submit:
+            return replace(self._submit("spawn", handle, Input(0, Payload()), more=more), inputs=inputs)
+
+        return FunctionCall(await spawning.spawn(client, arguments_of(input_iterators), make=make, encode=encode))
+
+    experimental_spawn_map = spawn_map
 
     @both_items
     async def map(

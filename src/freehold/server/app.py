@@ -149,6 +149,7 @@ class Server:
         self.events = Events()
         self.registry = Registry()
         self.record = Record(store, clock)
+        self.record.keep_s = settings.call_retention_days * 86_400
         self.fleet = Fleet(
             registry=self.registry, record=self.record, launcher=launcher, machine=survey(settings.devices), clock=clock,
             lease_s=settings.lease_s,

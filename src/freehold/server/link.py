@@ -40,6 +40,7 @@ from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.record import Past, Record
 from freehold.server.dispatch.task import LiveCall
+from freehold.server.store.rows import CallRow
 
 log = logging.getLogger("freehold.link")
 PeerLink = Link[FromPeer]
@@ -57,6 +58,7 @@ class Client:
         self.calls: set[LiveCall] = set()
         self.local = link.local
         self.send, self.send_now = link.send, link.send_now
+        self.coming_back: dict[str, list[Extend]] = {}  # calls that are sent again, and what came of them since
         self.under_way = 0  # of its messages that take more than a turn of the loop
 
 
@@ -90,7 +92,7 @@ class Links:
         self._pending: set[asyncio.Task[None]] = set()
         self._for_client: dict[type, Callable[[Client, Any], None]] = {
             Submit: self._submit,
-            Extend: lambda c, m: self._dispatcher.extend(m, workspace=c.workspace),
+            Extend: self._extend,
             Cancel: self._cancel,
             Subscribe: self._subscribe,
             Release: self._release,
@@ -228,9 +230,26 @@ class Links:
 
     def _submit(self, client: Client, message: Submit) -> None:
         if message.again or message.key:
-            self._spawn(client, self._submit_again(client, message))
+            client.coming_back[message.call] = []
+            self._spawn(client, self._come_back(client, message))
         else:
             self._dispatcher.submit(client, message, workspace=client.workspace)
+
+    def _extend(self, client: Client, message: Extend) -> None:
+        later = client.coming_back.get(message.call)
+        if later is not None:
+            later.append(message)
+        elif not self._dispatcher.extend(message, workspace=client.workspace):
+            text = f"call {message.call!r} takes no more inputs: it was cancelled, or its app was stopped"
+            client.send(Refused(message.call, "failed_precondition", text))
+
+    async def _come_back(self, client: Client, message: Submit) -> None:
+        """Take a call again, then what was sent of it meanwhile."""
+        try:
+            await self._submit_again(client, message)
+        finally:
+            for later in client.coming_back.pop(message.call, ()):
+                self._extend(client, later)
 
     async def _submit_again(self, client: Client, message: Submit) -> None:
         """A call that may have been here before: answer what is recorded of it, admit the rest."""
@@ -242,10 +261,14 @@ class Links:
             past = Past([], set())
             if known is not None:
                 if known.kind == "spawn":
-                    client.send(Accepted(message.call))
+                    client.send(Accepted(message.call, known.inputs))
                 wanted = [i.index for i in message.inputs]
                 past = await self._record.replay(client, message.call, known, wanted, rerun=live is None)
             final = known is not None and known.state.final
+            if known is not None and _comes_too_late(message, known, live):
+                text = f"call {message.call!r} has ended without its last inputs: it was cancelled, or waited too long for them"
+                client.send(Refused(message.call, "failed_precondition", text))
+                return
             if (final and not past.gone) or (live is not None and live.done):
                 return
             done = {row.idx for row in past.outcomes}
@@ -308,6 +331,13 @@ class Links:
         client.under_way -= 1
         if client.under_way == _MOST_UNDER_WAY // 2:
             client.link.go_on()
+
+
+def _comes_too_late(message: Submit, known: CallRow, live: LiveCall | None) -> bool:
+    """Whether a spawned call ended before all of these inputs were taken."""
+    over = known.state.final or (live is not None and live.done)
+    count = known.inputs if live is None else live.last_index + 1
+    return over and known.kind == "spawn" and any(i.index >= count for i in message.inputs)
 
 
 def _handle(handlers: dict[type, Callable[[P, Any], None]], peer: P, message: FromPeer) -> bool:

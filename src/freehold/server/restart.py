@@ -88,7 +88,7 @@ def _live(left: UnfinishedCall, pool: Pool) -> LiveCall:
     call.pool, call.digest = pool, row.options
     call.noted = call.persisted = True
     call.total, call.succeeded, call.failed = row.inputs, row.succeeded, row.failed
-    call.last_index = row.inputs - 1
+    call.last_index, call.more = row.inputs - 1, row.more
     if row.failed:
         call.result_state, call.error = CallState.FAILED, row.error
     call.started = row.started

@@ -134,11 +134,13 @@ class FakeServer:
                 self._hello(link, message)
             elif isinstance(message, Submit):
                 self.submits.append(message)
-                link.send(Accepted(message.call))
+                link.send(Accepted(message.call, 1 + max((i.index for i in message.inputs), default=-1)))
                 self._watching.setdefault(message.call, []).append(link)
                 self._run_all(message, message.inputs)
             elif isinstance(message, Extend):
                 self.extends.append(message)
+                if message.inputs:
+                    link.send(Accepted(message.call, 1 + message.inputs[-1].index))
                 self._run_all(next(s for s in self.submits if s.call == message.call), message.inputs)
             elif isinstance(message, Cancel):
                 self.cancel(message.call)

@@ -48,6 +48,7 @@ from freehold.server.store.rows import InputRow
 log = logging.getLogger("freehold.dispatch")
 CANCEL_GRACE_S = 2.0
 UNHEARD_S = 10.0  # how long a generator goes on for a client that may come back
+LEFT_S = 90.0  # how long a call waits for inputs of a client that is gone; clients try to come back for less
 _AT_ONCE_BYTES = 64 * 1024  # of a result that the committing thread sends itself
 OVERFLOW = 4.0  # times as much as should wait: a client that goes on beyond, though told to wait, is refused
 
@@ -149,16 +150,21 @@ class Dispatcher:
         self._index.add(call, self._clock.monotonic())
         for task in call.tasks.values():
             call.pool.add(task)
+        if call.more:
+            self._close_if_left(call)
 
-    def extend(self, message: Extend, *, workspace: str) -> None:
+    def extend(self, message: Extend, *, workspace: str) -> bool:
+        """Take more inputs of a call; False when it takes none, such as one that was cancelled."""
         call = self.calls.get(message.call)
-        if call is not None and call.workspace == workspace and call.more:
-            self._extend(call, message.inputs, more=message.more)
+        if call is None or call.workspace != workspace or not call.more:
+            return False
+        self._extend(call, message.inputs, more=message.more)
+        return True
 
     def _extend(self, call: LiveCall, inputs: Iterable[Input], *, more: bool) -> None:
         call.more = more
         tasks = self._tasks(call, inputs)
-        if call.persisted and tasks:
+        if call.persisted and (tasks or not more):
             self._record.extended(call, tasks)
         self._enqueue(tasks)
         self._settle(call)
@@ -436,7 +442,18 @@ class Dispatcher:
             call.subscribers = [s for s in call.subscribers if s.calls is not subscriber.calls]
             if call.kind == "generator" and not call.subscribers:
                 asyncio.get_running_loop().call_later(UNHEARD_S, self._cancel_unheard, call)
+            elif call.more and not call.subscribers:
+                self._close_if_left(call)
         subscriber.calls.clear()
+
+    def _close_if_left(self, call: LiveCall) -> None:
+        """A client that has not sent all inputs may come back; if it does not, what it has sent is all there is."""
+
+        def close() -> None:
+            if call.more and not call.subscribers:
+                self._extend(call, (), more=False)
+
+        asyncio.get_running_loop().call_later(LEFT_S, close)
 
     def _cancel_unheard(self, call: LiveCall) -> None:
         if not call.subscribers:

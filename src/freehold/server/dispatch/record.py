@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import math
+import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from freehold.core.clock import Clock
 from freehold.core.errors import DataLossError, ResourceExhaustedError, ServiceError
+from freehold.core.ids import made_at
 from freehold.core.placement import cpu_of, memory_of
 from freehold.core.states import CallState
 from freehold.protocol.frames import Accepted, Format, Output, Payload, Refused, RemoteFailure, Status, Subscribe
@@ -24,6 +27,7 @@ KEEP_RESULT_BYTES = (
     4 * 1024 * 1024
 )  # of a result in its row; above it `remote` answers its caller only, `spawn` keeps a blob
 _RETRY_S = 0.5
+_MOST_EXPIRED = 1000
 _CLEARS = (ResourceExhaustedError, DataLossError, ServiceError)  # of a disk that is full or fails: they may go away
 STATUS = {
     CallState.SUCCEEDED: Status.OK,
@@ -45,6 +49,7 @@ class Record:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.observe: Callable[[LiveCall, Task, float], None] = lambda _call, _task, _ended: None
+        self.keep_s = math.inf  # how long final calls are kept
         self.written = 0  # units so far; whoever sees it grow knows that something was recorded
         self._store, self._clock = store, clock
         self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
@@ -65,11 +70,11 @@ class Record:
     def created(self, call: LiveCall, subscriber: Subscriber, *, refused: Callable[[], object] = lambda: None) -> None:
         """Make a call durable with all its inputs; its subscriber hears when it is, or that it can't be."""
         call.noted = call.persisted = True
-        tasks = list(call.tasks.values())
+        tasks, count = list(call.tasks.values()), call.last_index + 1
 
         def done(error: Exception | None) -> None:
             if error is None:
-                subscriber.send(Accepted(call.id))
+                subscriber.send(Accepted(call.id, count))
             else:
                 subscriber.send(Refused(call.id, "resource_exhausted", str(error)))
                 refused()
@@ -79,10 +84,11 @@ class Record:
         )
 
     def extended(self, call: LiveCall, tasks: Sequence[Task]) -> None:
-        """Add inputs to a durable call."""
-        self._keep_trying(
-            [writes.put_calls([_call_row(call)]), writes.put_inputs([_input_row(t) for t in tasks])], lambda: None
-        )
+        """Add inputs to a durable call; who spawned it hears when they are durable too."""
+        ops, count = [writes.put_calls([_call_row(call)])], call.last_index + 1
+        if tasks:
+            ops.append(writes.put_inputs([_input_row(t) for t in tasks]))
+        self._keep_trying(ops, lambda: call.tell(Accepted(call.id, count)))
 
     def finished(
         self, task: Task, payload: Payload, *, error: str | None, ended: float, then: Callable[[], None], alone: Callable[[], object] | None = None
@@ -147,8 +153,8 @@ class Record:
         """
         past: list[InputRow] = []
         gone: set[int] = set()
-        after = -1
-        while batch := await self._reads.outcomes(row.id, after=after):
+        after, stop = (wanted.start - 1, wanted.stop) if isinstance(wanted, range) else (-1, sys.maxsize)
+        while after < stop - 1 and (batch := await self._reads.outcomes(row.id, after=after)):
             for outcome in batch:
                 if rerun and _unkept(row, outcome) and (wanted is None or outcome.idx in wanted):
                     gone.add(outcome.idx)
@@ -169,7 +175,11 @@ class Record:
         row = await self._reads.call(workspace, message.call)
         if row is None:
             if not live:
-                subscriber.send(Refused(message.call, "not_found", f"no call {message.call!r}"))
+                self._unknown(subscriber, message)
+            return
+        if message.until >= 0:
+            until = min(message.until, row.inputs) if row.state.final else message.until
+            await self.replay(subscriber, message.call, row, range(max(0, message.index), until))
             return
         if message.index < 0:
             await self.replay(subscriber, message.call, row)
@@ -179,6 +189,16 @@ class Record:
             subscriber.send(_output(message.call, outcome))
         elif row.state.final:
             subscriber.send(_lost(message.call, message.index, row))
+
+    def _unknown(self, subscriber: Subscriber, message: Subscribe) -> None:
+        """Answer for a call that was forgotten, as its id tells, or never was."""
+        made = made_at(message.call, "fc")
+        if made is None or made > self._clock.now() - self.keep_s:
+            subscriber.send(Refused(message.call, "not_found", f"no call {message.call!r}"))
+            return
+        text = f"the results of call {message.call} are kept no longer: FREEHOLD_CALL_RETENTION_DAYS={self.keep_s / 86_400:g}"
+        for index in range(max(0, message.index), max(message.index + 1, message.until, 1))[:_MOST_EXPIRED]:
+            subscriber.send(Output(message.call, index, Status.ERROR, _expired(text)))
 
 
 def _unkept(call: CallRow, outcome: InputRow) -> bool:

@@ -38,3 +38,22 @@ def test_a_spawned_map_outlives_its_client_and_its_server(make_home: MakeHome) -
     shown = home.json("call", "show", call)["call"]
     assert (shown["inputs"], shown["succeeded"]) == (10_000, 10_000)
     home("down")
+
+
+def test_the_graph_of_a_call_and_what_calls_say_of_themselves(server: Freehold) -> None:
+    done = server("run", "-q", "call_graph.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    below = ["    call_graph.leaf SUCCESS True"] * 3
+    assert done.stdout.splitlines() == [
+        "63",
+        "call_graph.top SUCCESS True",
+        "  call_graph.leaf FAILURE True",
+        "  call_graph.middle SUCCESS True",
+        *below,
+        "  call_graph.middle SUCCESS True",
+        *below,
+        "True 1 True",
+        "[1, 2] [3]",
+        "4",
+        "OutputExpiredError True",
+    ]

@@ -47,3 +47,65 @@ def test_concurrency_and_batching_can_be_overridden(server: Freehold) -> None:
         "batches True 1",
         "max_inputs=0 is not a whole number between 1 and 1000",
     ]
+
+
+def test_a_pool_is_scaled_and_looked_at_while_it_runs(server: Freehold) -> None:
+    done = server("run", "-q", "autoscaler.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "FunctionAutoscalerSettings(min_containers=0, max_containers=3, scaledown_window=60, buffer_containers=0)",
+        "FunctionCurrentStats(backlog=0, num_total_runners=0, num_running_inputs=0, input_headroom=0)",
+        "FunctionAutoscalerSettings(min_containers=1, max_containers=3, scaledown_window=20, buffer_containers=0)",
+        "warm True",
+        "None",
+        "busy True FunctionCurrentStats(backlog=2, num_total_runners=1, num_running_inputs=1, input_headroom=0)",
+        "1 0",
+        "2 True",
+        "min_containers=5 is more than max_containers=1",
+        "scaledown_window=1 is not a number of seconds between 2 and 3600",
+        "'Model.run' is a method, and its object scales: write Model(...).update_autoscaler(...)",
+    ]
+    assert "keep_warm(0) is now update_autoscaler(min_containers=0)" in done.stderr
+
+
+def test_what_was_deployed_is_called_by_name_version_and_id(server: Freehold) -> None:
+    assert server("deploy", "from_name.py", cwd=PROGRAMS).returncode == 0
+    done = server("run", "-q", "callers.py::main", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "plain deployed None | varied deployed other",
+        "6 8 1",
+        "by id deployed None",
+        "version 1 deployed None",
+        "77 0.25 (128, 256) None",
+        *[("NotFoundError app 'compat-from-name' runs version 1, and version 7 cannot be called: leave version= out, or bring "
+          "an earlier one back: `freehold app history compat-from-name` lists them, `freehold app rollback compat-from-name VERSION` does it")] * 2,
+        "NotFoundError app 'compat-from-name' has no function 'ecko'; did you mean 'echo'?",
+        "InvalidError version=0 is no version of an app: those are counted from 1",
+        "looked up deployed None 2",
+        "True",
+        "True stdout True",
+    ]  # fmt: skip
+    for new in ("modal.Function.from_name(...)", "modal.Cls.from_name(...)", "Function.get_web_url()"):
+        assert new in done.stderr, new
+
+
+def test_apps_are_looked_up_made_tagged_and_stopped(server: Freehold) -> None:
+    assert server("deploy", "from_name.py", cwd=PROGRAMS).returncode == 0
+    done = server("run", "-q", "callers.py::apps", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "compat-from-name True deployed ['Adder', 'echo', 'page']",
+        "{'team': 'ocr'}",
+        "{'team': 'web'} True",
+        "True deployed {} True",
+        "stopped",
+        (
+            "NotFoundError app 'compat-made' is not deployed: its newest one is stopped; deploy it, or make an empty one with "
+            "App.lookup('compat-made', create_if_missing=True)"
+        ),
+        "NotFoundError no app 'compat-mad'; did you mean 'compat-made'?",
+        "InvalidError App.lookup('ID', create_if_missing=True): that is an id, and only an app with a name can be created",
+        "InvalidError App('never-run').get_tags: it has not been run or deployed yet; a deployed one is App.lookup('never-run')",
+    ]
+    server.ok("app", "stop", "compat-from-name", "--yes")

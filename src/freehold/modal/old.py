@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from freehold.core.errors import DeprecationError
 from freehold.sdk import decorators
 from freehold.sdk.app import App
+from freehold.sdk.call import FunctionCall
 from freehold.sdk.image import Image
 from freehold.sdk.source import Files
 from freehold.sdk.tracebacks import warn
@@ -96,6 +97,15 @@ class Mount:
         return Mount(Image().add_local_python_source(*modules).files)
 
 
+# ---- modal.functions
+
+
+def gather(*calls: FunctionCall[Any]) -> list[Any]:
+    """What is now `FunctionCall.gather`."""
+    _old("modal.functions.gather(...)", "modal.FunctionCall.gather(...)")
+    return FunctionCall.gather(*calls)
+
+
 # ---- modal.runner
 
 
@@ -116,5 +126,5 @@ def _old(was: str, now: str) -> None:
 
 
 __all__: Sequence[str] = (
-    "A10G", "A100", "B200", "H100", "H200", "L4", "L40S", "T4", "Mount", "Stub", "build", "deploy_app", "run_app", "web_endpoint",
+    "A10G", "A100", "B200", "H100", "H200", "L4", "L40S", "T4", "Mount", "Stub", "build", "deploy_app", "gather", "run_app", "web_endpoint",
 )  # fmt: skip

@@ -5,7 +5,7 @@ from freehold.core import errors
 FOLLOWED_VERSION = "1.6.4"  # of Modal's client: the surface that this one follows
 
 # modules that are one of Freehold's own
-WHOLE: dict[str, str] = {}
+WHOLE: dict[str, str] = {"modal.types": "freehold.sdk.types"}
 
 # what `modal` has beside the names of the package `freehold` itself: those that Modal has given up
 OLD = {
@@ -29,7 +29,9 @@ MODULES: dict[str, dict[str, str]] = {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
         "InternalFailure": "freehold.core.errors:InternalError",
     },
+    "modal.call_graph": {"InputInfo": "freehold.sdk.types:InputInfo", "InputStatus": "freehold.sdk.types:InputStatus"},
     "modal.functions": {
+        "gather": "freehold.modal.old:gather",
         "Function": "freehold.sdk.function:Function",
         "FunctionCall": "freehold.sdk.call:FunctionCall",
     },

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from freehold.core.overrides import Overrides
-from freehold.core.specs import AppSpec, ImageSpec, Parameter
+from freehold.core.specs import AppSpec, FunctionSpec, ImageSpec, Parameter
 from freehold.core.states import AppState, CallState, InstanceState
 
 
@@ -37,6 +37,7 @@ class AppRequest:
     client: str = ""  # client program and version
     dry_run: bool = False  # check only
     replaces: str = ""  # id of an ephemeral app; this is its next version, and `client` holds it from now on
+    if_missing: bool = False  # deploy only where no app of this name is deployed; else answer with that one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,18 @@ class FunctionHandle:
     is_generator: bool = False
     methods: tuple[str, ...] = ()  # of a class
     parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionDetail:
+    """A function that runs, and what it is run as; its code and what is sealed are left out."""
+
+    handle: FunctionHandle
+    app_id: str
+    app: str
+    version: int
+    image: str  # digest
+    spec: FunctionSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +129,11 @@ class VersionView:
     client: str
     current: bool
     functions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagsRequest:
+    tags: dict[str, str]  # all of them: those that are not named go
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +264,7 @@ class CallView:
     failed: int
     parent: str | None = None
     error: str | None = None
+    parent_index: int | None = None  # which input of `parent` made it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +272,26 @@ class CallDetail:
     call: CallView
     inputs: tuple[InputView, ...]
     attempts: tuple[AttemptView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphInput:
+    """One input of a call, and the input that made the call."""
+
+    call: str
+    index: int
+    instance: str | None
+    state: CallState
+    function: str  # with its method: "Ocr.predict"
+    module: str
+    parent: str | None  # a call
+    parent_index: int  # which input of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallGraph:
+    inputs: tuple[GraphInput, ...]  # parents first
+    truncated: bool = False  # there are more
 
 
 class JsonCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

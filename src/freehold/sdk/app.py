@@ -7,16 +7,17 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, dataclass_transform, overload
 
 from freehold.core.errors import DeprecationError, Error, InvalidError
+from freehold.core.ids import is_id
 from freehold.core.names import check_name
 from freehold.core.specs import AppSpec, Concurrency
 from freehold.sdk import checks
-from freehold.sdk.cls import Cls, parameter
+from freehold.sdk.cls import Cls, hooks, parameter
 from freehold.sdk.context import is_local
 from freehold.sdk.entrypoint import Entrypoint
-from freehold.sdk.faces import blocking, both, drive, drive_async
+from freehold.sdk.faces import blocking, both, both_static, drive, drive_async
 from freehold.sdk.function import Function
 from freehold.sdk.image import Image
-from freehold.sdk.marks import mark, yields
+from freehold.sdk.marks import mark, marks, yields
 from freehold.sdk.options import SECRETS, ClsOptions, Declaration, FunctionOptions, checked
 from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
@@ -26,8 +27,10 @@ from freehold.sdk.tracebacks import is_ours, warn
 from freehold.sdk.volume import Volume
 
 if TYPE_CHECKING:
-    from freehold.protocol.schemas import AppHandle, FunctionHandle
+    from freehold.protocol.schemas import AppHandle, AppView, FunctionHandle
+    from freehold.sdk.logs import Logs
     from freehold.sdk.running import Mode, Progress
+    from freehold.sdk.types import AppInfo
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,7 +64,7 @@ class App:
         include_source: bool = True,
     ) -> None:
         self._name = _app_name(name)
-        self.tags = dict(tags or {})
+        self.tags = _checked_tags(tags or {}, f"App({name!r})")
         where = f"App({name!r})"
         checks.one(image, Image, "image", where, fix="freehold.Image.debian_slim()")
         self._image, self._secrets = image, checks.many(secrets, Secret, "secrets", where, fix=SECRETS)
@@ -72,6 +75,8 @@ class App:
         self.registered_classes: dict[str, Cls] = {}
         self.registered_entrypoints: dict[str, Entrypoint[..., Any]] = {}
         self.handle: AppHandle | None = None  # while it runs
+        self._last_id: str | None = None
+        self._description: str | None = None
         self._main_of: tuple[AppHandle | None, str | None] = (None, None)
         self.handles: dict[str, FunctionHandle] = {}
         self._included: list[App] = []
@@ -89,19 +94,30 @@ class App:
 
     @property
     def app_id(self) -> str | None:
-        """Its id on the server, while it runs."""
-        return self.handle.id if self.handle else None
+        """Its id on the server, from its first run or deployment on."""
+        return self.handle.id if self.handle else self._last_id
 
     @property
     def description(self) -> str:
         """The name, or the file it came from."""
-        return self._name or self.program
+        return self._description or self._name or self.program
+
+    @description.setter
+    def description(self, text: str) -> None:
+        self._description = text
 
     @property
     def program(self) -> str:
         """The file, or the module, that declares it."""
         module = sys.modules.get(self._module)
         return str(getattr(module, "__file__", None) or self._module)
+
+    @property
+    def registered_web_endpoints(self) -> list[str]:
+        """Names of its functions that serve HTTP."""
+        functions = [name for name, one in self.registered_functions.items() if marks(one.raw).web]
+        classes = self.registered_classes.items()
+        return functions + [f"{n}.{m}" for n, c in classes for m, f in hooks(c.raw).methods.items() if marks(f).web]
 
     @property
     def main(self) -> str | None:
@@ -173,8 +189,10 @@ class App:
 
         return decorate
 
-    def include(self, other: "App") -> Self:
-        """Take in the functions and classes of another app, such as one from another file."""
+    def include(self, other: "App", /, inherit_tags: bool = True) -> Self:
+        """Take in the functions and classes of another app, such as one from another file, and its tags."""
+        if inherit_tags:
+            self.tags = other.tags | self.tags
         for name, one in [*other.registered_functions.items(), *other.registered_classes.items()]:
             self._unique(name, one.raw)
         self.registered_functions |= other.registered_functions
@@ -182,12 +200,82 @@ class App:
         self._included.append(other)
         return self
 
+    # ---- on the server
+
+    @staticmethod
+    @both_static
+    async def lookup(
+        name: str, *, client: object = None, environment_name: str | None = None, create_if_missing: bool = False
+    ) -> "App":
+        """A deployed app by name, or any by its id; with `create_if_missing` an empty one is deployed where there is none."""
+        del client, environment_name  # one client a process, one environment a server
+        if is_id(name, "ap"):
+            if create_if_missing:
+                msg = f"App.lookup({name!r}, create_if_missing=True): that is an id, and only an app with a name can be created"
+                raise InvalidError(msg)
+        else:
+            check_name(name, "an app")
+        app = App(None if is_id(name, "ap") else name)
+        await blocking(app._look_up, name, create_if_missing)
+        return app
+
+    @both
+    async def stop(self, *, client: object = None) -> None:
+        """End its instances and what they run; it takes no calls any more."""
+        del client  # one a process
+        from freehold.sdk import client as clients
+        from freehold.sdk import running
+
+        await blocking(running.stop, clients.current().api, self._known_id("stop"))
+        self._ended()
+
+    @both
+    async def set_tags(self, tags: Mapping[str, str], *, client: object = None) -> None:
+        """Give it these tags instead of those it has; the next deployment sets those of the program again."""
+        del client  # one a process
+        from freehold.sdk import running
+
+        app_id = self._known_id("set_tags")
+        self.tags = _checked_tags(tags, "set_tags")
+        await blocking(running.tag, app_id, self.tags)
+
+    @both
+    async def get_tags(self, *, client: object = None) -> dict[str, str]:
+        """The tags that it has on the server."""
+        del client  # one a process
+        return (await blocking(self._view, "get_tags")).tags
+
+    @both
+    async def info(self, refresh: bool = False) -> "AppInfo":
+        """What the server knows of it."""
+        del refresh  # it is asked anew each time
+        from freehold.sdk import facts
+
+        return facts.app_info(await blocking(self._view, "info"))
+
+    @both
+    async def get_dashboard_url(self) -> str:
+        """The address of its page."""
+        from freehold.sdk import facts
+
+        return await blocking(facts.page, f"/apps/{self._known_id('get_dashboard_url')}")
+
+    @property
+    def logs(self) -> "Logs":
+        """What its instances have written."""
+        from freehold.sdk.logs import Logs
+
+        app_id = self._known_id("logs")
+        return Logs(lambda: ({"app_id": app_id}, app_id))
+
     # ---- running
 
     def run(
         self,
         *,
+        name: str | None = None,
         detach: bool = False,
+        interactive: bool = False,
         progress: "Progress | None" = None,
         environment_name: str | None = None,
         client: object = None,
@@ -199,7 +287,8 @@ class App:
             client,
             show_progress,
         )  # one environment a server, one client a process, no progress unasked
-        return Run(self, detach=detach, progress=progress)
+        self._name = _app_name(name) or self._name
+        return Run(self, detach=detach, progress=progress, interactive=interactive)
 
     @both
     async def deploy(
@@ -211,9 +300,10 @@ class App:
         progress: "Progress | None" = None,
         dry_run: bool = False,
         environment_name: str | None = None,
-    ) -> "App":
+        client: object = None,
+    ) -> Self:
         """Put it on the server under its name, to stay; a new version replaces the old one without a gap."""
-        del environment_name  # one environment a server
+        del environment_name, client  # one environment a server, one client a process
         if strategy not in ("rolling", "recreate"):
             msg = f"strategy={strategy!r} is neither 'rolling' nor 'recreate'"
             raise InvalidError(msg)
@@ -246,9 +336,27 @@ class App:
             self.handle = running.create(
                 client.current(), spec, bundles, mode=mode, progress=progress or running.Silent(), **more
             )
+        self._last_id = self.handle.id
         client.current().detached = mode == "detached"
         for app in (self, *self._included):
             app.handles = dict(self.handle.functions)
+
+    def _look_up(self, ref: str, create: bool) -> None:
+        from freehold.sdk import running
+
+        self.handle = running.create_if_missing(ref) if create else running.find(ref)
+        self._last_id, self._name = self.handle.id, self.handle.name
+
+    def _known_id(self, verb: str) -> str:
+        if self.app_id is None:
+            msg = f"{self!r}.{verb}: it has not been run or deployed yet; a deployed one is App.lookup({self._name or 'NAME'!r})"
+            raise InvalidError(msg)
+        return self.app_id
+
+    def _view(self, verb: str) -> "AppView":
+        from freehold.sdk import running
+
+        return running.view(self._known_id(verb))
 
     def _ended(self) -> None:
         self.handle = None
@@ -293,8 +401,10 @@ class App:
 class Run:
     """A running app, as a context manager."""
 
-    def __init__(self, app: App, *, detach: bool, progress: "Progress | None", replaces: str = "") -> None:
-        self._app, self._detach, self._progress = app, detach, progress
+    def __init__(
+        self, app: App, *, detach: bool, progress: "Progress | None", replaces: str = "", interactive: bool = False
+    ) -> None:
+        self._app, self._detach, self._progress, self.interactive = app, detach, progress, interactive
         self._replaces = replaces  # id of an app that another process runs: this is its next version
 
     def __enter__(self) -> App:
@@ -371,6 +481,14 @@ def _lines(one: Any, other: Any) -> tuple[int, int] | None:
 
 def _app_name(name: str | None) -> str | None:
     return None if name is None else check_name(name, "an app")
+
+
+def _checked_tags(tags: Mapping[str, str], where: str) -> dict[str, str]:
+    for key, value in tags.items():
+        if not isinstance(key, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"{where}: the tag {key!r}: {value!r} is not a pair of texts"
+            raise InvalidError(msg)
+    return dict(tags)
 
 
 def _concurrency(raw: Any, given: FunctionOptions) -> None:

@@ -9,13 +9,17 @@ import msgspec
 from freehold.core.errors import InvalidError, TimeoutError
 from freehold.core.ids import is_id
 from freehold.protocol.frames import Output
-from freehold.protocol.schemas import CallDetail
+from freehold.protocol.schemas import CallDetail, CallGraph
 from freehold.sdk import client as clients
+from freehold.sdk import facts
 from freehold.sdk.client import Client
 from freehold.sdk.exchange import Exchange
 from freehold.sdk.faces import blocking, both, both_items, both_static
 from freehold.sdk.http import segment
+from freehold.sdk.logs import Logs
 from freehold.sdk.outcome import ready_client, value_of
+from freehold.sdk.tracebacks import warn
+from freehold.sdk.types import InputInfo
 
 R = TypeVar("R")
 _WINDOW = 200  # of outcomes that are asked for at once
@@ -33,8 +37,10 @@ class FunctionCall(Generic[R]):
         return f"FunctionCall({self.object_id!r})"
 
     @staticmethod
-    def from_id(call_id: str) -> "FunctionCall[Any]":
+    def from_id(function_call_id: str, client: object = None) -> "FunctionCall[Any]":
         """The call with this id; nothing is asked of the server until its result is."""
+        del client  # one a process
+        call_id = function_call_id
         if not is_id(call_id, "fc"):
             msg = f"{call_id!r} is not the id of a call: those begin with 'fc-'"
             raise InvalidError(msg)
@@ -74,6 +80,31 @@ class FunctionCall(Generic[R]):
     async def num_inputs(self) -> int:
         """How many inputs it has: one, or those of a map."""
         return await blocking(self._count)
+
+    @both
+    async def get_call_graph(self) -> list[InputInfo]:
+        """The inputs at the top of the graph that this call is part of; `children` are those that an input's code made."""
+        path = f"/v1/calls/{segment(self.object_id)}/graph"
+        graph = await blocking(lambda: clients.current().api.get(path, CallGraph))
+        if graph.truncated:
+            warn(f"the graph of call {self.object_id} is large: these are its first {len(graph.inputs)} inputs")
+        return facts.call_tree(graph)
+
+    @both
+    async def get_dashboard_url(self) -> str:
+        return await blocking(facts.page, f"/calls/{self.object_id}")
+
+    @property
+    def logs(self) -> Logs:
+        """What was written while it ran."""
+        return Logs(lambda: ({"call": self.object_id}, self.object_id))
+
+    @both
+    async def hydrate(self, client: object = None) -> "FunctionCall[R]":
+        """Ask the server now whether it is there; raises NotFoundError."""
+        del client  # one a process
+        await blocking(self._detail)
+        return self
 
     @staticmethod
     @both_static

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from freehold.core import specs
-from freehold.core.errors import InvalidError, NotFoundError
+from freehold.core.errors import DeprecationError, InvalidError, NotFoundError
 from freehold.core.names import check_name
+from freehold.sdk.faces import blocking, both
 from freehold.sdk.marks import marks, yields
 from freehold.sdk.options import Declaration
-from freehold.sdk.reference import Reference
+from freehold.sdk.reference import Reference, checked_version
+from freehold.sdk.tracebacks import warn
 
 if TYPE_CHECKING:
     from freehold.core.overrides import Overrides
     from freehold.protocol.schemas import FunctionHandle
     from freehold.sdk.function import Function
+    from freehold.sdk.types import FunctionAutoscalerSettings
     from freehold.sdk.variants import Overriding, Variant
 
 _NO_DEFAULT: Any = object()
@@ -134,10 +137,43 @@ class Cls:
         return f"Cls({self.name!r})"
 
     @staticmethod
-    def from_name(app_name: str, name: str, *, environment_name: str | None = None) -> "Cls":
-        """A deployed class; nothing is asked of the server until it is used."""
-        del environment_name  # one environment a server
-        return Cls(Reference(check_name(name, "a class"), app_name=check_name(app_name, "an app")))
+    def from_name(
+        app_name: str,
+        name: str,
+        *,
+        version: int | None = None,
+        environment_name: str | None = None,
+        client: object = None,
+    ) -> "Cls":
+        """A deployed class; nothing is asked of the server until it is used.
+
+        `version`: that of the app, as `app history` lists them; NotFoundError when another one runs.
+        """
+        del environment_name, client  # one environment a server, one client a process
+        check_name(app_name, "an app")
+        return Cls(Reference(check_name(name, "a class"), app_name=app_name, version=checked_version(version)))
+
+    @staticmethod
+    def lookup(app_name: str, name: str, *, environment_name: str | None = None, **_: object) -> "Cls":
+        """What is now `from_name`; asks the server at once."""
+        warn("modal.Cls.lookup(...) is now modal.Cls.from_name(...)", DeprecationError)
+        return Cls.from_name(app_name, name, environment_name=environment_name).hydrate()
+
+    @both
+    async def hydrate(self, client: object = None) -> "Cls":
+        """Ask the server now whether it is there; raises NotFoundError."""
+        del client  # one a process
+        await blocking(self._handle)
+        return self
+
+    @property
+    def object_id(self) -> str:
+        """The class's id on the server."""
+        return self._handle().id
+
+    @both
+    async def get_dashboard_url(self) -> str:
+        return await self.service({}).page()
 
     @property
     def name(self) -> str:
@@ -173,6 +209,13 @@ class Cls:
         return Function(
             self._reference, raw=raw, method=method, parameters=encoded, generator=generator, variant=self._variant
         )
+
+    def service(self, values: dict[str, Any]) -> "Function[..., Any]":
+        """The object with these parameters, as a whole."""
+        from freehold.sdk.function import Function
+
+        encoded = encode_parameters(self.name, values, self._known_parameters())
+        return Function(self._reference, parameters=encoded, variant=self._variant)
 
     # ---- overriding it
 
@@ -273,6 +316,30 @@ class Obj:
             function = _LocalMethod(function, lambda: getattr(self._local_object(), name))
         self._functions[name] = cast("Function[..., Any]", function)
         return function
+
+    @both
+    async def update_autoscaler(
+        self,
+        *,
+        min_containers: int | None = None,
+        max_containers: int | None = None,
+        scaledown_window: float | None = None,
+        buffer_containers: int | None = None,
+    ) -> "FunctionAutoscalerSettings":
+        """Change how the instances of this object scale, until its app is deployed again; None leaves what is."""
+        return await self._cls.service(self._values).scaled(
+            min_containers=min_containers, max_containers=max_containers, scaledown_window=scaledown_window,
+            buffer_containers=buffer_containers,
+        )  # fmt: skip
+
+    @both
+    async def keep_warm(self, warm_pool_size: int) -> None:
+        """What is now `update_autoscaler(min_containers=…)`."""
+        warn(
+            f"keep_warm({warm_pool_size!r}) is now update_autoscaler(min_containers={warm_pool_size!r})",
+            DeprecationError,
+        )
+        await self._cls.service(self._values).scaled(min_containers=warm_pool_size)
 
     def _local_object(self) -> Any:
         """An object in this process, its `@enter` hooks run once."""

@@ -1,29 +1,36 @@
 """Function: something that runs elsewhere. `remote` waits for its result, `spawn` does not, `map` runs it on many inputs."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from msgspec.structs import replace
 
-from freehold.core.errors import InvalidError, NotFoundError
+from freehold.core.errors import DeprecationError, ExecutionError, InvalidError, NotFoundError
 from freehold.core.ids import new_id
 from freehold.core.names import check_name
 from freehold.core.overrides import Overrides
 from freehold.protocol.frames import Accepted, Consumed, Input, Item, Output, Payload, Status, Submit
-from freehold.protocol.schemas import FunctionHandle
-from freehold.sdk import spawning, variants
+from freehold.protocol.schemas import FunctionDetail, FunctionHandle, PoolRef
+from freehold.sdk import facts, spawning, variants
+from freehold.sdk.autoscaler import Autoscaler, update
 from freehold.sdk.call import FunctionCall
 from freehold.sdk.client import Client
 from freehold.sdk.context import current_function_call_id, current_index
 from freehold.sdk.exchange import Exchange, Kind
 from freehold.sdk.faces import blocking, both, both_items
+from freehold.sdk.logs import Logs
 from freehold.sdk.mapping import Inputs, arguments_of
 from freehold.sdk.mapping import Mapping as RunningMap
 from freehold.sdk.options import Declaration
 from freehold.sdk.outcome import failure_of, ready_client, value_of
-from freehold.sdk.reference import Reference
+from freehold.sdk.reference import Reference, checked_version
 from freehold.sdk.serialization import dump_arguments
+from freehold.sdk.tracebacks import warn
+from freehold.sdk.types import FunctionAutoscalerSettings, FunctionCurrentStats, FunctionInfo
 from freehold.sdk.variants import Overriding, Variant
+
+if TYPE_CHECKING:
+    from freehold.sdk.app import App
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,12 +64,35 @@ class Function(Generic[P, R]):
         return f"Function({self.name!r})"
 
     @staticmethod
-    def from_name(app_name: str, name: str, *, environment_name: str | None = None) -> "Function[..., Any]":
-        """A deployed function, or `"Cls.method"`; nothing is asked of the server until it is used."""
-        del environment_name  # one environment a server
+    def from_name(
+        app_name: str,
+        name: str,
+        *,
+        version: int | None = None,
+        environment_name: str | None = None,
+        client: object = None,
+    ) -> "Function[..., Any]":
+        """A deployed function, or `"Cls.method"`; nothing is asked of the server until it is used.
+
+        `version`: that of the app, as `app history` lists them; NotFoundError when another one runs.
+        """
+        del environment_name, client  # one environment a server, one client a process
         check_name(app_name, "an app")
         function, _, method = check_name(name, "a function").partition(".")
-        return Function(Reference(function, app_name=app_name), method=method)
+        return Function(Reference(function, app_name=app_name, version=checked_version(version)), method=method)
+
+    @staticmethod
+    def from_id(function_id: str, *, client: object = None) -> "Function[..., Any]":
+        """A function that runs, by its id; asks the server."""
+        del client  # one a process
+        detail = facts.function_detail(function_id)
+        return Function(Reference(detail.handle.name, app_name=detail.app, handle=detail.handle))
+
+    @staticmethod
+    def lookup(app_name: str, name: str, *, environment_name: str | None = None, **_: object) -> "Function[..., Any]":
+        """What is now `from_name`; asks the server at once."""
+        warn("modal.Function.lookup(...) is now modal.Function.from_name(...)", DeprecationError)
+        return Function.from_name(app_name, name, environment_name=environment_name).hydrate()
 
     # ---- what it is
 
@@ -107,11 +137,88 @@ class Function(Generic[P, R]):
         handle = self._reference.known() or await blocking(self._reference.find)
         return handle.endpoints.get(self._method)
 
+    @property
+    def web_url(self) -> str | None:
+        """What is now `get_web_url()`."""
+        warn("Function.web_url is now Function.get_web_url()", DeprecationError)
+        return self.get_web_url()
+
+    @property
+    def app(self) -> "App":
+        """The app that it is declared in; raises ExecutionError for one that was found by name."""
+        if self._reference.app is None:
+            msg = f"function {self.name!r} was found by name: its app is App.lookup({self.app_name!r})"
+            raise ExecutionError(msg)
+        return cast("App", self._reference.app)
+
     @both
-    async def hydrate(self) -> "Function[P, R]":
+    async def info(self, *, refresh: bool = False) -> FunctionInfo:
+        """What it is run as."""
+        del refresh  # it is asked anew each time
+        return facts.function_info(await blocking(self._detail))
+
+    @both
+    async def get_dashboard_url(self) -> str:
+        return await self.page()
+
+    async def page(self) -> str:
+        """A core: the address of its app's page."""
+        return await blocking(lambda: facts.page(f"/apps/{self._detail().app_id}"))
+
+    @property
+    def logs(self) -> Logs:
+        """What its instances have written."""
+        return Logs(lambda: ({"app_id": self._detail().app_id, "function": self._reference.name}, self.object_id))
+
+    @both
+    async def hydrate(self, client: object = None) -> "Function[P, R]":
         """Ask the server now whether it is there; raises NotFoundError."""
+        del client  # one a process
         await blocking(self._reference.find)
         return self
+
+    # ---- its pool
+
+    @both
+    async def get_current_stats(self) -> FunctionCurrentStats:
+        """What waits and runs now."""
+        return await blocking(lambda: facts.current_stats(self._pool()))
+
+    @property
+    def autoscaler(self) -> Autoscaler:
+        """How it scales."""
+        return Autoscaler(self._pool)
+
+    @both
+    async def update_autoscaler(
+        self,
+        *,
+        min_containers: int | None = None,
+        max_containers: int | None = None,
+        buffer_containers: int | None = None,
+        scaledown_window: float | None = None,
+    ) -> FunctionAutoscalerSettings:
+        """Change how it scales, until its app is deployed again; None leaves what is."""
+        if self._method:
+            msg = f"{self.name!r} is a method, and its object scales: write {self._reference.name}(...).update_autoscaler(...)"
+            raise InvalidError(msg)
+        return await self.scaled(
+            min_containers=min_containers, max_containers=max_containers, buffer_containers=buffer_containers,
+            scaledown_window=scaledown_window,
+        )  # fmt: skip
+
+    @both
+    async def keep_warm(self, warm_pool_size: int) -> None:
+        """What is now `update_autoscaler(min_containers=…)`."""
+        warn(
+            f"keep_warm({warm_pool_size!r}) is now update_autoscaler(min_containers={warm_pool_size!r})",
+            DeprecationError,
+        )
+        await self.scaled(min_containers=warm_pool_size)
+
+    async def scaled(self, **changes: float | None) -> FunctionAutoscalerSettings:
+        """A core of `update_autoscaler`, for methods and objects too."""
+        return await update(Autoscaler(self._pool), {n: v for n, v in changes.items() if v is not None})
 
     # ---- overriding it
 
@@ -288,6 +395,14 @@ class Function(Generic[P, R]):
         if self._variant is not None and not self._variant.known(handle.id):
             await blocking(self._variant.admit, handle.id)
         return await ready_client(), handle
+
+    def _detail(self) -> FunctionDetail:
+        return facts.function_detail((self._reference.known() or self._reference.find()).id)
+
+    def _pool(self) -> PoolRef:
+        handle = self._reference.known() or self._reference.find()
+        variant = self._variant.admit(handle.id) if self._variant is not None else ""
+        return PoolRef(function=handle.id, parameters=self._parameters, variant=variant)
 
     def _check_method(self, handle: FunctionHandle) -> None:
         methods = ", ".join(handle.methods)

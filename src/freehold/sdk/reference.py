@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from freehold.core.errors import ExecutionError
+from freehold.core.errors import ExecutionError, InvalidError
 from freehold.protocol.schemas import FunctionHandle
 from freehold.sdk import client
 from freehold.sdk.context import is_local
@@ -35,14 +35,20 @@ class Reference:
         app_name: str | None = None,
         handle: FunctionHandle | None = None,
         own: bool = False,
+        version: int | None = None,
     ) -> None:
-        self.name = name
+        self.name, self._version = name, version
         self._app, self._app_name, self._handle = app, app_name, handle
         self._own = own or app is not None  # of the program itself, not of an app that was named
 
     @property
     def app_name(self) -> str | None:
         return self._app.name if self._app is not None else self._app_name
+
+    @property
+    def app(self) -> Running | None:
+        """The app of the program that it belongs to."""
+        return self._app
 
     @property
     def main(self) -> str | None:
@@ -71,14 +77,25 @@ class Reference:
             )
             raise ExecutionError(msg)
         path = f"/v1/functions/{segment(self.app_name or '')}/{segment(self.name)}"
-        return client.current().api.get(path, FunctionHandle)
+        query = {} if self._version is None else {"version": self._version}
+        return client.current().api.get(path, FunctionHandle, query)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (self.name, self.app_name, self.known(), self._own)
+        return _restore, (self.name, self.app_name, self.known(), self._own, self._version)
 
 
-def _restore(name: str, app_name: str | None, handle: FunctionHandle | None, own: bool) -> Reference:
-    return Reference(name, app_name=app_name, handle=handle, own=own)
+def _restore(
+    name: str, app_name: str | None, handle: FunctionHandle | None, own: bool, version: int | None
+) -> Reference:
+    return Reference(name, app_name=app_name, handle=handle, own=own, version=version)
+
+
+def checked_version(version: object) -> int | None:
+    """InvalidError for what is no version of an app."""
+    if version is None or (isinstance(version, int) and not isinstance(version, bool) and version > 0):
+        return version
+    msg = f"version={version!r} is no version of an app: those are counted from 1"
+    raise InvalidError(msg)
 
 
 @functools.cache

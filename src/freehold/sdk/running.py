@@ -7,10 +7,13 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from freehold.core.digests import image_digest
-from freehold.core.errors import ImageBuildError
+from freehold.core.errors import ImageBuildError, NotFoundError
+from freehold.core.ids import is_id
 from freehold.core.specs import AppSpec, ImageSpec
+from freehold.core.states import AppState
 from freehold.protocol.errors import from_wire
-from freehold.protocol.schemas import AppHandle, AppRequest, Digests, ImageRequest, ImageView
+from freehold.protocol.schemas import AppHandle, AppRequest, AppView, Digests, ImageRequest, ImageView, TagsRequest
+from freehold.sdk import client
 from freehold.sdk.client import Client
 from freehold.sdk.http import Api, segment
 from freehold.sdk.source import Bundles
@@ -37,15 +40,13 @@ class Silent:
     def created(self, app: AppHandle) -> None: ...
 
 
-def create(
-    client: Client, spec: AppSpec, bundles: Bundles, *, mode: Mode, progress: Progress, **more: Any
-) -> AppHandle:
+def create(link: Client, spec: AppSpec, bundles: Bundles, *, mode: Mode, progress: Progress, **more: Any) -> AppHandle:
     """Upload, build, create. `more`: other fields of AppRequest. Blocks."""
-    client.start()  # before the app is there, so that the server sees who holds it
-    api = client.api
+    link.start()  # before the app is there, so that the server sees who holds it
+    api = link.api
     upload(api, bundles, progress)
     build_images(api, (f.image for f in spec.functions), progress)
-    request = AppRequest(spec=spec, mode=mode, client=client.name, **more)
+    request = AppRequest(spec=spec, mode=mode, client=link.name, **more)
     handle = api.send("POST", "/v1/apps", request, AppHandle)
     progress.created(handle)
     return handle
@@ -53,6 +54,32 @@ def create(
 
 def stop(api: Api, app_id: str) -> None:
     api.act("POST", f"/v1/apps/{segment(app_id)}/stop")
+
+
+def view(ref: str) -> AppView:
+    """An app by name or id. Raises NotFoundError."""
+    return client.current().api.get(f"/v1/apps/{segment(ref)}", AppView)
+
+
+def find(ref: str) -> AppHandle:
+    """A deployed app by name, or any by its id. Raises NotFoundError."""
+    found = view(ref)
+    if not is_id(ref, "ap") and found.state is not AppState.DEPLOYED:
+        fix = f"deploy it, or make an empty one with App.lookup({ref!r}, create_if_missing=True)"
+        msg = f"app {ref!r} is not deployed: its newest one is {found.state.value}; {fix}"
+        raise NotFoundError(msg)
+    return AppHandle(id=found.id, name=found.name, version=found.version, url="", functions={})
+
+
+def create_if_missing(name: str) -> AppHandle:
+    """The deployed app of this name, or a new one without functions."""
+    now = client.current()
+    request = AppRequest(spec=AppSpec(name=name), mode="deploy", client=now.name, if_missing=True)
+    return now.api.send("POST", "/v1/apps", request, AppHandle)
+
+
+def tag(app_id: str, tags: dict[str, str]) -> None:
+    client.current().api.act("PUT", f"/v1/apps/{segment(app_id)}/tags", TagsRequest(tags=tags))
 
 
 def upload(api: Api, bundles: Bundles, progress: Progress) -> None:

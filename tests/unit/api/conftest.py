@@ -19,6 +19,7 @@ from freehold.core.states import AppState
 from freehold.protocol.schemas import (
     AppHandle,
     AppView,
+    CallGraph,
     EnvironmentView,
     ImageView,
     JsonCall,
@@ -96,7 +97,15 @@ class FakeApps:
         self.asked.append(("rollback", workspace, ref, version))
         return AppHandle(id="ap-1", name=ref, version=version or 1, url="http://x", functions={})
 
-    async def function(self, workspace: str, app: str, name: str) -> Any:
+    async def tag(self, workspace: str, ref: str, tags: dict[str, str]) -> None:
+        self.asked.append(("tag", workspace, ref, tags))
+
+    async def function_detail(self, workspace: str, function_id: str) -> Any:
+        self.asked.append(("function_detail", workspace, function_id))
+        msg = f"no function {function_id!r}"
+        raise NotFoundError(msg)
+
+    async def function(self, workspace: str, app: str, name: str, version: int | None = None) -> Any:
         return {"id": "fu-1", "name": name}
 
     def specs(self, workspace: str) -> Iterator[tuple[str, FunctionSpec]]:
@@ -129,6 +138,10 @@ class FakeCalls:
     async def cancel(self, workspace: str, call_id: str, *, terminate: bool = False) -> bool:
         self.asked.append((call_id, terminate))
         return True
+
+    async def graph(self, workspace: str, call_id: str) -> CallGraph:
+        self.asked.append(("graph", workspace, call_id))
+        return CallGraph(inputs=())
 
     async def result(self, workspace: str, call_id: str) -> Any:
         return {"x": 1}

@@ -324,7 +324,8 @@ def test_an_ephemeral_app_is_there_while_the_block_lasts(server: FakeServer) -> 
         with pytest.raises(InvalidError, match="runs already"):
             app.run().__enter__()
     assert server.stopped == [server.apps["short"].id]
-    assert app.app_id is None
+    assert app.app_id == server.stopped[0]  # as long as the program runs
+    assert app.handle is None
 
 
 async def test_run_in_async_code(server: FakeServer) -> None:

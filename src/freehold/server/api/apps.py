@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from freehold.protocol.schemas import AppHandle, AppRequest, AppView, RollbackRequest, VersionView
+from freehold.protocol.schemas import AppHandle, AppRequest, AppView, RollbackRequest, TagsRequest, VersionView
 from freehold.server.api.exchange import answer, principal, read, services, workspace
 from freehold.server.api.openapi import describe
 
@@ -30,6 +30,15 @@ async def list_apps(request: Request) -> Response:
 async def show(request: Request, app: str) -> Response:
     """One app, by name or id."""
     return answer(await services(request).apps.get(workspace(request), app))
+
+
+@router.put("/{app}/tags")
+@describe(body=TagsRequest)
+async def tag(request: Request, app: str) -> Response:
+    """Give an app these tags instead of those it has."""
+    body = await read(request, TagsRequest)
+    await services(request).apps.tag(workspace(request), app, body.tags)
+    return answer({"tags": body.tags})
 
 
 @router.post("/{app}/stop")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from freehold.core.states import CallKind, CallState
-from freehold.protocol.schemas import CallDetail, CallView, JsonResult
+from freehold.protocol.schemas import CallDetail, CallGraph, CallView, JsonResult
 from freehold.server.api.exchange import answer, services, workspace
 from freehold.server.api.openapi import describe
 from freehold.server.store.rows import CallFilter
@@ -40,6 +40,13 @@ async def list_calls(  # noqa: PLR0913, PLR0917 (the route's own filters)
 async def show(request: Request, call: str) -> Response:
     """A call with its inputs and attempts."""
     return answer(await services(request).calls.get(workspace(request), call))
+
+
+@router.get("/{call}/graph")
+@describe(answer=CallGraph)
+async def graph(request: Request, call: str) -> Response:
+    """The inputs of the graph that a call is part of, parents first."""
+    return answer(await services(request).calls.graph(workspace(request), call))
 
 
 @router.post("/{call}/cancel")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from freehold.core.errors import InvalidError
-from freehold.protocol.schemas import FunctionHandle, JsonCall, JsonResult
+from freehold.protocol.schemas import FunctionDetail, FunctionHandle, JsonCall, JsonResult
 from freehold.server.api.exchange import answer, read, services, while_connected, workspace
 from freehold.server.api.openapi import describe
 
@@ -17,11 +17,18 @@ Wait = Annotated[
 ]
 
 
+@router.get("/{function}")
+@describe(answer=FunctionDetail)
+async def show(request: Request, function: str) -> Response:
+    """A function that runs, by its id, with what it is run as."""
+    return answer(await services(request).apps.function_detail(workspace(request), function))
+
+
 @router.get("/{app}/{function}")
 @describe(answer=FunctionHandle)
-async def lookup(request: Request, app: str, function: str) -> Response:
-    """A deployed function's id and endpoints."""
-    return answer(await services(request).apps.function(workspace(request), app, function))
+async def lookup(request: Request, app: str, function: str, version: int | None = None) -> Response:
+    """A deployed function's id and endpoints; with `version`, only if that is the version of its app that runs."""
+    return answer(await services(request).apps.function(workspace(request), app, function, version))
 
 
 @router.post("/{app}/{function}/call")

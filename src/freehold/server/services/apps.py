@@ -23,6 +23,7 @@ from freehold.protocol.schemas import (
     AppRequest,
     AppView,
     EndpointView,
+    FunctionDetail,
     FunctionHandle,
     FunctionView,
     VersionView,
@@ -94,8 +95,35 @@ class Apps:
             for v in await self._reads.app_versions(row.id)
         ]  # fmt: skip
 
-    async def function(self, workspace: str, app: str, name: str) -> FunctionHandle:
-        return handle(self._p.registry.function(workspace, app, name))
+    async def function(self, workspace: str, app: str, name: str, version: int | None = None) -> FunctionHandle:
+        """Raises NotFoundError for what does not run, as other versions of an app than its newest do not."""
+        found = self._p.registry.function(workspace, app, name)
+        if version is not None and version != found.app.version:
+            raise NotFoundError(
+                f"app {app!r} runs version {found.app.version}, and version {version} cannot be called: leave version= out, or bring "
+                f"an earlier one back: `freehold app history {app}` lists them, `freehold app rollback {app} VERSION` does it"
+            )
+        return handle(found)
+
+    async def function_detail(self, workspace: str, function_id: str) -> FunctionDetail:
+        """A function that runs, by its id."""
+        function = self._p.registry.functions.get(function_id)
+        if function is None or function.app.workspace != workspace:
+            raise NotFoundError(f"no function {function_id!r} runs now; its app may have stopped")
+        spec = replace(self._p.registry.spec(function), serialized=None, json_schema=None)
+        return FunctionDetail(
+            handle=handle(function), app_id=function.app.id, app=function.app.name, version=function.app.version,
+            image=image_digest(spec.image), spec=spec,
+        )  # fmt: skip
+
+    async def tag(self, workspace: str, ref: str, tags: dict[str, str]) -> None:
+        """Give an app these tags instead of those it has."""
+        row = await self._row(workspace, ref)
+        async with self._lock(workspace, row.name if row.state is AppState.DEPLOYED else row.id):
+            row = await self._row(workspace, row.id)
+            await self._p.store.write(writes.put_apps([row._replace(tags=tags)]))
+            if (live := self._p.registry.apps.get(row.id)) is not None:
+                live.tags = tags
 
     def specs(self, workspace: str) -> Iterator[tuple[str, FunctionSpec]]:
         """App name and spec of every function that runs now."""
@@ -110,6 +138,8 @@ class Apps:
         name = request.spec.name or "app"
         check_name(name, "an app")
         async with self._lock(workspace, name if request.mode == "deploy" else request.replaces or new_id("ap")):
+            if request.if_missing and (there := self._deployed_now(workspace, name)) is not None:
+                return self._app_handle(there)
             spec = await self._p.admission.check(workspace, request.spec)
             if request.dry_run:
                 return AppHandle(id="", name=name, version=0, url="", functions={})
@@ -169,8 +199,15 @@ class Apps:
         await self._p.endpoints.close(app, but=app)
         for function in app.functions.values():
             self._warm_minimum(function)
+        return self._app_handle(app)
+
+    def _deployed_now(self, workspace: str, name: str) -> LiveApp | None:
+        named = (a for a in self._p.registry.apps.values() if a.name == name and a.workspace == workspace)
+        return next((a for a in named if a.state is AppState.DEPLOYED), None)
+
+    def _app_handle(self, app: LiveApp) -> AppHandle:
         return AppHandle(
-            id=app.id, name=app.name, version=version, url=f"{self._p.url()}/apps/{app.id}",
+            id=app.id, name=app.name, version=app.version, url=f"{self._p.url()}/apps/{app.id}",
             functions={n: handle(f) for n, f in app.functions.items()},
         )  # fmt: skip
 
@@ -378,7 +415,7 @@ class Apps:
         )  # fmt: skip
 
     def function_view(self, function: LiveFunction) -> FunctionView:
-        spec, pools = function.spec, list(function.pools.values())
+        spec, pools = self._p.registry.spec(function), list(function.pools.values())
         return FunctionView(
             id=function.id, app_id=function.app.id, app=function.app.name, name=function.name, kind=spec.kind, digest=function.digest,
             endpoints=function.endpoints, image=image_digest(spec.image), cpu=cpu_of(spec.resources), memory_mib=memory_of(spec.resources),

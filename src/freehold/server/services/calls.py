@@ -15,12 +15,13 @@ from freehold.core.states import CallState
 from freehold.protocol.errors import from_wire
 from freehold.protocol.frames import Format, Input, Output, Payload, Refused, Status, Submit
 from freehold.protocol.payload import decode_failure, decode_payload, payload_bytes
-from freehold.protocol.schemas import AttemptView, CallDetail, CallView, InputView, JsonCall, JsonResult
+from freehold.protocol.schemas import AttemptView, CallDetail, CallGraph, CallView, InputView, JsonCall, JsonResult
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import LiveFunction, Registry
 from freehold.server.dispatch.task import LiveCall, Task
 from freehold.server.doors import Doors
+from freehold.server.services.graph import Graphs
 from freehold.server.services.parameters import encode_parameters
 from freehold.server.store.contract import Store
 from freehold.server.store.reads import Reads
@@ -76,6 +77,10 @@ class Calls:
             inputs |= {t.index: _task_view(t) for t in list(live.tasks.values())[:MAX_INPUTS_SHOWN]}
         attempts = [_attempt_view(a) for a in await self._reads.attempts(call_id)]
         return CallDetail(call=view, inputs=tuple(inputs[k] for k in sorted(inputs)), attempts=tuple(attempts))
+
+    async def graph(self, workspace: str, call_id: str) -> CallGraph:
+        """The calls around one: what made it, and what it made."""
+        return await Graphs(self, self._p.registry, self._reads).of(workspace, call_id)
 
     async def cancel(self, workspace: str, call_id: str, *, terminate: bool = False) -> bool:
         """Cancel a call; False when it was final already."""
@@ -247,7 +252,7 @@ def _matches(view: CallView, which: CallFilter) -> bool:
 def _view(r: CallRow) -> CallView:
     return CallView(
         id=r.id, app_id=r.app_id, app=r.app, function_id=r.function_id, function=r.function, kind=r.kind, state=r.state, created=r.created,
-        started=r.started, ended=r.ended, inputs=r.inputs, succeeded=r.succeeded, failed=r.failed, parent=r.parent, error=r.error,
+        started=r.started, ended=r.ended, inputs=r.inputs, succeeded=r.succeeded, failed=r.failed, parent=r.parent, error=r.error, parent_index=r.parent_index,
     )  # fmt: skip
 
 
@@ -255,7 +260,7 @@ def _live_view(c: LiveCall) -> CallView:
     return CallView(
         id=c.id, app_id=c.app_id, app=c.app_name, function_id=c.function_id, function=c.function_name, kind=c.kind, state=c.state,
         created=c.created, started=c.started, ended=c.ended, inputs=c.total, succeeded=c.succeeded, failed=c.failed,
-        parent=c.parent or None, error=c.error,
+        parent=c.parent or None, error=c.error, parent_index=c.parent_index if c.parent else None,
     )  # fmt: skip
 
 

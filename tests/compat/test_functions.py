@@ -1,9 +1,11 @@
 """What functions can do at run time."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import Freehold
+from tests.e2e.harness import Freehold, MakeHome
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -109,3 +111,38 @@ def test_apps_are_looked_up_made_tagged_and_stopped(server: Freehold) -> None:
         "InvalidError App('never-run').get_tags: it has not been run or deployed yet; a deployed one is App.lookup('never-run')",
     ]
     server.ok("app", "stop", "compat-from-name", "--yes")
+
+
+def test_what_was_changed_outlives_the_server_and_ends_with_the_next_deployment(make_home: MakeHome) -> None:
+    home = make_home()
+    assert home("up", "--detach").returncode == 0
+    assert home("deploy", "changed.py::app", cwd=PROGRAMS).returncode == 0
+    changed = home("run", "-q", "changed.py::client.change", cwd=PROGRAMS)
+    assert changed.returncode == 0, changed.stderr
+    call = changed.stdout.strip()
+    os.kill(home.json("status")["pid"], signal.SIGKILL)
+    assert home("up", "--detach").returncode == 0
+    assert home("run", "-q", "changed.py::client.look", "--call", call, cwd=PROGRAMS).stdout == "1 varied\n"
+    assert home("deploy", "changed.py::app", cwd=PROGRAMS).returncode == 0
+    assert home("run", "-q", "changed.py::client.look", cwd=PROGRAMS).stdout == "0 \n"
+    home("down")
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "said"),
+    [
+        ("argument", 2, "argument 1 cannot be pickled: it is of type '_thread.lock'"),
+        ("generator", 2, ".remote of 'numbers': it is a generator: use .remote_gen(...)"),
+        ("option", 2, "plain.with_options has no option 'tiemout'; did you mean 'timeout'?"),
+        ("expired", 8, "are kept no longer: FREEHOLD_CALL_RETENTION_DAYS=30"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_a_code(server: Freehold, what: str, code: int, said: str) -> None:
+    done = server("run", "-q", "mistakes.py", "--what", what, cwd=PROGRAMS)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "freehold/sdk" not in done.stderr
+
+
+def test_a_parameter_that_is_not_given_has_its_default(server: Freehold) -> None:
+    assert server("run", "-q", "mistakes.py", "--what", "ok", cwd=PROGRAMS).stdout == "(1, None) (2, None)\n"

@@ -339,8 +339,10 @@ class Function(Generic[P, R]):
         kwargs: Mapping[str, Any] | None = None,
         order_outputs: bool = True,
         return_exceptions: bool = False,
+        wrap_returned_exceptions: bool | None = None,
     ) -> AsyncGenerator[R, None]:
         """Run it on each item, or on tuples from several iterables; lazily, many at once. `kwargs` go with every input."""
+        _no_wrapping(wrap_returned_exceptions)
         inputs = arguments_of(input_iterators)
         async for value in self._mapped(inputs, kwargs, ordered=order_outputs, return_exceptions=return_exceptions):
             yield value
@@ -353,8 +355,10 @@ class Function(Generic[P, R]):
         kwargs: Mapping[str, Any] | None = None,
         order_outputs: bool = True,
         return_exceptions: bool = False,
+        wrap_returned_exceptions: bool | None = None,
     ) -> AsyncGenerator[R, None]:
         """As `map`, but each item is a tuple of arguments."""
+        _no_wrapping(wrap_returned_exceptions)
         async for value in self._mapped(
             input_iterator, kwargs, ordered=order_outputs, return_exceptions=return_exceptions
         ):
@@ -432,6 +436,14 @@ class Function(Generic[P, R]):
     def __reduce__(self) -> tuple[object, ...]:
         variant = portable(self._variant, self._reference)
         return _restore, (self._reference, self._method, self._parameters, self._generator, variant)
+
+
+def _no_wrapping(asked: bool | None) -> None:
+    if asked is not None:
+        warn(
+            "wrap_returned_exceptions= has no effect: exceptions are given back as they are; leave it out",
+            DeprecationError,
+        )
 
 
 def portable(variant: Variant | None, reference: Reference) -> Variant | None:

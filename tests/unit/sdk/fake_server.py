@@ -1,6 +1,7 @@
 """A server in this process: a real link on a Unix socket and a tiny HTTP API, with user code run in threads."""
 
 import asyncio
+import dataclasses
 import hashlib
 import inspect
 import socketserver
@@ -18,7 +19,7 @@ import msgspec
 
 from freehold.core.digests import image_digest
 from freehold.core.ids import new_id
-from freehold.core.specs import FunctionSpec
+from freehold.core.specs import FunctionSpec, Scaling, SecretRef
 from freehold.protocol.frames import (
     Accepted,
     Cancel,
@@ -38,7 +39,18 @@ from freehold.protocol.frames import (
     Welcome,
 )  # fmt: skip
 from freehold.protocol.link import Link
-from freehold.protocol.schemas import AppHandle, AppRequest, Digests, FileView, FunctionHandle, ImageRequest, ImageView
+from freehold.protocol.schemas import (
+    AppHandle,
+    AppRequest,
+    Digests,
+    FileView,
+    FunctionHandle,
+    ImageRequest,
+    ImageView,
+    ScalingRequest,
+    VariantRequest,
+    VariantView,
+)  # fmt: skip
 from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
 from freehold.sdk import client as clients
 from freehold.sdk import context
@@ -64,6 +76,8 @@ class FakeServer:
         self.requests: list[AppRequest] = []
         self.blobs: dict[str, bytes] = {}
         self.files: dict[str, bytes] = {}
+        self.variants: list[VariantRequest] = []
+        self.scalings: list[ScalingRequest] = []
         self.hellos: list[Hello] = []
         self.submits: list[Submit] = []
         self.extends: list[Extend] = []
@@ -256,6 +270,11 @@ class FakeServer:
                 return 200, self.blobs[digest]
             case ("POST", "images"):
                 return 200, self._image(msgspec.json.decode(body, type=ImageRequest))
+            case ("POST", "pools", "variants"):
+                return 200, self._admit(msgspec.json.decode(body, type=VariantRequest))
+            case ("POST", "pools", "scaling"):
+                self.scalings.append(msgspec.json.decode(body, type=ScalingRequest))
+                return 200, Scaling()
             case ("GET", "functions", app, name):
                 return self._lookup(app, name)
             case ("GET", "calls", call):
@@ -282,6 +301,14 @@ class FakeServer:
         )
         self.apps[app.name] = app
         return app
+
+    def _admit(self, request: VariantRequest) -> VariantView:
+        """As the server does: secrets' values are sealed, and equal overrides have one id."""
+        self.variants.append(request)
+        secrets = request.overrides.secrets
+        sealed = None if secrets is None else tuple(SecretRef(sealed="st-1") if s.values else s for s in secrets)
+        overrides = dataclasses.replace(request.overrides, secrets=sealed)
+        return VariantView(id=overrides.digest(), overrides=overrides)
 
     def _image(self, request: ImageRequest) -> list[Any]:
         if self.image_failure:

@@ -14,7 +14,18 @@ from tests.unit.server.harness import Rig, until
 
 from freehold.core.home import Home
 from freehold.core.ids import new_id
-from freehold.protocol.frames import FromServer, Hello, Refused, Subscribe, Welcome
+from freehold.protocol.frames import (
+    Accepted,
+    Extend,
+    FromServer,
+    Hello,
+    Input,
+    Payload,
+    Refused,
+    Submit,
+    Subscribe,
+    Welcome,
+)
 from freehold.protocol.link import MAX_STRANGER_BYTES
 from freehold.protocol.version import PROTOCOL_VERSION
 from freehold.server.link import Links
@@ -126,3 +137,36 @@ async def test_who_asks_for_more_than_gets_done_is_read_no_further(
     go_on.set()
     await until(lambda: asked == 5000)
     flood.writer.close()
+
+
+async def test_what_follows_a_call_that_is_sent_again_waits_for_it(world: World, rig: Rig) -> None:
+    call = new_id("fc")
+
+    def inputs(*indexes: int) -> list[Input]:
+        return [Input(n, Payload(b"args")) for n in indexes]
+
+    first = await world.dial()
+    first.writer.write(frame(_HELLO, Submit(call, rig.function.id, "spawn", inputs(0), more=True)))
+    async with asyncio.timeout(5):
+        assert isinstance(await first.hear(), Welcome)
+        assert isinstance(await first.hear(), Accepted)
+    first.writer.close()
+    again = await world.dial()
+    sent = Submit(call, rig.function.id, "spawn", inputs(1, 2), more=True, again=True)
+    again.writer.write(frame(_HELLO, sent, Extend(call, inputs(3))))
+    live = rig.dispatcher.calls[call]
+    await until(lambda: not live.more)
+    assert sorted(live.tasks) == [0, 1, 2, 3]
+    again.writer.close()
+
+
+async def test_inputs_for_a_call_that_takes_none_are_refused(world: World) -> None:
+    one = await world.dial()
+    one.writer.write(frame(_HELLO))
+    async with asyncio.timeout(5):
+        assert isinstance(await one.hear(), Welcome)
+        one.writer.write(frame(Extend(new_id("fc"), [])))
+        refused = await one.hear()
+    assert isinstance(refused, Refused)
+    assert "takes no more inputs" in refused.message
+    one.writer.close()

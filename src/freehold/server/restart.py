@@ -66,7 +66,7 @@ def ended(call: CallRow, why: str, now: float) -> CallRow:
 def _pool(call: CallRow, function: LiveFunction, registry: Registry, fleet: Fleet) -> Pool | str:
     """Where a call goes on, or why it cannot."""
     variant = call.variant or ""
-    if not registry.has_variant(call.workspace, variant):
+    if not registry.has_variant(function.app.workspace, variant):
         return "the overrides that it ran with are gone"
     try:
         return fleet.pool(function, call.parameters, variant)

@@ -1,5 +1,7 @@
 """Callers of what another program deployed."""
 
+import time
+
 import modal
 
 app = modal.App("compat-callers")
@@ -28,7 +30,11 @@ def main():
             print(type(error).__name__, error)
     print(modal.Function.lookup(NAME, "echo").remote("looked up"), modal.Cls.lookup(NAME, "Adder")().add.remote(2))
     print(modal.Function.from_name(NAME, "page").web_url == modal.Function.from_name(NAME, "page").get_web_url())
-    seen = [entry for entry in echo.logs.tail(50, source="stdout") if "echo says" in entry.message]
+    for _ in range(100):  # lines are collected a moment after they are written
+        seen = [entry for entry in echo.logs.tail(50, source="stdout") if "echo says" in entry.message]
+        if len(seen) >= 3:
+            break
+        time.sleep(0.1)
     print(len(seen) >= 3, seen[0].source, {str(e).strip() for e in seen} >= {"echo says plain"})
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from freehold.core.clock import Clock
 from freehold.core.digests import function_digest, image_digest
+from freehold.core.environments import root_of
 from freehold.core.errors import InvalidError, NotFoundError, StartError
 from freehold.core.ids import new_id
 from freehold.core.names import check_name
@@ -108,7 +109,7 @@ class Apps:
     async def function_detail(self, workspace: str, function_id: str) -> FunctionDetail:
         """A function that runs, by its id."""
         function = self._p.registry.functions.get(function_id)
-        if function is None or function.app.workspace != workspace:
+        if function is None or root_of(function.app.workspace) != root_of(workspace):
             raise NotFoundError(f"no function {function_id!r} runs now; its app may have stopped")
         spec = replace(self._p.registry.spec(function), serialized=None, json_schema=None)
         return FunctionDetail(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from freehold.core.clock import Clock
+from freehold.core.environments import root_of
 from freehold.core.errors import InvalidError, NotFoundError
 from freehold.core.overrides import Overrides
 from freehold.core.specs import Scaling
@@ -47,18 +48,19 @@ class Pools:
     async def override(self, workspace: str, function_id: str, overrides: Overrides) -> VariantView:
         """Admit overrides of a function as a deployment is admitted; equal ones have one id."""
         function = self._function(workspace, function_id)
-        sealed = await self.admission.overrides(workspace, function.spec, overrides)
+        own = function.app.workspace  # whose secrets and volumes are meant, wherever it is called from
+        sealed = await self.admission.overrides(own, function.spec, overrides)
         variant = sealed.digest()
-        if not self.registry.has_variant(workspace, variant):
-            row = VariantRow(workspace, variant, self.clock.now(), msgspec.json.encode(sealed))
+        if not self.registry.has_variant(own, variant):
+            row = VariantRow(own, variant, self.clock.now(), msgspec.json.encode(sealed))
             await self.store.write(writes.put_variants([row]))
-            self.registry.variants[workspace, variant] = sealed
+            self.registry.variants[own, variant] = sealed
         return VariantView(id=variant, overrides=sealed)
 
     async def scale(self, workspace: str, ref: PoolRef, change: ScalingChange) -> Scaling:
         """Change how a pool scales, from now to the next deployment; return how it does."""
         function = self._function(workspace, ref.function)
-        spec = self.registry.spec(function, ref.parameters, self._known(workspace, ref.variant))
+        spec = self.registry.spec(function, ref.parameters, self._known(function, ref.variant))
         scaling = _changed(spec.scaling, change)
         if scaling != spec.scaling:
             row = ScalingRow(
@@ -74,17 +76,17 @@ class Pools:
     async def stats(self, workspace: str, ref: PoolRef) -> PoolView:
         """What a pool has to do now; nothing, when it was not used yet."""
         function = self._function(workspace, ref.function)
-        pool = function.pools.get(pool_key(ref.parameters, self._known(workspace, ref.variant)))
+        pool = function.pools.get(pool_key(ref.parameters, self._known(function, ref.variant)))
         return _view(pool) if pool is not None else PoolView()
 
     def _function(self, workspace: str, function_id: str) -> LiveFunction:
         function = self.registry.functions.get(function_id)
-        if function is None or function.app.workspace != workspace:
+        if function is None or root_of(function.app.workspace) != root_of(workspace):
             raise NotFoundError(f"no function {function_id!r} runs now; its app may have stopped")
         return function
 
-    def _known(self, workspace: str, variant: str) -> str:
-        if not self.registry.has_variant(workspace, variant):
+    def _known(self, function: LiveFunction, variant: str) -> str:
+        if not self.registry.has_variant(function.app.workspace, variant):
             raise NotFoundError("the overrides of this handle are unknown here: call with_options again")
         return variant
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from freehold.sdk.image import Image
     from freehold.sdk.retries import Retries
     from freehold.sdk.scheduler_placement import SchedulerPlacement
+    from freehold.sdk.schedule import Cron, Period
     from freehold.sdk.secret import Secret
     from freehold.sdk.volume import Volume
     from freehold.sdk.workspace import Environment, Workspace
@@ -50,6 +51,7 @@ _HOMES = {
     "image": ("Image",),
     "retries": ("Retries",),
     "scheduler_placement": ("SchedulerPlacement",),
+    "schedule": ("Cron", "Period"),
     "secret": ("Secret",),
     "volume": ("Volume",),
     "workspace": ("Environment", "Workspace"),
@@ -57,8 +59,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Client", "Cls", "Environment", "Function", "FunctionCall", "Image", "Retries", "SchedulerPlacement", "Secret", "Volume",
-    "Workspace", "__version__", "asgi_app",
+    "App", "Client", "Cls", "Cron", "Environment", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
     "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit",
     "fastapi_endpoint", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip

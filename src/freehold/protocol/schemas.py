@@ -90,6 +90,8 @@ class FunctionView:
     doc: str | None = None
     methods: tuple[str, ...] = ()  # of a class, those that are called
     web: dict[str, EndpointView] = field(default_factory=dict[str, EndpointView])  # as `endpoints`, with how to ask
+    schedule: str | None = None  # as "Period(days=1)"
+    next_run: float | None = None  # when its schedule calls it next
 
 
 @dataclass(frozen=True, kw_only=True)

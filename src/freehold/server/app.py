@@ -51,6 +51,7 @@ from freehold.server.services.environments import Environments
 from freehold.server.services.images import Images
 from freehold.server.services.instances import Instances
 from freehold.server.services.prepare import Preparer
+from freehold.server.services.schedules import Schedules
 from freehold.server.services.secrets import Secrets
 from freehold.server.services.status import Status
 from freehold.server.services.volumes import Volumes
@@ -136,6 +137,7 @@ class Server:
         self._keep(self._tick())
         self._keep(self._recall())
         self._keep(self._hourly())
+        self._keep(self.schedules.run())
         self._keep(self._end_orphans(orphans))
         self.status.url = self.url
         self._announce()
@@ -185,12 +187,15 @@ class Server:
         )  # fmt: skip
         launcher.attachments = ImageAttachments("main", preparer=preparer, secrets=self.secrets, volumes=self.volumes)
         admission = Admission(
-            machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, blobs=self.blobs
+            machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, blobs=self.blobs, clock=clock
+        )  # fmt: skip
+        self.schedules = Schedules(
+            registry=self.registry, dispatcher=self.dispatcher, record=self.record, store=store, clock=clock
         )
         self.apps = Apps(
             AppsParts(
                 registry=self.registry, dispatcher=self.dispatcher, fleet=self.fleet, store=store, admission=admission,
-                endpoints=Endpoints(doors=self.doors, store=store, clock=clock), logs=self.logs, clock=clock, url=lambda: self.url,
+                endpoints=Endpoints(doors=self.doors, store=store, clock=clock), schedules=self.schedules, logs=self.logs, clock=clock, url=lambda: self.url,
             )
         )  # fmt: skip
         self.calls = Calls(

@@ -139,6 +139,10 @@ class Reads:
         rows = await self._store.read("functions", {"workspace": workspace, "id": function_id}, ("id",))
         return r.FunctionRow._make(rows[0]) if rows else None
 
+    async def schedules(self) -> list[r.ScheduleRow]:
+        """Of every workspace."""
+        return [r.ScheduleRow._make(row) for row in await self._store.read("schedules", {})]
+
     async def endpoints(self) -> list[r.EndpointRow]:
         return [r.EndpointRow._make(row) for row in await self._store.read("endpoints", {})]
 

@@ -78,6 +78,11 @@ functions = _table(
 )  # fmt: skip
 _index("ix_functions_app", functions.c.app_id, functions.c.name)
 
+schedules = _table(
+    "schedules", ("function_id",), _text("function_id"), _text("app_id"), _real("base", null=False), _real("due", null=False)
+)  # fmt: skip
+_index("ix_schedules_app", schedules.c.app_id)
+
 endpoints = _table(
     "endpoints", ("workspace", "label"), _text("workspace"), _text("label"), _text("app_id"), _text("app"), _text("function"),
     _text("method"), _number("port"), _real("created", null=False),

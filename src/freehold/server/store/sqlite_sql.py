@@ -24,7 +24,7 @@ class QueryText(NamedTuple):
     filtered: bool  # `head` has a WHERE
 
 
-HEAD = '0001'
+HEAD = '0003'
 
 SCHEMA: tuple[str, ...] = (
     'CREATE TABLE app_versions ( app_id TEXT NOT NULL, version INTEGER NOT NULL, created REAL NOT NULL, tag TEXT, client TEXT NOT NULL, functions TEXT NOT NULL, spec BLOB NOT NULL, CONSTRAINT pk_app_versions PRIMARY KEY (app_id, version) ) WITHOUT ROWID, STRICT',
@@ -38,6 +38,7 @@ SCHEMA: tuple[str, ...] = (
     'CREATE TABLE images ( digest TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, build_s REAL, error TEXT, spec BLOB NOT NULL, CONSTRAINT pk_images PRIMARY KEY (digest) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE inputs ( call_id TEXT NOT NULL, idx INTEGER NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, method TEXT NOT NULL, created REAL NOT NULL, started REAL, ended REAL, instance TEXT, args_bytes INTEGER NOT NULL, result_bytes INTEGER, error TEXT, traceback TEXT, args BLOB, result BLOB, args_crc INTEGER, result_crc INTEGER, CONSTRAINT pk_inputs PRIMARY KEY (call_id, idx) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE instances ( id TEXT NOT NULL, workspace TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, function_id TEXT NOT NULL, function TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, ready REAL, ended REAL, reason TEXT, pid INTEGER, slots INTEGER NOT NULL, devices TEXT NOT NULL, phases TEXT NOT NULL, cpu REAL NOT NULL, memory_mib INTEGER NOT NULL, simulated INTEGER NOT NULL, pool TEXT NOT NULL, CONSTRAINT pk_instances PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE schedules ( function_id TEXT NOT NULL, app_id TEXT NOT NULL, base REAL NOT NULL, due REAL NOT NULL, CONSTRAINT pk_schedules PRIMARY KEY (function_id) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE secrets ( id TEXT NOT NULL, workspace TEXT NOT NULL, name TEXT, digest TEXT NOT NULL, keys TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL, sealed BLOB NOT NULL, CONSTRAINT pk_secrets PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE volumes ( id TEXT NOT NULL, workspace TEXT NOT NULL, name TEXT NOT NULL, created REAL NOT NULL, ephemeral INTEGER NOT NULL, CONSTRAINT pk_volumes PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE workspaces ( name TEXT NOT NULL, created REAL NOT NULL, CONSTRAINT pk_workspaces PRIMARY KEY (name) ) WITHOUT ROWID, STRICT',
@@ -50,6 +51,7 @@ SCHEMA: tuple[str, ...] = (
     'CREATE INDEX ix_functions_app ON functions (app_id, name)',
     'CREATE INDEX ix_instances_app ON instances (workspace, app, id)',
     'CREATE INDEX ix_instances_live ON instances (id) WHERE ended IS NULL',
+    'CREATE INDEX ix_schedules_app ON schedules (app_id)',
     "CREATE UNIQUE INDEX ux_apps_deployed ON apps (workspace, name) WHERE state = 'deployed'",
     'CREATE UNIQUE INDEX ux_calls_key ON calls (workspace, function_id, "key") WHERE "key" IS NOT NULL',
     'CREATE UNIQUE INDEX ux_endpoints_port ON endpoints (port)',
@@ -74,6 +76,9 @@ WRITES: dict[str, WriteText] = {
     'set_app_version': WriteText(table='apps', head='UPDATE apps SET version=? WHERE apps.id = ?', order=(1, 0)),
     'put_app_versions': WriteText(table='app_versions', head='INSERT INTO app_versions (app_id, version, created, tag, client, functions, spec) VALUES ', row='(?, ?, ?, ?, ?, ?, ?)', tail=' ON CONFLICT (app_id, version) DO UPDATE SET tag = excluded.tag, client = excluded.client, functions = excluded.functions, spec = excluded.spec'),
     'put_functions': WriteText(table='functions', head='INSERT INTO functions (id, workspace, app_id, app, name, kind, digest, image, version, created, ended, spec) VALUES ', row='(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', tail=' ON CONFLICT (id) DO UPDATE SET image = excluded.image, version = excluded.version, ended = excluded.ended, spec = excluded.spec'),
+    'put_schedules': WriteText(table='schedules', head='INSERT INTO schedules (function_id, app_id, base, due) VALUES ', row='(?, ?, ?, ?)', tail=' ON CONFLICT (function_id) DO UPDATE SET app_id = excluded.app_id, base = excluded.base, due = excluded.due'),
+    'set_schedule_due': WriteText(table='schedules', head='UPDATE schedules SET due=? WHERE schedules.function_id = ? AND schedules.base = ?', order=(2, 0, 1)),
+    'delete_schedules': WriteText(table='schedules', head='DELETE FROM schedules WHERE schedules.app_id = ?'),
     'put_endpoints': WriteText(table='endpoints', head='INSERT INTO endpoints (workspace, label, app_id, app, function, method, port, created) VALUES ', row='(?, ?, ?, ?, ?, ?, ?, ?)', tail=' ON CONFLICT (workspace, label) DO UPDATE SET app_id = excluded.app_id, app = excluded.app, function = excluded.function, method = excluded.method, port = excluded.port'),
     'delete_endpoints': WriteText(table='endpoints', head='DELETE FROM endpoints WHERE endpoints.workspace = ? AND endpoints.label = ?'),
     'insert_events': WriteText(table='events', head='INSERT INTO events (id, workspace, at, kind, subject, detail) VALUES ', row='(?, ?, ?, ?, ?, ?)', tail=''),
@@ -105,6 +110,7 @@ QUERIES: dict[str, QueryText] = {
     'live_apps': QueryText(head="SELECT apps.id, apps.workspace, apps.name, apps.state, apps.version, apps.created, apps.stopped, apps.description, apps.client, apps.tags FROM apps WHERE apps.state != 'stopped'", conditions={}, tail='ORDER BY apps.id', filtered=True),
     'app_versions': QueryText(head='SELECT app_versions.app_id, app_versions.version, app_versions.created, app_versions.tag, app_versions.client, app_versions.functions, app_versions.spec FROM app_versions WHERE app_versions.app_id = :app_id', conditions={'version': '(app_versions.version = :version)'}, tail='ORDER BY app_versions.version DESC LIMIT :limit', filtered=True),
     'functions': QueryText(head='SELECT functions.id, functions.workspace, functions.app_id, functions.app, functions.name, functions.kind, functions.digest, functions.image, functions.version, functions.created, functions.ended, functions.spec FROM functions WHERE functions.workspace = :workspace', conditions={'id': '(functions.id = :id)', 'app_id': '(functions.app_id = :app_id)', 'live': '(functions.ended IS NULL)'}, tail='ORDER BY functions.id', filtered=True),
+    'schedules': QueryText(head='SELECT schedules.function_id, schedules.app_id, schedules.base, schedules.due FROM schedules', conditions={}, tail='ORDER BY schedules.function_id', filtered=False),
     'endpoints': QueryText(head='SELECT endpoints.workspace, endpoints.label, endpoints.app_id, endpoints.app, endpoints.function, endpoints.method, endpoints.port, endpoints.created FROM endpoints', conditions={}, tail='ORDER BY endpoints.workspace, endpoints.label', filtered=False),
     'secrets': QueryText(head='SELECT secrets.id, secrets.workspace, secrets.name, secrets.digest, secrets.keys, secrets.created, secrets.updated, secrets.sealed FROM secrets WHERE secrets.workspace = :workspace', conditions={'named': '(secrets.name IS NOT NULL)', 'ref': '(secrets.id = :ref OR secrets.name = :ref)', 'digest': '(secrets.digest = :digest AND secrets.name IS NULL)'}, tail='ORDER BY secrets.name', filtered=True),
     'volumes': QueryText(head='SELECT volumes.id, volumes.workspace, volumes.name, volumes.created, volumes.ephemeral FROM volumes WHERE volumes.workspace = :workspace', conditions={'name': '(volumes.name = :name)'}, tail='ORDER BY volumes.name', filtered=True),

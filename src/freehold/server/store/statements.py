@@ -117,6 +117,9 @@ def _app_writes() -> dict[str, WriteStatement]:
     a, e = s.apps, s.endpoints
     state = sa.update(a).where(a.c.id == _p("app_id")).values(state=_p("new_state"), stopped=_p("stopped"))
     version = sa.update(a).where(a.c.id == _p("app_id")).values(version=_p("version"))
+    t = s.schedules
+    due = sa.update(t).where(t.c.function_id == _p("id"), t.c.base == _p("since")).values(due=_p("next"))
+    over = sa.delete(t).where(t.c.app_id == _p("of_app"))
     gone = sa.delete(e).where(e.c.workspace == _p("workspace"), e.c.label == _p("label"))
     app = ("state", "version", "stopped", "description", "client", "tags")
     return {
@@ -127,6 +130,9 @@ def _app_writes() -> dict[str, WriteStatement]:
             _put(s.app_versions, "tag", "client", "functions", "spec"), s.app_versions, rows.AppVersionRow
         ),
         "put_functions": _full(_put(s.functions, "version", "image", "ended", "spec"), s.functions, rows.FunctionRow),
+        "put_schedules": _full(_put(t, "app_id", "base", "due"), t, rows.ScheduleRow),
+        "set_schedule_due": WriteStatement(clause=due, table="schedules", fields=("id", "since", "next")),
+        "delete_schedules": WriteStatement(clause=over, table="schedules", fields=("of_app",)),
         "put_endpoints": _full(_put(e, "app_id", "app", "function", "method", "port"), e, rows.EndpointRow),
         "delete_endpoints": WriteStatement(clause=gone, table="endpoints", fields=("workspace", "label")),
     }
@@ -298,6 +304,7 @@ def _app_queries() -> dict[str, Query]:
             conditions={"id": f.id == _p("id"), "app_id": f.app_id == _p("app_id"), "live": f.ended.is_(None)},
             tail="ORDER BY functions.id",
         ),
+        "schedules": Query(clause=sa.select(s.schedules), tail="ORDER BY schedules.function_id"),
         "endpoints": Query(clause=sa.select(s.endpoints), tail="ORDER BY endpoints.workspace, endpoints.label"),
     }
 

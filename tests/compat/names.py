@@ -2,7 +2,7 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-        "App", "Client", "Cls", "Environment", "Function", "FunctionCall", "Image", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
+    "App", "Client", "Cls", "Cron", "Environment", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
         "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit", "fastapi_endpoint", "is_local",
         "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
@@ -24,6 +24,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "modal.partial_function": ("asgi_app", "enter", "method"),
     "modal.retries": ("Retries",),
     "modal.runner": ("deploy_app", "run_app"),
+    "modal.schedule": ("Cron", "Period", "Schedule"),
     "modal.secret": ("Secret",),
     "modal.volume": ("Volume",),
 }  # fmt: skip

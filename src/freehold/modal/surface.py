@@ -48,6 +48,7 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.retries": {"Retries": "freehold.sdk.retries:Retries"},
     "modal.runner": {"deploy_app": "freehold.modal.old:deploy_app", "run_app": "freehold.modal.old:run_app"},
     "modal.scheduler_placement": {"SchedulerPlacement": "freehold.sdk.scheduler_placement:SchedulerPlacement"},
+    "modal.schedule": {name: f"freehold.sdk.schedule:{name}" for name in ("Cron", "Period", "Schedule")},
     "modal.secret": {"Secret": "freehold.sdk.secret:Secret"},
     "modal.volume": {"Volume": "freehold.sdk.volume:Volume"},
 }  # fmt: skip

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         web_server,
         wsgi_app,
     )
+    from freehold.sdk.file_pattern_matcher import FilePatternMatcher
     from freehold.sdk.function import Function
     from freehold.sdk.image import Image
     from freehold.sdk.retries import Retries
@@ -47,6 +48,7 @@ _HOMES = {
     "decorators": (
         "asgi_app", "batched", "concurrent", "enter", "exit", "fastapi_endpoint", "method", "web_server", "wsgi_app",
     ),
+    "file_pattern_matcher": ("FilePatternMatcher",),
     "function": ("Function",),
     "image": ("Image",),
     "retries": ("Retries",),
@@ -59,7 +61,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Client", "Cls", "Cron", "Environment", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
+    "App", "Client", "Cls", "Cron", "Environment", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
     "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit",
     "fastapi_endpoint", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-    "App", "Client", "Cls", "Cron", "Environment", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
+    "App", "Client", "Cls", "Cron", "Environment", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
         "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit", "fastapi_endpoint", "is_local",
         "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
@@ -17,6 +17,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "NotFoundError", "OutputExpiredError", "PermissionDeniedError", "RemoteError", "RequestSizeError", "ResourceExhaustedError",
         "SerializationError", "ServerWarning", "ServiceError", "TimeoutError", "UnimplementedError", "VersionError", "VolumeUploadTimeoutError",
     ),
+    "modal.file_pattern_matcher": ("FilePatternMatcher", "NON_PYTHON_FILES"),
     "modal.functions": ("Function", "FunctionCall"),
     "modal.gpu": ("A100", "Any", "H100", "T4"),
     "modal.image": ("Image",),

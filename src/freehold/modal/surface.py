@@ -29,6 +29,9 @@ MODULES: dict[str, dict[str, str]] = {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
         "InternalFailure": "freehold.core.errors:InternalError",
     },
+    "modal.file_pattern_matcher": {
+        name: f"freehold.sdk.file_pattern_matcher:{name}" for name in ("FilePatternMatcher", "NON_PYTHON_FILES")
+    },
     "modal.functions": {
         "Function": "freehold.sdk.function:Function",
         "FunctionCall": "freehold.sdk.call:FunctionCall",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from freehold.sdk.file_pattern_matcher import FilePatternMatcher
     from freehold.sdk.function import Function
     from freehold.sdk.image import Image
+    from freehold.sdk.output import enable_output
     from freehold.sdk.retries import Retries
     from freehold.sdk.scheduler_placement import SchedulerPlacement
     from freehold.sdk.schedule import Cron, Period
@@ -51,6 +52,7 @@ _HOMES = {
     "file_pattern_matcher": ("FilePatternMatcher",),
     "function": ("Function",),
     "image": ("Image",),
+    "output": ("enable_output",),
     "retries": ("Retries",),
     "scheduler_placement": ("SchedulerPlacement",),
     "schedule": ("Cron", "Period"),
@@ -61,8 +63,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Client", "Cls", "Cron", "Environment", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
-    "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit",
+    "App", "Client", "Cls", "Cron", "Environment", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
     "fastapi_endpoint", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip
 

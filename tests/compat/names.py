@@ -2,8 +2,7 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-    "App", "Client", "Cls", "Cron", "Environment", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
-        "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit", "fastapi_endpoint", "is_local",
+    "App", "Client", "Cls", "Cron", "Environment", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "is_local",
         "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
     "modal.app": ("App", "LocalEntrypoint"),
@@ -22,6 +21,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "modal.gpu": ("A100", "Any", "H100", "T4"),
     "modal.image": ("Image",),
     "modal.mount": ("Mount",),
+    "modal.output": ("enable_output",),
     "modal.partial_function": ("asgi_app", "enter", "method"),
     "modal.retries": ("Retries",),
     "modal.runner": ("deploy_app", "run_app"),

@@ -7,7 +7,11 @@ import json
 import re
 import types
 from collections.abc import Callable, Collection, Sequence
-from typing import Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 import typer
 
@@ -15,6 +19,7 @@ from freehold.core.errors import InvalidError
 
 _ARGS = re.compile(r"^\s*(?:Args|Arguments|Parameters):\s*\n((?:\s+.*(?:\n|$)|\s*\n)+)", re.MULTILINE)
 _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
+_WORDS = (str, int, float, bool, datetime, UUID)
 _TAKEN = "take str, int, float, bool, datetime, Path, an Enum, Literal, or a list of one of them"
 _ARG = re.compile(r"^\s+\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.+)$", re.MULTILINE)
 
@@ -111,7 +116,9 @@ def _option(parameter: inspect.Parameter, hint: Any, about: str | None, raw: Cal
             f"{raw.__name__}(**{parameter.name}) cannot be called from the command line: name its parameters"
         )
     if parameter.kind is parameter.VAR_POSITIONAL:
-        argument = Annotated[list[hint or str] | None, typer.Argument(help=about, show_default=False)]
+        argument = Annotated[
+            list[hint if _is_plain(hint) else str] | None, typer.Argument(help=about, show_default=False)
+        ]
         return inspect.Parameter(parameter.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=argument)
     option = typer.Option(help=about, show_default=parameter.default is not None)
     annotation = Annotated[_known_type(hint, parameter, raw), option]
@@ -122,23 +129,23 @@ def _option(parameter: inspect.Parameter, hint: Any, about: str | None, raw: Cal
 
 def _known_type(hint: Any, parameter: inspect.Parameter, raw: Callable[..., Any]) -> Any:
     """Return the type that the option is read as; without a hint that of the default, else a string."""
-    if hint in (None, Any):
-        default = parameter.default
-        return (
-            type(default)
-            if isinstance(default, (bool, int, float))
-            else list[str]
-            if isinstance(default, list)
-            else str
-        )
+    if hint is None or _plain_type(hint) is Any:
+        return _type_of(parameter.default)
     item, plain = _item_type(hint), _plain_type(hint)
     if not _is_plain(plain if item is None else item):
+        shown = hint if get_origin(hint) else getattr(hint, "__name__", hint)
         raise InvalidError(
-            f"parameter {parameter.name!r} of {raw.__name__} has type {hint if get_origin(hint) else getattr(hint, '__name__', hint)}, which the command line cannot give: {_TAKEN}"
+            f"parameter {parameter.name!r} of {raw.__name__} has type {shown}, which the command line cannot give: {_TAKEN}"
         )
     if item is None:
         return hint
     return list[item] if plain is hint else list[item] | None
+
+
+def _type_of(default: object) -> Any:
+    if isinstance(default, list):
+        return list[str]
+    return type(default) if isinstance(default, (bool, int, float)) else str
 
 
 def _item_type(hint: Any) -> Any:
@@ -162,9 +169,9 @@ def _plain_type(hint: Any) -> Any:
 def _is_plain(hint: Any) -> bool:
     """Whether one word can hold a value of it; or a pair, or a few, so many words."""
     kind, parts = get_origin(hint) or hint, get_args(hint)
-    if kind is tuple and parts:
-        return all(_is_plain(part) for part in parts)
-    return kind not in (bytes, dict, set, frozenset, tuple, object, Ellipsis, *_LISTS, Union, types.UnionType)
+    if kind is tuple:
+        return bool(parts) and all(_is_plain(part) for part in parts)
+    return kind in (*_WORDS, Literal) or (isinstance(kind, type) and issubclass(kind, (Enum, Path)))
 
 
 def _summary(raw: Callable[..., Any]) -> str:

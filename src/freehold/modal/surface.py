@@ -42,6 +42,7 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "modal.image": {"Image": "freehold.sdk.image:Image"},
     "modal.mount": {"Mount": "freehold.modal.old:Mount"},
+    "modal.output": {"enable_output": "freehold.sdk.output:enable_output"},
     "modal.partial_function": {
         name: f"freehold.sdk.decorators:{name}"
         for name in (

@@ -1,5 +1,6 @@
 """App: a named set of functions and classes in one program, run while a `with app.run():` block lasts, or deployed."""
 
+import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from freehold.sdk.volume import Volume
 if TYPE_CHECKING:
     from freehold.protocol.schemas import AppHandle, FunctionHandle
     from freehold.sdk.running import Mode, Progress
+    from freehold.sdk.tail import Tail
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -238,13 +240,13 @@ class App:
     # ---- how
 
     def _create(self, mode: "Mode", progress: "Progress | None", **more: Any) -> None:
-        from freehold.sdk import client, running
+        from freehold.sdk import client, output, running
 
         _alias_main()
         with Bundles() as bundles:
             spec = self.spec(bundles)
             self.handle = running.create(
-                client.current(), spec, bundles, mode=mode, progress=progress or running.Silent(), **more
+                client.current(), spec, bundles, mode=mode, progress=progress or output.progress(), **more
             )
         client.current().detached = mode == "detached"
         for app in (self, *self._included):
@@ -296,6 +298,7 @@ class Run:
     def __init__(self, app: App, *, detach: bool, progress: "Progress | None", replaces: str = "") -> None:
         self._app, self._detach, self._progress = app, detach, progress
         self._replaces = replaces  # id of an app that another process runs: this is its next version
+        self._tail: Tail | None = None
 
     def __enter__(self) -> App:
         return drive(self._start())
@@ -315,6 +318,10 @@ class Run:
             raise InvalidError(msg)
         mode = "detached" if self._detach else "ephemeral"
         await blocking(self._app._create, mode, self._progress, replaces=self._replaces)  # pyright: ignore[reportPrivateUsage]
+        if self._progress is None and self._app.app_id is not None:
+            from freehold.sdk import output
+
+            self._tail = output.tail(self._app.app_id)
         return self._app
 
     async def _stop(self) -> None:
@@ -322,12 +329,12 @@ class Run:
 
         handle = self._app.handle
         self._app._ended()  # pyright: ignore[reportPrivateUsage]
-        if handle is None or self._detach:
-            return
-        try:
-            await blocking(running.stop, client.current().api, handle.id)
-        except Error:
-            return  # the server is gone, or has stopped it already; it ends with our link in any case
+        if handle is not None and not self._detach:
+            # it raises when the server is gone, or has stopped it already; it ends with our link in any case
+            with contextlib.suppress(Error):
+                await blocking(running.stop, client.current().api, handle.id)
+        if self._tail is not None:
+            await blocking(self._tail.close)
 
 
 def _declaring_module() -> str:

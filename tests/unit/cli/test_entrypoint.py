@@ -78,6 +78,17 @@ def test_rest_arguments_pass_through_with_their_dashes() -> None:
     assert call(f, "a", "--b", "c") == ("a", "--b", "c")
 
 
+def test_rest_arguments_are_read_as_their_type_says() -> None:
+    def numbers(*args: int) -> tuple[int, ...]:
+        return args
+
+    def anything(*args: Any) -> tuple[Any, ...]:
+        return args
+
+    assert call(numbers, "1", "2") == (1, 2)
+    assert call(anything, "1", "b") == ("1", "b")
+
+
 def test_an_async_function_is_run_to_its_end() -> None:
     async def f(x: int = 2) -> int:
         return x * 2
@@ -109,7 +120,7 @@ def test_a_bad_item_of_a_list_is_a_usage_error_that_names_the_option() -> None:
     def f(items: list[int]) -> None: ...
 
     for given in ("[1, null]", '["x"]', "[[1]]", "x"):
-        with pytest.raises(Exception, match="integer") as caught:
+        with pytest.raises(Exception, match="int") as caught:
             call(f, "--items", given)
         assert "--items" in cast("Any", caught.value).format_message()
 
@@ -145,7 +156,18 @@ def test_annotations_that_cannot_be_read_say_so() -> None:
 
 @pytest.mark.parametrize(
     "hint",
-    [bytes, dict, dict[str, int], dict[str, int] | None, int | str, set[int], list[dict[str, int]], tuple[int, ...]],
+    [
+        bytes,
+        dict,
+        dict[str, int],
+        dict[str, int] | None,
+        int | str,
+        set[int],
+        list[dict[str, int]],
+        tuple[int, ...],
+        complex,
+        ValueError,
+    ],
 )
 def test_a_type_that_no_option_can_hold_is_named(hint: Any) -> None:
     def f(x: Any) -> None: ...

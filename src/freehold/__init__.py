@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from freehold.sdk.scheduler_placement import SchedulerPlacement
     from freehold.sdk.schedule import Cron, Period
     from freehold.sdk.secret import Secret
+    from freehold.sdk.terminal import interact
     from freehold.sdk.volume import Volume
     from freehold.sdk.workspace import Environment, Workspace
 
@@ -57,14 +58,14 @@ _HOMES = {
     "scheduler_placement": ("SchedulerPlacement",),
     "schedule": ("Cron", "Period"),
     "secret": ("Secret",),
+    "terminal": ("interact",),
     "volume": ("Volume",),
     "workspace": ("Environment", "Workspace"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Client", "Cls", "Cron", "Environment", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
-    "fastapi_endpoint", "is_local", "method", "parameter", "web_server", "wsgi_app",
+    "App", "Client", "Cls", "Cron", "Environment", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip
 
 

@@ -42,7 +42,13 @@ class Printed:
 
 @contextlib.contextmanager
 def running(
-    app: App, *, detach: bool = False, quiet: bool = False, timestamps: bool = False, replaces: str = ""
+    app: App,
+    *,
+    detach: bool = False,
+    quiet: bool = False,
+    timestamps: bool = False,
+    replaces: str = "",
+    interactive: bool = False,
 ) -> Generator[str, None, None]:
     """Have the app up, and its output here, while the block lasts; gives its id. SIGTERM ends it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -51,7 +57,7 @@ def running(
     tail: Tail | None = None
     try:
         begun = time.time() if replaces else None  # what the version before wrote was shown then
-        with Run(app, detach=detach, progress=progress, replaces=replaces):
+        with Run(app, detach=detach, progress=progress, replaces=replaces, interactive=interactive):
             assert app.app_id is not None
             tail = Tail(app.app_id, Printed(timestamps=timestamps), since=begun)
             yield app.app_id

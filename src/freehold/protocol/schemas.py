@@ -248,6 +248,34 @@ class InstanceView:
     simulated: bool = False  # runs on a declared device
 
 
+# ---- terminals
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminalText:
+    """What an instance shows at its app's terminal; with `reads` it wants a line."""
+
+    text: str = ""
+    reads: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminalAsk:
+    """The same, as it comes to whoever has the terminal."""
+
+    id: int
+    text: str = ""
+    reads: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminalAnswer:
+    """The line that was typed, with its end; None when there are no more."""
+
+    line: str | None = None
+    id: int = 0  # of what is answered
+
+
 # ---- logs
 
 

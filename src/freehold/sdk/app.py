@@ -194,14 +194,18 @@ class App:
         environment_name: str | None = None,
         client: object = None,
         show_progress: bool | None = None,
+        interactive: bool = False,
     ) -> "Run":
-        """`with app.run():` (or `async with`): its functions can be called until the block ends; with `detach` they outlive it."""
+        """`with app.run():` (or `async with`): its functions can be called until the block ends; with `detach` they outlive it.
+
+        With `interactive` they may use this process's terminal, by `breakpoint()` and `freehold.interact()`.
+        """
         del (
             environment_name,
             client,
             show_progress,
         )  # one environment a server, one client a process, no progress unasked
-        return Run(self, detach=detach, progress=progress)
+        return Run(self, detach=detach, progress=progress, interactive=interactive)
 
     @both
     async def deploy(
@@ -295,10 +299,19 @@ class App:
 class Run:
     """A running app, as a context manager."""
 
-    def __init__(self, app: App, *, detach: bool, progress: "Progress | None", replaces: str = "") -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        detach: bool,
+        progress: "Progress | None",
+        replaces: str = "",
+        interactive: bool = False,
+    ) -> None:
         self._app, self._detach, self._progress = app, detach, progress
         self._replaces = replaces  # id of an app that another process runs: this is its next version
         self._tail: Tail | None = None
+        self._interactive = interactive
 
     def __enter__(self) -> App:
         return drive(self._start())
@@ -322,6 +335,10 @@ class Run:
             from freehold.sdk import output
 
             self._tail = output.tail(self._app.app_id)
+        if self._interactive and self._app.app_id is not None:
+            from freehold.sdk.terminal import Attached
+
+            await blocking(Attached, self._app.app_id)
         return self._app
 
     async def _stop(self) -> None:

@@ -54,6 +54,7 @@ from freehold.server.services.prepare import Preparer
 from freehold.server.services.schedules import Schedules
 from freehold.server.services.secrets import Secrets
 from freehold.server.services.status import Status
+from freehold.server.services.terminals import Terminals
 from freehold.server.services.volumes import Volumes
 from freehold.server.settings import Settings
 from freehold.server.store import writes
@@ -203,6 +204,7 @@ class Server:
                 dispatcher=self.dispatcher, registry=self.registry, record=self.record, store=store, doors=self.doors
             )
         )
+        self.terminals = Terminals(registry=self.registry, fleet=self.fleet)
         self.instances = Instances(fleet=self.fleet, store=store)
         self.environments = Environments(store=store, clock=clock)
         self.environments.empty = [self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all]
@@ -219,7 +221,7 @@ class Server:
         face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
         services = Services(
             apps=self.apps, calls=self.calls, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, environments=self.environments, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
+            secrets=self.secrets, environments=self.environments, terminals=self.terminals, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,
         )  # fmt: skip
         authority = Authority(

@@ -26,6 +26,7 @@ from freehold.server.api import (
     openapi,
     secrets,
     status,
+    terminals,
     volumes,
 )
 from freehold.server.api.auth import TABLE, Access, Authority
@@ -45,6 +46,7 @@ _NOUNS = (
     secrets,
     volumes,
     environments,
+    terminals,
     blobs,
     login,
     openapi,

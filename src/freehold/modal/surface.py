@@ -25,6 +25,7 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "modal.client": {"Client": "freehold.sdk.client:Client"},
     "modal.environments": {"Environment": "freehold.sdk.workspace:Environment"},
+    "modal.config": {name: f"freehold.modal.config:{name}" for name in ("Config", "config")},
     "modal.exception": {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
         "InternalFailure": "freehold.core.errors:InternalError",

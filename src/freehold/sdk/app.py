@@ -336,9 +336,10 @@ class Run:
 
             self._tail = output.tail(self._app.app_id)
         if self._interactive and self._app.app_id is not None:
+            from freehold.sdk import client
             from freehold.sdk.terminal import Attached
 
-            await blocking(Attached, self._app.app_id)
+            await blocking(Attached, self._app.app_id, client.current().api.target)
         return self._app
 
     async def _stop(self) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from freehold.core.errors import ConflictError, Error, InvalidError
 from freehold.protocol.schemas import TerminalAnswer, TerminalAsk, TerminalText
-from freehold.sdk.config import discover
+from freehold.sdk.config import Target, discover
 from freehold.sdk.context import is_local
 from freehold.sdk.faces import blocking, both_static
 from freehold.sdk.http import Api, segment
@@ -134,9 +134,9 @@ def _opened(what: str) -> Terminal:
 class Attached:
     """The terminal of this process, lent to an app's instances until the process ends."""
 
-    def __init__(self, app_id: str) -> None:
+    def __init__(self, app_id: str, target: Target) -> None:
         self._path = f"/v1/apps/{segment(app_id)}/terminal"
-        self._api = Api(discover(), timeout_s=None)
+        self._api = Api(target, timeout_s=None)
         self._typed = b""
         self._ready = threading.Event()
         self._failure: Error | None = None

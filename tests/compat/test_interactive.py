@@ -33,6 +33,10 @@ def test_interact_connects_input_and_print(server: Freehold) -> None:
     assert (done.returncode, done.stdout) == (0, "who? hello Ada\n3\n"), done.stderr
 
 
+def test_async_functions_interact_too(server: Freehold) -> None:
+    assert server.ok("run", "-i", f"{PROGRAM}::asks_async", stdin="Bob\n").endswith("and you? Bob\n")
+
+
 def test_input_in_an_instance_ends_where_there_is_no_terminal(server: Freehold) -> None:
     assert server.ok("run", "-q", f"{PROGRAM}::reads", stdin="not for it\n") == "\n"
     assert server.ok("run", "-i", f"{PROGRAM}::reads", stdin="a\nb") == "a\nb\n"

@@ -1,6 +1,6 @@
 """Functions that stop at a breakpoint, that ask a question, and a local entrypoint that does."""
 
-# ruff: noqa: T100
+# ruff: noqa: T100, ASYNC250
 
 import modal
 
@@ -29,6 +29,12 @@ def asks():
     name = input("who? ")
     print("hello", name)
     return len(name)
+
+
+@app.function()
+async def asks_async():
+    await modal.interact.aio()
+    return input("and you? ")
 
 
 @app.function()

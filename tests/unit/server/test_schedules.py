@@ -12,7 +12,7 @@ from freehold.core.specs import Cron, FunctionSpec, Period, Schedule, Web
 from freehold.core.states import CallState
 from freehold.protocol.frames import Execute
 from freehold.server.restart import resume_calls
-from freehold.server.services.schedules import AGAIN_S, NO_ARGUMENTS, Schedules, check_schedule
+from freehold.server.services.schedules import AGAIN_S, NO_ARGUMENTS, Schedules, check_schedule, is_scheduled
 from freehold.server.store.rows import CallRow
 
 MINUTELY = Schedule(period=Period(minutes=1))
@@ -68,6 +68,7 @@ async def test_a_moment_is_called_once_when_it_has_come(tmp_path: Path) -> None:
         await one.call_due()
         [call] = await calls(rig)
         assert (call.kind, call.function) == ("spawn", "f")
+        assert is_scheduled(rig.dispatcher.calls[call.id])
         instance, link = await rig.instance()
         await until(lambda: link.of(Execute))
         [execute] = link.of(Execute)
@@ -120,6 +121,24 @@ async def test_a_server_killed_before_it_moved_on_does_not_call_again(
     async with Rig(tmp_path, clock=clock, schedule=MINUTELY) as rig:
         one = await restarted(before, rig)
         await one.call_due()
+        await one.call_due()
+        assert len(await calls(rig)) == 1
+        assert due(rig) == 1_000_000.0 + 120
+
+
+async def test_a_call_that_has_ended_since_is_not_made_again(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with Rig(tmp_path, clock=clock, schedule=MINUTELY) as before:
+        one = await begun(before)
+        clock.advance(60)
+        await one.call_due()
+        instance, link = await before.instance()
+        await until(lambda: link.of(Execute))
+        before.answer(instance, link.of(Execute)[0])
+        await until(lambda: not before.dispatcher.calls)
+        await before.store.write(*_stood(before, 1_000_000.0 + 60))
+    async with Rig(tmp_path, clock=clock, schedule=MINUTELY) as rig:
+        one = await restarted(before, rig)
         await one.call_due()
         assert len(await calls(rig)) == 1
         assert due(rig) == 1_000_000.0 + 120
@@ -188,6 +207,11 @@ async def test_a_stopped_app_is_called_no_more(tmp_path: Path) -> None:
         clock.advance(600)
         await one.call_due()
         assert not await calls(rig)
+
+
+async def test_other_calls_are_no_schedules(tmp_path: Path) -> None:
+    async with Rig(tmp_path) as rig:
+        assert not is_scheduled(rig.dispatcher.calls[rig.submit("spawn")])
 
 
 def test_what_an_app_cannot_be_made_with_is_refused() -> None:

@@ -77,6 +77,14 @@ MUTATIONS = (
         ("launchers/process/sandbox.py", "if first is None:", "if first is None and not bwrap:"),
         ("launchers/process/launcher.py", 'kept=self._level != "pids"', "kept=False"),
     ),
+    _m(
+        "schedule-once", "the look for a scheduled call that the server before had made", "tests/unit/server/test_schedules.py",
+        ("server/services/schedules.py", '        if await self._record.find(workspace, "", function.id, key) is not None:\n            return False\n', ""),
+    ),
+    _m(
+        "schedule-missed", "the one call for all that was due while the server was down", "tests/unit/server/test_schedules.py",
+        ("server/services/schedules.py", "max(due, self._clock.now()) if called else due", "due"),
+    ),
     _m("r12-drain", "the time to finish at SIGTERM", f"{_ENDS} -k r12", ("server/app.py", "self.fleet.close, grace_s=settings.drain_s", "self.fleet.close, grace_s=0.0")),
     _m("r12-resume", "the resumption of accepted calls after a restart", f"{_ENDS} -k r12", ("server/restart.py", "        dispatcher.adopt(call)\n", "        del call\n")),
     _m("r16-grace", "the end of what does not heed its cancellation", f"{_INSTANCES} -k r16", (_DISPATCHER, "CANCEL_GRACE_S = 2.0", "CANCEL_GRACE_S = 3600.0")),

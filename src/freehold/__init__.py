@@ -27,15 +27,21 @@ if TYPE_CHECKING:
         web_server,
         wsgi_app,
     )
+    from freehold.sdk.file_pattern_matcher import FilePatternMatcher
     from freehold.sdk.function import Function
     from freehold.sdk.image import Image
+    from freehold.sdk.output import enable_output
     from freehold.sdk.retries import Retries
+    from freehold.sdk.schedule import Cron, Period
     from freehold.sdk.scheduler_placement import SchedulerPlacement
     from freehold.sdk.secret import Secret
+    from freehold.sdk.terminal import interact
     from freehold.sdk.volume import Volume
     from freehold.sdk.workspace import Environment, Workspace
 
 _sys.modules["freehold.exception"] = exception  # so that `from freehold.exception import …` finds the one tree
+
+Error = exception.Error
 
 _HOMES = {
     "app": ("App",),
@@ -46,21 +52,22 @@ _HOMES = {
     "decorators": (
         "asgi_app", "batched", "concurrent", "enter", "exit", "fastapi_endpoint", "method", "web_server", "wsgi_app",
     ),
+    "file_pattern_matcher": ("FilePatternMatcher",),
     "function": ("Function",),
     "image": ("Image",),
+    "output": ("enable_output",),
     "retries": ("Retries",),
     "scheduler_placement": ("SchedulerPlacement",),
+    "schedule": ("Cron", "Period"),
     "secret": ("Secret",),
+    "terminal": ("interact",),
     "volume": ("Volume",),
     "workspace": ("Environment", "Workspace"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Client", "Cls", "Environment", "Function", "FunctionCall", "Image", "Retries", "SchedulerPlacement", "Secret", "Volume",
-    "Workspace", "__version__", "asgi_app",
-    "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit",
-    "fastapi_endpoint", "is_local", "method", "parameter", "web_server", "wsgi_app",
+    "App", "Client", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip
 
 

@@ -2,14 +2,14 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-        "App", "Client", "Cls", "Environment", "Function", "FunctionCall", "Image", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
-        "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit", "fastapi_endpoint", "is_local",
+    "App", "Client", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "interact", "is_local",
         "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
     "modal.app": ("App", "LocalEntrypoint"),
     "modal.cls": ("Cls", "Obj", "parameter"),
     "modal.client": ("Client",),
     "modal.environments": ("Environment",),
+    "modal.config": ("Config", "config"),
     "modal.exception": (
         "AlreadyExistsError", "AuthError", "ClientClosed", "ConflictError", "ConnectionError", "DataLossError", "DeprecationError",
         "DeserializationError", "Error", "ExecutionError", "FunctionTimeoutError", "ImageBuildError",
@@ -17,13 +17,16 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "NotFoundError", "OutputExpiredError", "PermissionDeniedError", "RemoteError", "RequestSizeError", "ResourceExhaustedError",
         "SerializationError", "ServerWarning", "ServiceError", "TimeoutError", "UnimplementedError", "VersionError", "VolumeUploadTimeoutError",
     ),
+    "modal.file_pattern_matcher": ("FilePatternMatcher", "NON_PYTHON_FILES"),
     "modal.functions": ("Function", "FunctionCall"),
     "modal.gpu": ("A100", "Any", "H100", "T4"),
     "modal.image": ("Image",),
     "modal.mount": ("Mount",),
+    "modal.output": ("enable_output",),
     "modal.partial_function": ("asgi_app", "enter", "method"),
     "modal.retries": ("Retries",),
     "modal.runner": ("deploy_app", "run_app"),
+    "modal.schedule": ("Cron", "Period", "Schedule"),
     "modal.secret": ("Secret",),
     "modal.volume": ("Volume",),
 }  # fmt: skip

@@ -6,7 +6,7 @@ import typer
 
 from freehold.cli import control, logs
 from freehold.cli.ask import Json, Yes, confirm
-from freehold.cli.output import ago, done, facts, listing, print_json, state
+from freehold.cli.output import ago, ahead, done, facts, listing, print_json, state
 from freehold.cli.table import Column
 from freehold.core.errors import InvalidError
 from freehold.core.states import AppState
@@ -33,6 +33,11 @@ _FUNCTIONS: list[Column[FunctionView]] = [
     Column("RUNNING", lambda f: f.running, right=True),
     Column("WAITING", lambda f: f.backlog, right=True),
     Column("ENDPOINTS", lambda f: " ".join(f.endpoints.values()), prose=True),
+]
+_SCHEDULES: list[Column[FunctionView]] = [
+    Column("FUNCTION", lambda f: f.name),
+    Column("SCHEDULE", lambda f: f.schedule),
+    Column("NEXT RUN", lambda f: ahead(f.next_run)),
 ]
 _VERSIONS: list[Column[VersionView]] = [
     Column("VERSION", lambda v: f"{v.version}{' (current)' if v.current else ''}"),
@@ -75,6 +80,9 @@ def show(ref: Ref, as_json: Json = False) -> None:
         ]
     )  # fmt: skip
     listing(list(view.functions), _FUNCTIONS, as_json=False, empty="no functions")
+    if scheduled := [f for f in view.functions if f.schedule]:
+        print()
+        listing(scheduled, _SCHEDULES, as_json=False, empty="")
 
 
 app.command("logs")(logs.logs)

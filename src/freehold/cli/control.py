@@ -1,10 +1,8 @@
 """The control API as the commands use it: one place that knows its paths."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from typing import Any, TypeVar
 from urllib.parse import quote
-
-import msgspec
 
 from freehold.protocol.schemas import (
     AppHandle,
@@ -14,7 +12,6 @@ from freehold.protocol.schemas import (
     EnvironmentView,
     FileView,
     InstanceView,
-    LogLine,
     RollbackRequest,
     SecretRequest,
     SecretView,
@@ -24,6 +21,7 @@ from freehold.protocol.schemas import (
 )
 from freehold.sdk.config import discover
 from freehold.sdk.http import Api, Query, Readable, segment
+from freehold.sdk.tail import log_lines
 
 T = TypeVar("T")
 
@@ -66,11 +64,7 @@ def rollback(api: Api, ref: str, version: int | None) -> AppHandle:
     return api.send("POST", f"/v1/apps/{segment(ref)}/rollback", RollbackRequest(version=version), AppHandle)
 
 
-def logs(api: Api, query: Query) -> Generator[LogLine, None, None]:
-    """Log lines that match, oldest first; endless with `follow`."""
-    decode = msgspec.json.Decoder(LogLine).decode
-    for line in api.lines("GET", "/v1/logs", query=query):
-        yield decode(line)
+logs = log_lines
 
 
 # ---- calls and instances

@@ -13,6 +13,7 @@ from freehold.cli.ask import Json, moment
 from freehold.cli.output import note, stdout
 from freehold.core.errors import InvalidError
 from freehold.protocol.schemas import LogLine
+from freehold.sdk.tail import Joined, event_fields, event_stack
 
 _LEVELS = {"error": "red", "critical": "bold red", "warning": "yellow", "debug": "dim"}
 
@@ -144,25 +145,6 @@ def show(lines: Iterable[LogLine], *, before: Before, as_json: bool) -> None:
         note("no lines")
 
 
-class Joined:
-    """Puts text together again that was written in parts, each a line of the log; what another instance writes goes between."""
-
-    def __init__(self) -> None:
-        self._open: tuple[str, str] | None = None  # instance and stream of text that no line end followed yet
-
-    def before(self, line: LogLine) -> str:
-        """What to print before a line, which is followed by its `ending`."""
-        own = (line.instance, line.stream)
-        break_ = "\n" if self._open not in (None, own) else ""
-        self._open = own if line.ending != "\n" else None
-        return break_
-
-    @property
-    def rest(self) -> str:
-        """What to print after the last line."""
-        return "\n" if self._open else ""
-
-
 def as_text(line: LogLine, *, timestamps: bool = False) -> Text:
     """Return one line as people read it: the program's own text, with the level and fields of structured events."""
     text = Text().append(f"{_local_time(line)} " if timestamps else "", style="dim")
@@ -170,12 +152,9 @@ def as_text(line: LogLine, *, timestamps: bool = False) -> Text:
     if line.stream:
         return text.append(line.message, style="red" if line.stream == "stderr" and style else "")
     text.append(f"{line.level:<7} ", style=style or "cyan").append(line.message)
-    for key, value in line.extra.items():
-        if key not in ("app_id", "error.stack"):  # the line's app was asked for, or is told by its instance
-            text.append(f" {key}=", style="dim").append(str(value))
-    if stack := str(line.extra.get("error.stack", "")).rstrip():
-        text.append(f"\n{stack}", style="dim")
-    return text
+    for key, value in event_fields(line):
+        text.append(f" {key}=", style="dim").append(str(value))
+    return text.append(event_stack(line), style="dim")
 
 
 def print_json_line(line: LogLine) -> None:

@@ -62,6 +62,12 @@ def ago(moment: float | None) -> str:
     return f"{duration(max(0.0, time.time() - moment))} ago" if moment else ""
 
 
+def ahead(moment: float | None) -> str:
+    """`in 3 min`, or `now`; empty when there is no moment."""
+    left = moment - time.time() if moment else None
+    return "" if left is None else "now" if left <= 0 else f"in {duration(left)}"
+
+
 def duration(seconds: float | None) -> str:
     """A length of time in the unit that fits: `340 µs`, `12 ms`, `4.2 s`, `3 min`, `5 h`, `2 d`."""
     if seconds is None:

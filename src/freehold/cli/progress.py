@@ -6,6 +6,7 @@ from rich.status import Status
 
 from freehold.cli.output import note, size, stderr
 from freehold.protocol.schemas import AppHandle, ImageView
+from freehold.sdk.output import endpoints
 
 _SHORT = 12
 
@@ -54,12 +55,3 @@ class Shown:
             self._status = stderr().status("")
             self._status.start()
         self._status.update(words.replace("[", "\\["))
-
-
-def endpoints(app: AppHandle) -> list[tuple[str, str]]:
-    """Pairs of `function` or `Cls.method` and URL."""
-    return [
-        (f"{name}.{method}" if method else name, url)
-        for name, function in app.functions.items()
-        for method, url in function.endpoints.items()
-    ]

@@ -55,6 +55,9 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only what the program writes.")] = False,
     module: Annotated[bool, typer.Option("--module", "-m", help="REF is a module: package.module[::NAME].")] = False,
     timestamps: Annotated[bool, typer.Option("--timestamps", "-t", help="Put the time before each line.")] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Lend it this terminal: breakpoint(), interact() and input().")
+    ] = False,
 ) -> None:
     """Run a program's function or local entrypoint; its instances' output comes here as they write it.
 
@@ -63,6 +66,8 @@ def run(
     Example: [bold]freehold run hello.py[/bold], [bold]freehold run hello.py::square --x 3[/bold];
     [bold]freehold run hello.py --help[/bold] shows the program's own options.
     """  # fmt: skip
+    if interactive:
+        _check_terminal({"--quiet": quiet, "--detach": detach, "-": ref == "-"})
     expect_program()
     loaded = load_ref(ref, module=module)
     if name is not None:
@@ -76,7 +81,7 @@ def run(
         raise InvalidError(f"--write-result {write_result}: there is no folder {write_result.parent}")
     program = f"freehold run {'-m ' if module else ''}{ref}"
     failure: list[BaseException] = []
-    how = _How(detach=detach, quiet=quiet, timestamps=timestamps, write_result=write_result)
+    how = _How(detach=detach, quiet=quiet, timestamps=timestamps, write_result=write_result, interactive=interactive)
     call = _caller(loaded.app, target, failure, how)
     try:
         entrypoint.invoke(_plain(target), call, args or [], program=program)
@@ -97,6 +102,15 @@ class _How:
     quiet: bool
     timestamps: bool
     write_result: Path | None
+    interactive: bool
+
+
+def _check_terminal(against: dict[str, bool]) -> None:
+    for what, given in against.items():
+        if given:
+            raise InvalidError(
+                f"--interactive lends the program this terminal, and {what} takes it away: leave one of them out"
+            )
 
 
 def _nothing_named(ref: str, choices: tuple[str, ...]) -> str:
@@ -109,7 +123,7 @@ def _caller(app_: App, target: Runnable, failure: list[BaseException], how: _How
     """Return what runs the target with its parsed arguments, the app being up meanwhile; its failure is put aside."""
 
     def call(*args: Any, **kwargs: Any) -> None:
-        with running(app_, detach=how.detach, quiet=how.quiet, timestamps=how.timestamps):
+        with running(app_, detach=how.detach, quiet=how.quiet, timestamps=how.timestamps, interactive=how.interactive):
             try:
                 _run_target(target, args, kwargs, how)
             except Exception as error:  # noqa: BLE001 (the user's: shown when the app is down and its output is here)

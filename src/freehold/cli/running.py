@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Generator
@@ -11,9 +10,8 @@ from typing import Any
 
 from rich.text import Text
 
-from freehold.cli import control
 from freehold.cli.errors import ExitCode, exit_code_of, report
-from freehold.cli.logs import Joined, as_text
+from freehold.cli.logs import as_text
 from freehold.cli.output import stderr, stdout
 from freehold.cli.progress import Shown
 from freehold.core.errors import ConnectionError, Error
@@ -21,59 +19,36 @@ from freehold.modal import alias
 from freehold.protocol.schemas import LogLine
 from freehold.sdk.app import App, Run
 from freehold.sdk.running import Progress, Silent
+from freehold.sdk.tail import Joined, Tail
 from freehold.sdk.tracebacks import is_ours, user_frames, user_traceback
 
-_EVERYTHING = 1_000_000
-_AGAIN_S = 0.5
 
+class Printed:
+    """Prints lines as they were written; with timestamps, and events, as people read them."""
 
-class Tail:
-    """Prints what an app's instances write, each line once, until it is closed."""
-
-    def __init__(self, app_id: str, *, timestamps: bool = False, since: float | None = None) -> None:
+    def __init__(self, *, timestamps: bool) -> None:
         self._timestamps = timestamps
-        self._which: dict[str, str | None] = {"app_id": app_id, "since": None if since is None else str(since)}
-        self._seen: dict[str, int] = {}  # by instance: the last line printed
         self._out, self._err = Joined(), Joined()
-        self._printing = threading.Lock()
-        self._closed = False
-        threading.Thread(target=self._follow, daemon=True).start()
 
-    def close(self) -> None:
-        """Print the rest; the server has collected all when an app is stopped."""
-        self._closed = True
-        with contextlib.suppress(Error):
-            for line in control.logs(control.connect(), self._which):
-                self._print(line)
-
-    def _follow(self) -> None:
-        while not self._closed:
-            with contextlib.suppress(Error, OSError, ValueError):
-                for line in control.logs(control.connect(), {**self._which, "follow": True, "tail": _EVERYTHING}):
-                    if self._closed:
-                        return
-                    self._print(line)
-            time.sleep(_AGAIN_S)  # the server left: another may take its place
-
-    def _print(self, line: LogLine) -> None:
-        if line.type == "api":
+    def __call__(self, line: LogLine) -> None:
+        if self._timestamps or not line.stream:
+            console, joined = (stdout(), self._out) if line.stream == "stdout" else (stderr(), self._err)
+            shown = as_text(line, timestamps=self._timestamps)
+            console.print(Text(joined.before(line)), shown, sep="", soft_wrap=True)
             return
-        with self._printing:
-            if line.seq <= self._seen.get(line.instance, -1) and line.instance:
-                return
-            self._seen[line.instance] = line.seq
-            if self._timestamps or not line.stream:
-                console, joined = (stdout(), self._out) if line.stream == "stdout" else (stderr(), self._err)
-                shown = as_text(line, timestamps=self._timestamps)
-                console.print(Text(joined.before(line)), shown, sep="", soft_wrap=True)
-                return
-            out, joined = (sys.stdout, self._out) if line.stream == "stdout" else (sys.stderr, self._err)
-            print(joined.before(line), line.message, sep="", end=line.ending, file=out, flush=True)
+        out, joined = (sys.stdout, self._out) if line.stream == "stdout" else (sys.stderr, self._err)
+        print(joined.before(line), line.message, sep="", end=line.ending, file=out, flush=True)
 
 
 @contextlib.contextmanager
 def running(
-    app: App, *, detach: bool = False, quiet: bool = False, timestamps: bool = False, replaces: str = ""
+    app: App,
+    *,
+    detach: bool = False,
+    quiet: bool = False,
+    timestamps: bool = False,
+    replaces: str = "",
+    interactive: bool = False,
 ) -> Generator[str, None, None]:
     """Have the app up, and its output here, while the block lasts; gives its id. SIGTERM ends it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -82,9 +57,9 @@ def running(
     tail: Tail | None = None
     try:
         begun = time.time() if replaces else None  # what the version before wrote was shown then
-        with Run(app, detach=detach, progress=progress, replaces=replaces):
+        with Run(app, detach=detach, progress=progress, replaces=replaces, interactive=interactive):
             assert app.app_id is not None
-            tail = Tail(app.app_id, timestamps=timestamps, since=begun)
+            tail = Tail(app.app_id, Printed(timestamps=timestamps), since=begun)
             yield app.app_id
     finally:
         shown.end()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from freehold.core.specs import FunctionSpec, ImageSpec
@@ -23,4 +23,4 @@ def image_digest(spec: ImageSpec) -> str:
 
 def function_digest(spec: FunctionSpec) -> str:
     """Sha256 hex of everything an instance is started from; equal functions keep their instances over a deploy."""
-    return sha256(_canonical(asdict(spec)))
+    return sha256(_canonical(asdict(replace(spec, schedule=None))))

@@ -51,6 +51,33 @@ class Batching:
     wait_ms: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Period:
+    """Counted from when its version was deployed, by UTC's calendar. Whole numbers of at least 0, but for `seconds`."""
+
+    years: int = 0
+    months: int = 0
+    weeks: int = 0
+    days: int = 0
+    hours: int = 0
+    minutes: int = 0
+    seconds: float = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cron:
+    expression: str  # minute, hour, day of month, month, day of week
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When a function is called by itself: one of the two."""
+
+    period: Period | None = None
+    cron: Cron | None = None
+
+
 WebKind = Literal["fastapi_endpoint", "asgi_app", "wsgi_app", "web_server"]
 
 
@@ -159,6 +186,7 @@ class FunctionSpec:
     batching: Batching | None = None  # of a plain function; a Cls has it on its method
     web: Web | None = None
     is_generator: bool = False
+    schedule: Schedule | None = None  # of a plain function that can be called without arguments
     methods: tuple[Method, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     env: dict[str, str] = field(default_factory=dict[str, str])

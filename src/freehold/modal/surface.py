@@ -25,11 +25,15 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "modal.client": {"Client": "freehold.sdk.client:Client"},
     "modal.environments": {"Environment": "freehold.sdk.workspace:Environment"},
+    "modal.config": {name: f"freehold.modal.config:{name}" for name in ("Config", "config")},
     "modal.exception": {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
         "InternalFailure": "freehold.core.errors:InternalError",
     },
     "modal.call_graph": {"InputInfo": "freehold.sdk.types:InputInfo", "InputStatus": "freehold.sdk.types:InputStatus"},
+    "modal.file_pattern_matcher": {
+        name: f"freehold.sdk.file_pattern_matcher:{name}" for name in ("FilePatternMatcher", "NON_PYTHON_FILES")
+    },
     "modal.functions": {
         "gather": "freehold.modal.old:gather",
         "Function": "freehold.sdk.function:Function",
@@ -41,6 +45,7 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "modal.image": {"Image": "freehold.sdk.image:Image"},
     "modal.mount": {"Mount": "freehold.modal.old:Mount"},
+    "modal.output": {"enable_output": "freehold.sdk.output:enable_output"},
     "modal.partial_function": {
         name: f"freehold.sdk.decorators:{name}"
         for name in (
@@ -50,6 +55,7 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.retries": {"Retries": "freehold.sdk.retries:Retries"},
     "modal.runner": {"deploy_app": "freehold.modal.old:deploy_app", "run_app": "freehold.modal.old:run_app"},
     "modal.scheduler_placement": {"SchedulerPlacement": "freehold.sdk.scheduler_placement:SchedulerPlacement"},
+    "modal.schedule": {name: f"freehold.sdk.schedule:{name}" for name in ("Cron", "Period", "Schedule")},
     "modal.secret": {"Secret": "freehold.sdk.secret:Secret"},
     "modal.volume": {"Volume": "freehold.sdk.volume:Volume"},
 }  # fmt: skip

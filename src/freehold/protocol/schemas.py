@@ -104,6 +104,8 @@ class FunctionView:
     doc: str | None = None
     methods: tuple[str, ...] = ()  # of a class, those that are called
     web: dict[str, EndpointView] = field(default_factory=dict[str, EndpointView])  # as `endpoints`, with how to ask
+    schedule: str | None = None  # as "Period(days=1)"
+    next_run: float | None = None  # when its schedule calls it next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,6 +334,34 @@ class InstanceView:
     cpu: float
     memory_mib: int
     simulated: bool = False  # runs on a declared device
+
+
+# ---- terminals
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminalText:
+    """What an instance shows at its app's terminal; with `reads` it wants a line."""
+
+    text: str = ""
+    reads: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminalAsk:
+    """The same, as it comes to whoever has the terminal."""
+
+    id: int
+    text: str = ""
+    reads: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminalAnswer:
+    """The line that was typed, with its end; None when there are no more."""
+
+    line: str | None = None
+    id: int = 0  # of what is answered
 
 
 # ---- logs

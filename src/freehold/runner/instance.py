@@ -42,6 +42,7 @@ from freehold.runner.load import UserCode
 from freehold.runner.outbox import Outbox
 from freehold.runner.sequential import Sequential
 from freehold.runner.web import Endpoints
+from freehold.sdk import terminal
 from freehold.sdk.serialization import failure
 
 _decoder: "msgspec.msgpack.Decoder[list[ToInstance]]" = msgspec.msgpack.Decoder(list[ToInstance])
@@ -53,6 +54,7 @@ LINK_LOST = 75  # exit code
 def run(request: Fork, user: UserCode, out: output.Output, *, forked: float) -> int:
     """Live the whole life of an instance; return the process's exit code."""
     _take_environment(request)
+    terminal.install()
     gc.enable()
     phases = {"fork": forked - request.sent}
     instance = Instance(request, user, out)

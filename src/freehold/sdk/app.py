@@ -1,5 +1,6 @@
 """App: a named set of functions and classes in one program, run while a `with app.run():` block lasts, or deployed."""
 
+import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from freehold.protocol.schemas import AppHandle, AppView, FunctionHandle
     from freehold.sdk.logs import Logs
     from freehold.sdk.running import Mode, Progress
+    from freehold.sdk.tail import Tail
     from freehold.sdk.types import AppInfo
 
 P = ParamSpec("P")
@@ -281,7 +283,10 @@ class App:
         client: object = None,
         show_progress: bool | None = None,
     ) -> "Run":
-        """`with app.run():` (or `async with`): its functions can be called until the block ends; with `detach` they outlive it."""
+        """`with app.run():` (or `async with`): its functions can be called until the block ends; with `detach` they outlive it.
+
+        With `interactive` they may use this process's terminal, by `breakpoint()` and `freehold.interact()`.
+        """
         del (
             environment_name,
             client,
@@ -328,13 +333,13 @@ class App:
     # ---- how
 
     def _create(self, mode: "Mode", progress: "Progress | None", **more: Any) -> None:
-        from freehold.sdk import client, running
+        from freehold.sdk import client, output, running
 
         _alias_main()
         with Bundles() as bundles:
             spec = self.spec(bundles)
             self.handle = running.create(
-                client.current(), spec, bundles, mode=mode, progress=progress or running.Silent(), **more
+                client.current(), spec, bundles, mode=mode, progress=progress or output.progress(), **more
             )
         self._last_id = self.handle.id
         client.current().detached = mode == "detached"
@@ -402,10 +407,18 @@ class Run:
     """A running app, as a context manager."""
 
     def __init__(
-        self, app: App, *, detach: bool, progress: "Progress | None", replaces: str = "", interactive: bool = False
+        self,
+        app: App,
+        *,
+        detach: bool,
+        progress: "Progress | None",
+        replaces: str = "",
+        interactive: bool = False,
     ) -> None:
-        self._app, self._detach, self._progress, self.interactive = app, detach, progress, interactive
+        self._app, self._detach, self._progress = app, detach, progress
         self._replaces = replaces  # id of an app that another process runs: this is its next version
+        self._tail: Tail | None = None
+        self._interactive = interactive
 
     def __enter__(self) -> App:
         return drive(self._start())
@@ -425,6 +438,15 @@ class Run:
             raise InvalidError(msg)
         mode = "detached" if self._detach else "ephemeral"
         await blocking(self._app._create, mode, self._progress, replaces=self._replaces)  # pyright: ignore[reportPrivateUsage]
+        if self._progress is None and self._app.app_id is not None:
+            from freehold.sdk import output
+
+            self._tail = output.tail(self._app.app_id)
+        if self._interactive and self._app.app_id is not None:
+            from freehold.sdk import client
+            from freehold.sdk.terminal import Attached
+
+            await blocking(Attached, self._app.app_id, client.current().api.target)
         return self._app
 
     async def _stop(self) -> None:
@@ -432,12 +454,12 @@ class Run:
 
         handle = self._app.handle
         self._app._ended()  # pyright: ignore[reportPrivateUsage]
-        if handle is None or self._detach:
-            return
-        try:
-            await blocking(running.stop, client.current().api, handle.id)
-        except Error:
-            return  # the server is gone, or has stopped it already; it ends with our link in any case
+        if handle is not None and not self._detach:
+            # it raises when the server is gone, or has stopped it already; it ends with our link in any case
+            with contextlib.suppress(Error):
+                await blocking(running.stop, client.current().api, handle.id)
+        if self._tail is not None:
+            await blocking(self._tail.close)
 
 
 def _declaring_module() -> str:

@@ -10,6 +10,7 @@ from freehold.core.specs import Resources, Scaling
 from freehold.sdk import checks
 from freehold.sdk.image import Image
 from freehold.sdk.retries import Retries, retries_spec
+from freehold.sdk.schedule import Schedule
 from freehold.sdk.secret import Secret
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.volume import Volume
@@ -37,7 +38,6 @@ class Options(TypedDict, total=False):
     enable_memory_snapshot: bool
     include_source: bool
     max_inputs: int | None  # inputs after which an instance is replaced; only 1 is supported
-    schedule: object
     # taken for Modal's sake, without effect on a platform of one's own
     cloud: object
     region: object
@@ -61,6 +61,7 @@ class FunctionOptions(Options, total=False):
     name: str | None
     serialized: bool
     is_generator: bool | None
+    schedule: Schedule | None  # Period(...) or Cron(...): it is called by itself, without arguments
 
 
 class ClsOptions(Options, total=False):
@@ -86,7 +87,7 @@ _RENAMED = {
     "container_idle_timeout": "scaledown_window",
 }
 _WITHOUT_EFFECT = ("cloud", "region", "nonpreemptible", "experimental_options", "restrict_modal_access", "i6pn")
-_NOT_YET = ("block_network", "proxy", "network_file_systems", "schedule")
+_NOT_YET = ("block_network", "proxy", "network_file_systems")
 _FLAGS = ("single_use_containers", "enable_memory_snapshot", "include_source", "serialized", "is_generator")
 SECRETS = "[freehold.Secret.from_name(...)]"
 _TIMEOUT_S = (1.0, 7 * 24 * 3600.0)
@@ -162,6 +163,13 @@ def _check(options: FunctionOptions, where: str) -> None:
         msg = f"{where}: max_inputs={options.get('max_inputs')!r} is not supported; only 1 is, as single_use_containers=True"
         raise InvalidError(msg)
     checks.one(options.get("image"), Image, "image", where, fix="freehold.Image.debian_slim()")
+    checks.one(
+        options.get("schedule"),
+        Schedule,
+        "schedule",
+        where,
+        fix="freehold.Period(hours=1) or freehold.Cron('0 9 * * *')",
+    )
     checks.many(options.get("secrets", ()), Secret, "secrets", where, fix=SECRETS)
     checks.mounts(options.get("volumes", {}), Volume, where)
     checks.variables(options.get("env", {}), where)

@@ -32,7 +32,10 @@ def check_function(raw: Callable[..., Any], options: FunctionOptions, where: str
         raise InvalidError(msg)
     if not options.get("serialized"):
         _importable(raw, where)
-    _check_marks(raw, said, options, where, generator=yields(raw) if generator is None else generator)
+    generates = yields(raw) if generator is None else generator
+    _check_marks(raw, said, options, where, generator=generates)
+    if options.get("schedule") is not None:
+        _check_scheduled(raw, said, where, generator=generates)
 
 
 def check_class(raw: type, options: FunctionOptions, where: str) -> None:
@@ -90,6 +93,7 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
         batching=batching,
         web=said.web,
         is_generator=one.kind == "function" and _generates(raw, options),
+        schedule=schedule.spec if (schedule := options.get("schedule")) else None,
         methods=_methods(raw) if one.kind == "cls" else (),
         parameters=parameters(raw) if one.kind == "cls" else (),
         env={k: v for k, v in (options.get("env") or {}).items() if v is not None},
@@ -173,6 +177,14 @@ def _check_marks(
         raise InvalidError(msg)
     if said.web and said.web.kind != "fastapi_endpoint":
         _takes_nothing(raw, where, f"a function under @{said.web.kind}")
+
+
+def _check_scheduled(raw: Callable[..., Any], said: Marks, where: str, *, generator: bool) -> None:
+    kind = "a web endpoint" if said.web else "a generator, whose items nobody would take" if generator else ""
+    if kind:
+        msg = f"{where}: schedule= on {kind}: put it on a function of its own that calls this one"
+        raise InvalidError(msg)
+    _takes_nothing(raw, where, "a function with a schedule")
 
 
 def _takes_nothing(raw: Callable[..., Any], where: str, what: str) -> None:

@@ -1,5 +1,7 @@
 """Retries: how often, and how long apart, a failed input is tried again."""
 
+from datetime import timedelta
+
 from freehold.core import specs
 from freehold.core.errors import InvalidError
 
@@ -16,6 +18,8 @@ class Retries:
         _between("backoff_coefficient", backoff_coefficient, 1.0, _MAX_BACKOFF)
         _between("initial_delay", initial_delay, 0.0, _MAX_DELAY_S)
         _between("max_delay", max_delay, 0.0, _MAX_DELAY_S)
+        self.max_retries, self.backoff_coefficient = max_retries, backoff_coefficient
+        self.initial_delay, self.max_delay = timedelta(seconds=initial_delay), timedelta(seconds=max_delay)
         self.spec = specs.Retries(
             max_retries=max_retries, backoff=backoff_coefficient, initial_delay_s=initial_delay, max_delay_s=max_delay
         )

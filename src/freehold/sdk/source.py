@@ -1,7 +1,6 @@
 """Local files that go along with an app: which ones, and as deterministic tars whose digest is their name."""
 
 import ast
-import fnmatch
 import hashlib
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import IO, Self, cast
 
 from freehold.core.errors import InvalidError
 from freehold.core.specs import Mount
+from freehold.sdk.file_pattern_matcher import matcher_of
 
 Ignore = Sequence[str] | Callable[[Path], bool]
 REMOTE_ROOT = "/root"
@@ -39,9 +39,10 @@ class Files:
         if not self.local.is_dir():
             msg = f"{str(self.local)!r} is neither a file nor a folder here"
             raise InvalidError(msg)
+        ignored = matcher_of(self.ignore)
         for path in _walk(self.local):
             relative = path.relative_to(self.local)
-            if not _ignored(relative, self.ignore):
+            if not ignored(relative):
                 yield f"{self.remote.rstrip('/')}/{relative.as_posix()}", path
 
 
@@ -266,16 +267,6 @@ def _walk(folder: Path) -> Iterator[Path]:
             path = Path(base, file)
             if path.is_file() and not file.endswith((".pyc", ".pyo")):
                 yield path
-
-
-def _ignored(relative: Path, ignore: Ignore) -> bool:
-    if callable(ignore):
-        return ignore(relative)
-    text = relative.as_posix()
-    return any(
-        fnmatch.fnmatch(text, p.removeprefix("**/")) or fnmatch.fnmatch(relative.name, p.removeprefix("**/"))
-        for p in ignore
-    )
 
 
 def _not_python(relative: Path) -> bool:

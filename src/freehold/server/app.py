@@ -52,8 +52,10 @@ from freehold.server.services.images import Images
 from freehold.server.services.instances import Instances
 from freehold.server.services.pools import Pools
 from freehold.server.services.prepare import Preparer
+from freehold.server.services.schedules import Schedules
 from freehold.server.services.secrets import Secrets
 from freehold.server.services.status import Status
+from freehold.server.services.terminals import Terminals
 from freehold.server.services.volumes import Volumes
 from freehold.server.settings import Settings
 from freehold.server.store import writes
@@ -139,6 +141,7 @@ class Server:
         self._keep(self._tick())
         self._keep(self._recall())
         self._keep(self._hourly())
+        self._keep(self.schedules.run())
         self._keep(self._end_orphans(orphans))
         self.status.url = self.url
         self._announce()
@@ -189,13 +192,16 @@ class Server:
         )  # fmt: skip
         launcher.attachments = ImageAttachments("main", preparer=preparer, secrets=self.secrets, volumes=self.volumes)
         admission = Admission(
-            machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, blobs=self.blobs
+            machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, blobs=self.blobs, clock=clock
+        )  # fmt: skip
+        self.schedules = Schedules(
+            registry=self.registry, dispatcher=self.dispatcher, record=self.record, store=store, clock=clock
         )
         self.pools = Pools(registry=self.registry, fleet=self.fleet, store=store, admission=admission, clock=clock)
         self.apps = Apps(
             AppsParts(
                 registry=self.registry, dispatcher=self.dispatcher, fleet=self.fleet, store=store, admission=admission,
-                endpoints=Endpoints(doors=self.doors, store=store, clock=clock), logs=self.logs, clock=clock, url=lambda: self.url,
+                endpoints=Endpoints(doors=self.doors, store=store, clock=clock), schedules=self.schedules, logs=self.logs, clock=clock, url=lambda: self.url,
             )
         )  # fmt: skip
         self.calls = Calls(
@@ -203,6 +209,7 @@ class Server:
                 dispatcher=self.dispatcher, registry=self.registry, record=self.record, store=store, doors=self.doors
             )
         )
+        self.terminals = Terminals(registry=self.registry, fleet=self.fleet)
         self.instances = Instances(fleet=self.fleet, store=store)
         self.environments = Environments(store=store, clock=clock)
         self.environments.empty = [self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all]
@@ -219,7 +226,7 @@ class Server:
         face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
         services = Services(
             apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, environments=self.environments, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
+            secrets=self.secrets, environments=self.environments, terminals=self.terminals, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,
         )  # fmt: skip
         authority = Authority(

@@ -280,6 +280,7 @@ class World:
     stopped: list[bool] = field(default_factory=list[bool])
     now: float = 1000.0
     links: Any = None
+    terminals: Any = None
     max_body_bytes: int = 10_000
     allowed_hosts: frozenset[str] = frozenset()
 
@@ -296,7 +297,7 @@ class World:
     def app(self, **options: Any) -> FastAPI:
         services = Services(
             apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, environments=FakeEnvironments(), status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
+            secrets=self.secrets, environments=FakeEnvironments(), terminals=self.terminals, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
             shutdown=lambda: self.stopped.append(True),
         )  # fmt: skip
         config = ApiConfig(

@@ -1,8 +1,9 @@
 """Signatures become options."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -77,6 +78,17 @@ def test_rest_arguments_pass_through_with_their_dashes() -> None:
     assert call(f, "a", "--b", "c") == ("a", "--b", "c")
 
 
+def test_rest_arguments_are_read_as_their_type_says() -> None:
+    def numbers(*args: int) -> tuple[int, ...]:
+        return args
+
+    def anything(*args: Any) -> tuple[Any, ...]:
+        return args
+
+    assert call(numbers, "1", "2") == (1, 2)
+    assert call(anything, "1", "b") == ("1", "b")
+
+
 def test_an_async_function_is_run_to_its_end() -> None:
     async def f(x: int = 2) -> int:
         return x * 2
@@ -91,7 +103,72 @@ def test_positional_only_parameters_are_passed_by_place() -> None:
     assert call(f, "--x", "5") == 4
 
 
-@pytest.mark.parametrize("hint", [bytes, dict, dict[str, int]])
+def test_a_list_is_given_item_by_item_or_as_json() -> None:
+    def f(many_items: list[int], names: Sequence[str] = (), free: list | None = None) -> Any:  # type: ignore[type-arg]
+        return many_items, names, free
+
+    assert call(f, "--many-items", "1", "--many-items", "2") == ([1, 2], [], None)
+    assert call(f, "--many-items", "[1, 2]", "--many-items=[3]", "--names", '["a b", "[c]", "1"]') == (
+        [1, 2, 3],
+        ["a b", "[c]", "1"],
+        None,
+    )
+    assert call(f, "--many-items", "[]", "--names", "[not json", "--free", "x") == ([], ["[not json"], ["x"])
+
+
+def test_a_bad_item_of_a_list_is_a_usage_error_that_names_the_option() -> None:
+    def f(items: list[int]) -> None: ...
+
+    for given in ("[1, null]", '["x"]', "[[1]]", "x"):
+        with pytest.raises(Exception, match="int") as caught:
+            call(f, "--items", given)
+        assert "--items" in cast("Any", caught.value).format_message()
+
+
+def test_a_bad_value_is_a_usage_error_that_names_the_option() -> None:
+    for option, value in (("--n", "x"), ("--rate", "x"), ("--when", "soon"), ("--mode", "c")):
+        with pytest.raises(Exception) as caught:
+            call(everything, "--n", "1", option, value)
+        assert option in cast("Any", caught.value).format_message()
+        assert cast("Any", caught.value).exit_code == 2
+
+
+def test_a_pair_takes_two_words() -> None:
+    def f(size: tuple[int, int]) -> tuple[int, int]:
+        return size
+
+    assert call(f, "--size", "3", "4") == (3, 4)
+
+
+def test_numbers_of_a_literal_are_numbers() -> None:
+    def f(level: Literal[1, 2] = 1) -> int:
+        return level
+
+    assert call(f, "--level", "2") == 2
+
+
+def test_annotations_that_cannot_be_read_say_so() -> None:
+    def f(x: "Nowhere") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(InvalidError, match=r"annotations of f.*'Nowhere'"):
+        call(f)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        bytes,
+        dict,
+        dict[str, int],
+        dict[str, int] | None,
+        int | str,
+        set[int],
+        list[dict[str, int]],
+        tuple[int, ...],
+        complex,
+        ValueError,
+    ],
+)
 def test_a_type_that_no_option_can_hold_is_named(hint: Any) -> None:
     def f(x: Any) -> None: ...
 

@@ -1,7 +1,8 @@
 """Parts of lines put together again."""
 
-from freehold.cli.logs import Joined, as_text
+from freehold.cli.logs import as_text
 from freehold.protocol.schemas import LogLine
+from freehold.sdk.tail import Joined
 
 
 def line(message: str, ending: str = "\n", instance: str = "in-1") -> LogLine:

@@ -13,7 +13,7 @@ from freehold.cli.ask import moment
 from freehold.cli.errors import ExitCode, exit_code_of
 from freehold.cli.instance import waterfall
 from freehold.cli.logs import as_text
-from freehold.cli.output import Column, ago, duration, listing, size
+from freehold.cli.output import Column, ago, ahead, duration, listing, size
 from freehold.core import errors
 from freehold.core.states import InstanceState
 from freehold.protocol.schemas import InstanceView, LogLine
@@ -83,6 +83,12 @@ def test_a_time_without_an_offset_is_local_as_it_is_shown() -> None:
     noon = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()
     assert moment("2026-01-31T21:00", "--since") == noon
     assert moment("2026-01-31T12:00:00+00:00", "--since") == noon
+
+
+def test_what_is_to_come() -> None:
+    assert ahead(None) == ""
+    assert ahead(time.time() - 1) == "now"
+    assert ahead(time.time() + 300.5) == "in 5 min"
 
 
 def test_moments() -> None:

@@ -300,8 +300,8 @@ def test_a_function_may_begin_with_an_underscore() -> None:
 
 
 def test_what_is_not_there_yet_says_so() -> None:
-    with pytest.raises(UnimplementedError, match="schedule"):
-        freehold.App().function(schedule="hourly")(job)
+    with pytest.raises(UnimplementedError, match="network_file_systems"):
+        freehold.App().function(network_file_systems={"/x": "y"})(job)
 
 
 def test_old_names_are_taken_with_a_warning() -> None:

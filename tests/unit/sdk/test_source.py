@@ -70,7 +70,7 @@ def test_what_is_nobodys_source_stays(tmp_path: Path, bundles: Bundles) -> None:
 
 def test_ignore_takes_patterns_and_functions(tmp_path: Path, bundles: Bundles) -> None:
     make(tmp_path, "a.py", "a.txt", "p/b.txt", "p/b.py")
-    (mount,) = bundles.mounts([Files(local=tmp_path, remote="/data", ignore=["*.txt"])])
+    (mount,) = bundles.mounts([Files(local=tmp_path, remote="/data", ignore=["**/*.txt"])])
     assert names(bundles, mount.digest) == ["a.py", "p/b.py"]
     (mount,) = bundles.mounts([Files(local=tmp_path, remote="/data", ignore=lambda p: p.parts[0] == "p")])
     assert names(bundles, mount.digest) == ["a.py", "a.txt"]

@@ -58,6 +58,17 @@ def test_pages_come_in_order_without_a_sort(
     assert plan(db, _select(QUERIES[query], where)) == expected
 
 
-@pytest.mark.parametrize("name", ["prune_calls", "prune_inputs", "prune_attempts", "set_app_state", "delete_secrets"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prune_calls",
+        "prune_inputs",
+        "prune_attempts",
+        "set_app_state",
+        "delete_secrets",
+        "set_schedule_due",
+        "delete_schedules",
+    ],
+)
 def test_writes_search(db: sqlite3.Connection, name: str) -> None:
     assert "SCAN" not in plan(db, WRITES[name].head)

@@ -10,7 +10,7 @@ from freehold.server.store import rows, schema, sqlite_sql, statements
 
 ROWS: dict[str, Any] = {
     "calls": rows.CallRow, "attempts": rows.AttemptRow, "instances": rows.InstanceRow, "apps": rows.AppRow,
-    "app_versions": rows.AppVersionRow, "functions": rows.FunctionRow, "endpoints": rows.EndpointRow, "events": rows.EventRow,
+    "app_versions": rows.AppVersionRow, "functions": rows.FunctionRow, "endpoints": rows.EndpointRow, "schedules": rows.ScheduleRow, "events": rows.EventRow,
     "secrets": rows.SecretRow, "volumes": rows.VolumeRow, "images": rows.ImageRow, "workspaces": rows.WorkspaceRow,
     "variants": rows.VariantRow, "scalings": rows.ScalingRow,
 }  # fmt: skip

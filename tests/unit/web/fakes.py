@@ -70,7 +70,7 @@ class World:
         return Services(
             apps=cast("Any", Apps(self)), calls=cast("Any", Calls(self)), pools=unused, instances=cast("Any", Instances(self)),
             images=unused, blobs=unused, volumes=cast("Any", Volumes(self)), secrets=cast("Any", Secrets(self)),
-            environments=unused,
+            environments=unused, terminals=unused,
             status=Status(self), events=self.events, links=unused, logs=Logs(self), metrics=lambda: b"", shutdown=lambda: None,
         )  # fmt: skip
 
@@ -297,7 +297,7 @@ def hostile() -> World:
             id=app_id, name=HOSTILE, state=AppState.DEPLOYED, version=2, created=now - 60, stopped=None, description=HOSTILE, instances=1,
             functions=(
                 function(HOSTILE, app_id, HOSTILE, doc=HOSTILE, endpoints={HOSTILE: "javascript:alert(1)", "": f"http://x/{HOSTILE}"},
-                         methods=(HOSTILE,), kind="cls"),
+                         methods=(HOSTILE,), kind="cls", schedule=HOSTILE, next_run=now + 60),
             ),
             tags={HOSTILE: HOSTILE},
         )
@@ -371,7 +371,8 @@ def busy() -> World:
                 function("lora-studio", studio, "Generate", kind="cls", endpoints={"": "http://127.0.0.1:8703"})),
         ),
         AppView(id=nightly, name="한글-배치", state=AppState.EPHEMERAL, version=1, created=now - 95, stopped=None, description="batch.py", instances=2,
-            functions=(function("한글-배치", nightly, "embed", instances=2, backlog=1_204, running=2),)),
+            functions=(function("한글-배치", nightly, "embed", instances=2, backlog=1_204, running=2,
+                schedule="Cron('0 3 * * *', 'Asia/Seoul')", next_run=1_900_000_000.0),)),
         AppView(id=old, name="hello", state=AppState.STOPPED, version=1, created=now - 9e5, stopped=now - 8e5, description="hello.py", instances=0),
     ]  # fmt: skip
     world.versions = [

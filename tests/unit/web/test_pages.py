@@ -72,6 +72,14 @@ async def test_app_page_shows_its_parts(enter: Enter) -> None:
     assert any(tag == "rect" and "ph-enter" in attrs.get("class", "") for tag, attrs in page.tags)
 
 
+async def test_app_page_shows_schedules_and_their_next_run(enter: Enter) -> None:
+    client = await enter(busy())
+    page = Page((await client.get("/apps/한글-배치")).text)
+    assert "Cron('0 3 * * *', 'Asia/Seoul')" in page.text
+    assert "next run 2030-03-17 17:46:40 UTC" in " ".join(page.text.split())
+    assert "next run" not in (await client.get("/apps/ocr-service")).text
+
+
 async def test_call_page_shows_attempts_and_the_traceback(enter: Enter) -> None:
     world = busy()
     call = next(iter(world.details))

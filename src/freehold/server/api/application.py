@@ -27,6 +27,7 @@ from freehold.server.api import (
     pools,
     secrets,
     status,
+    terminals,
     volumes,
 )
 from freehold.server.api.auth import TABLE, Access, Authority
@@ -47,6 +48,7 @@ _NOUNS = (
     secrets,
     volumes,
     environments,
+    terminals,
     blobs,
     login,
     openapi,

@@ -28,6 +28,8 @@ from freehold.protocol.schemas import (
     ScalingChange,
     SecretView,
     StatusView,
+    TerminalAsk,
+    TerminalText,
     VariantView,
     VersionView,
     VolumeView,
@@ -131,6 +133,12 @@ class Volumes(Protocol):
     async def remove(self, workspace: str, name: str, path: str, /, *, recursive: bool = False) -> None: ...
 
 
+class Terminals(Protocol):
+    def attach(self, workspace: str, ref: str, /) -> AsyncIterator[TerminalAsk]: ...
+    async def say(self, instance_id: str, text: TerminalText, /) -> str | None: ...
+    def answer(self, workspace: str, ref: str, ask: int, line: str | None, /) -> None: ...
+
+
 class Secrets(Protocol):
     async def put(self, workspace: str, name: str, values: dict[str, str], /, *, force: bool = False) -> SecretView: ...
     async def list(self, workspace: str, /) -> Sequence[SecretView]: ...
@@ -185,6 +193,7 @@ class Services:
     volumes: Volumes
     secrets: Secrets
     environments: Environments
+    terminals: Terminals
     status: Status
     events: Events
     links: Links

@@ -16,6 +16,15 @@ def pool_key(parameters: bytes, variant: str = "") -> bytes:
 
 
 @dataclass(eq=False, kw_only=True)
+class Timing:
+    """Where a function's schedule stands. Only `services.schedules` changes it."""
+
+    base: float  # when its version was deployed
+    due: float  # when it is called next
+    not_before: float = 0.0  # after a call that was refused
+
+
+@dataclass(eq=False, kw_only=True)
 class LiveFunction:
     """A function of a live app: its current spec, and a pool for each set of parameters and each variant."""
 
@@ -26,6 +35,7 @@ class LiveFunction:
     version: int
     endpoints: dict[str, str] = field(default_factory=dict[str, str])  # method -> URL
     pools: dict[bytes, Pool] = field(default_factory=dict[bytes, Pool])  # by `pool_key`
+    timing: Timing | None = None  # of one with a schedule
 
     @property
     def name(self) -> str:

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from freehold.core.clock import Clock
 from freehold.core.errors import InvalidError, ResourceExhaustedError
 from freehold.core.names import check_name
 from freehold.core.overrides import Overrides
 from freehold.core.placement import Machine, shortage
 from freehold.core.specs import AppSpec, FunctionSpec, SecretRef
 from freehold.server.services.images import Images
+from freehold.server.services.schedules import check_schedule
 
 
 class Secrets(Protocol):
@@ -28,8 +30,9 @@ class Admission:
     """What this machine and its workspace have, held against what an app asks for."""
 
     def __init__(
-        self, *, machine: Machine, images: Images, secrets: Secrets, volumes: Volumes, blobs: Blobs
+        self, *, machine: Machine, images: Images, secrets: Secrets, volumes: Volumes, blobs: Blobs, clock: Clock
     ) -> None:  # fmt: skip
+        self._clock = clock
         self._machine, self._images, self._secrets, self._volumes, self._blobs = (
             machine,
             images,
@@ -61,6 +64,7 @@ class Admission:
 
     async def _function(self, workspace: str, spec: FunctionSpec) -> FunctionSpec:
         check_name(spec.name, "a function")
+        check_schedule(spec, self._clock.now())
         lacking = shortage(spec.resources, self._machine)
         if lacking:
             raise ResourceExhaustedError(f"function {spec.name!r}: {lacking}")

@@ -16,6 +16,7 @@ from freehold.core.errors import InvalidError, NotFoundError, StartError
 from freehold.core.ids import new_id
 from freehold.core.names import check_name
 from freehold.core.placement import cpu_of, memory_of
+from freehold.core.schedule import describe
 from freehold.core.specs import AppSpec, FunctionSpec, Web
 from freehold.core.states import AppState
 from freehold.core.suggest import did_you_mean
@@ -36,6 +37,7 @@ from freehold.server.dispatch.registry import LiveApp, LiveFunction, Registry
 from freehold.server.services.admission import Admission
 from freehold.server.services.endpoints import Endpoints
 from freehold.server.services.prepare import handle
+from freehold.server.services.schedules import Schedules, is_scheduled
 from freehold.server.store import writes
 from freehold.server.store.contract import Store, Write
 from freehold.server.store.reads import Reads
@@ -62,6 +64,7 @@ class AppsParts:
     store: Store
     admission: Admission
     endpoints: Endpoints
+    schedules: Schedules
     logs: LogsDrained
     clock: Clock
     url: Callable[[], str]
@@ -187,7 +190,7 @@ class Apps:
             await self._p.endpoints.open(app)
             if request.strategy == "rolling":
                 await asyncio.gather(*(self._warm(new, was) for new, was in changed))
-            await self._p.store.write(*self._rows(app, spec, request, who, now))
+            await self._p.store.write(*self._rows(app, spec, request, who, now), *self._p.schedules.begin(app))
         except BaseException:
             for new, _ in changed:
                 for pool in new.pools.values():
@@ -197,6 +200,7 @@ class Apps:
             await self._p.endpoints.close(app, but=old)
             raise
         self._switch(app, old, changed)
+        self._p.schedules.changed()
         await self._p.endpoints.close(app, but=app)
         for function in app.functions.values():
             self._warm_minimum(function)
@@ -333,7 +337,9 @@ class Apps:
             self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason, finish_s=STOP_GRACE_S)
         await self._p.endpoints.stop(app)
         app.state = AppState.STOPPED
-        await self._p.store.write(writes.set_app_state(app.id, AppState.STOPPED, self._p.clock.now()))
+        await self._p.store.write(
+            writes.set_app_state(app.id, AppState.STOPPED, self._p.clock.now()), writes.delete_schedules(app.id)
+        )
         return pools
 
     async def reap(self) -> None:
@@ -343,7 +349,7 @@ class Apps:
             if app.state is AppState.EPHEMERAL and app.client and now - app.client_seen > CLIENT_GRACE_S:
                 self._stop_soon(app, "its client is gone")
             elif app.state is AppState.DETACHED:
-                busy = any(c.app_id == app.id for c in self._p.dispatcher.calls.values())
+                busy = any(c.app_id == app.id and not is_scheduled(c) for c in self._p.dispatcher.calls.values())
                 app.client_seen = now if busy else app.client_seen
                 if now - app.client_seen > CLIENT_GRACE_S:
                     self._stop_soon(app, "its work is done")
@@ -380,6 +386,7 @@ class Apps:
                 app.functions[function.name] = live
             await self._p.endpoints.open(app)
             self._p.registry.add(app)
+        await self._p.schedules.restore()
 
     def warm_minimums(self) -> None:
         for function in self._p.registry.functions.values():
@@ -423,6 +430,7 @@ class Apps:
             gpu=spec.resources.gpu, timeout_s=spec.timeout_s, min_instances=spec.scaling.min_instances,
             max_instances=spec.scaling.max_instances, instances=sum(len(p.live) for p in pools), backlog=sum(p.backlog for p in pools),
             running=sum(p.running for p in pools), doc=spec.doc, methods=tuple(m.name for m in spec.methods if m.web is None),
+            schedule=describe(spec.schedule) if spec.schedule else None, next_run=function.timing.due if function.timing else None,
             web={name: _endpoint(web, function.endpoints[name]) for name, web in spec.endpoints().items() if name in function.endpoints},
         )  # fmt: skip
 

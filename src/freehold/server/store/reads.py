@@ -145,6 +145,10 @@ class Reads:
     async def scalings(self) -> list[r.ScalingRow]:
         return [r.ScalingRow._make(row) for row in await self._store.read("scalings", {})]
 
+    async def schedules(self) -> list[r.ScheduleRow]:
+        """Of every workspace."""
+        return [r.ScheduleRow._make(row) for row in await self._store.read("schedules", {})]
+
     async def endpoints(self) -> list[r.EndpointRow]:
         return [r.EndpointRow._make(row) for row in await self._store.read("endpoints", {})]
 

@@ -146,6 +146,15 @@ class ScalingRow(NamedTuple):
     spec: str  # JSON of Scaling
 
 
+class ScheduleRow(NamedTuple):
+    """When a function of a live app is called next by itself; `base` is when its version was deployed."""
+
+    function_id: str
+    app_id: str
+    base: float
+    due: float
+
+
 class EndpointRow(NamedTuple):
     """A label keeps its port for good, also while its app is stopped."""
 

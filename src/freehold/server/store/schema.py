@@ -88,6 +88,10 @@ scalings = _table(
     "scalings", ("function_id", "parameters", "variant"), _text("function_id"), _bytes("parameters"), _text("variant"),
     _real("created", null=False), _text("spec"),
 )  # fmt: skip
+schedules = _table(
+    "schedules", ("function_id",), _text("function_id"), _text("app_id"), _real("base", null=False), _real("due", null=False)
+)  # fmt: skip
+_index("ix_schedules_app", schedules.c.app_id)
 
 endpoints = _table(
     "endpoints", ("workspace", "label"), _text("workspace"), _text("label"), _text("app_id"), _text("app"), _text("function"),

@@ -117,6 +117,9 @@ def _app_writes() -> dict[str, WriteStatement]:
     a, e = s.apps, s.endpoints
     state = sa.update(a).where(a.c.id == _p("app_id")).values(state=_p("new_state"), stopped=_p("stopped"))
     version = sa.update(a).where(a.c.id == _p("app_id")).values(version=_p("version"))
+    t = s.schedules
+    due = sa.update(t).where(t.c.function_id == _p("id"), t.c.base == _p("since")).values(due=_p("next"))
+    over = sa.delete(t).where(t.c.app_id == _p("of_app"))
     gone = sa.delete(e).where(e.c.workspace == _p("workspace"), e.c.label == _p("label"))
     app = ("state", "version", "stopped", "description", "client", "tags")
     return {
@@ -134,6 +137,9 @@ def _app_writes() -> dict[str, WriteStatement]:
             table="scalings",
             fields=("function_id",),
         ),
+        "put_schedules": _full(_put(t, "app_id", "base", "due"), t, rows.ScheduleRow),
+        "set_schedule_due": WriteStatement(clause=due, table="schedules", fields=("id", "since", "next")),
+        "delete_schedules": WriteStatement(clause=over, table="schedules", fields=("of_app",)),
         "put_endpoints": _full(_put(e, "app_id", "app", "function", "method", "port"), e, rows.EndpointRow),
         "delete_endpoints": WriteStatement(clause=gone, table="endpoints", fields=("workspace", "label")),
     }
@@ -307,6 +313,7 @@ def _app_queries() -> dict[str, Query]:
         ),
         "variants": Query(clause=sa.select(s.variants), tail="ORDER BY variants.workspace, variants.id"),
         "scalings": Query(clause=sa.select(s.scalings), tail="ORDER BY scalings.function_id"),
+        "schedules": Query(clause=sa.select(s.schedules), tail="ORDER BY schedules.function_id"),
         "endpoints": Query(clause=sa.select(s.endpoints), tail="ORDER BY endpoints.workspace, endpoints.label"),
     }
 

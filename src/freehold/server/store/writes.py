@@ -94,6 +94,19 @@ def delete_scalings(function_ids: Iterable[str]) -> Write:
     return Write("delete_scalings", [(f,) for f in function_ids])
 
 
+def put_schedules(rows: Sequence[r.ScheduleRow]) -> Write:
+    return Write("put_schedules", rows)
+
+
+def set_schedule_due(function_id: str, base: float, due: float) -> Write:
+    """Move a schedule on, unless a newer version has begun it anew."""
+    return Write("set_schedule_due", [(function_id, base, due)])
+
+
+def delete_schedules(app_id: str) -> Write:
+    return Write("delete_schedules", [(app_id,)])
+
+
 def put_endpoints(rows: Sequence[r.EndpointRow]) -> Write:
     return Write("put_endpoints", rows)
 

@@ -1,0 +1,13 @@
+"""`is_local`, the current call and input, `Retries` and `Error`."""
+
+from pathlib import Path
+
+from tests.e2e.harness import Freehold
+
+PROGRAM = str(Path(__file__).parent / "programs" / "context.py")
+
+
+def test_code_knows_where_it_runs_and_is_tried_again(server: Freehold) -> None:
+    shown = server.ok("run", "-q", PROGRAM)
+    lines = [line for line in shown.splitlines() if not line.startswith(("Traceback", " "))]
+    assert lines == ["True None None", "False True True", "2 0.2", "attempts: 3 of calls: 1", "caught nothing"]

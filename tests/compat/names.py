@@ -17,7 +17,8 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "NotFoundError", "OutputExpiredError", "PermissionDeniedError", "RemoteError", "RequestSizeError", "ResourceExhaustedError",
         "SerializationError", "ServerWarning", "ServiceError", "TimeoutError", "UnimplementedError", "VersionError", "VolumeUploadTimeoutError",
     ),
-    "modal.functions": ("Function", "FunctionCall"),
+    "modal.call_graph": ("InputInfo", "InputStatus"),
+    "modal.functions": ("Function", "FunctionCall", "gather"),
     "modal.gpu": ("A100", "Any", "H100", "T4"),
     "modal.image": ("Image",),
     "modal.mount": ("Mount",),
@@ -25,5 +26,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "modal.retries": ("Retries",),
     "modal.runner": ("deploy_app", "run_app"),
     "modal.secret": ("Secret",),
+    "modal.types": (
+        "AppInfo", "AppLifecycle", "AppState", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo", "InputInfo", "InputStatus",
+        "LogEntry", "VolumeMountInfo",
+    ),
     "modal.volume": ("Volume",),
 }  # fmt: skip

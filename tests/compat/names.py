@@ -18,7 +18,8 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "SerializationError", "ServerWarning", "ServiceError", "TimeoutError", "UnimplementedError", "VersionError", "VolumeUploadTimeoutError",
     ),
     "modal.file_pattern_matcher": ("FilePatternMatcher", "NON_PYTHON_FILES"),
-    "modal.functions": ("Function", "FunctionCall"),
+    "modal.call_graph": ("InputInfo", "InputStatus"),
+    "modal.functions": ("Function", "FunctionCall", "gather"),
     "modal.gpu": ("A100", "Any", "H100", "T4"),
     "modal.image": ("Image",),
     "modal.mount": ("Mount",),
@@ -28,5 +29,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "modal.runner": ("deploy_app", "run_app"),
     "modal.schedule": ("Cron", "Period", "Schedule"),
     "modal.secret": ("Secret",),
+    "modal.types": (
+        "AppInfo", "AppLifecycle", "AppState", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo", "InputInfo", "InputStatus",
+        "LogEntry", "VolumeMountInfo",
+    ),
     "modal.volume": ("Volume",),
 }  # fmt: skip

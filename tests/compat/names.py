@@ -2,8 +2,10 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-    "App", "Client", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "interact", "is_local",
-        "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
+        "App", "Client", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period",
+        "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent",
+        "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "interact",
+        "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
     "modal.app": ("App", "LocalEntrypoint"),
     "modal.cls": ("Cls", "Obj", "parameter"),

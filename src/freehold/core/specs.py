@@ -103,8 +103,9 @@ class Mount:
 @dataclass(frozen=True, kw_only=True)
 class VolumeMount:
     path: str
-    name: str
+    name: str  # of the volume, or its id
     read_only: bool = False
+    sub_path: str | None = None  # only this folder of it; made when it is not there
     create_if_missing: bool = False
     ephemeral: bool = False
 

@@ -50,7 +50,8 @@ from freehold.protocol.schemas import (
     ScalingRequest,
     VariantRequest,
     VariantView,
-)  # fmt: skip
+    VolumeView,
+)
 from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
 from freehold.sdk import client as clients
 from freehold.sdk import context
@@ -78,6 +79,7 @@ class FakeServer:
         self.files: dict[str, bytes] = {}
         self.variants: list[VariantRequest] = []
         self.scalings: list[ScalingRequest] = []
+        self.volume_requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.hellos: list[Hello] = []
         self.submits: list[Submit] = []
         self.extends: list[Extend] = []
@@ -282,7 +284,10 @@ class FakeServer:
             case ("POST", "calls", call, "cancel"):
                 self.loop.call_soon_threadsafe(self.cancel, call)
                 return 200, {"terminate": query.get("terminate", "false")}
-            case ("PUT" | "GET" | "DELETE", "volumes", name, *rest):
+            case ("GET", "volumes"):
+                return 200, [_volume_view(name, created) for created, name in enumerate(["old", "middle", "new"])]
+            case ("PUT" | "GET" | "DELETE" | "POST", "volumes", name, *rest):
+                self.volume_requests.append((method, "/".join([name, *rest]), query, body))
                 return self._volume(method, name, rest, body)
             case _:
                 return _error(404, "not_found", f"no route {method} {path}", "NotFoundError")
@@ -332,7 +337,14 @@ class FakeServer:
     def _volume(self, method: str, name: str, rest: list[str], body: bytes) -> Answer:
         key = "/".join([name, *rest[1:]])
         if rest[:1] == ["list"]:
-            return 200, [FileView(path=k, type="file", bytes=len(v), modified=0.0) for k, v in self.files.items()]
+            files = {k.removeprefix(f"{name}/"): v for k, v in self.files.items()}
+            return 200, [FileView(path=k, type="file", bytes=len(v), modified=0.0) for k, v in files.items()]
+        if method == "POST":
+            return 200, {}
+        if not rest and name == "missing":
+            return _error(404, "not_found", "no volume 'missing'", "NotFoundError")
+        if not rest and method == "GET":
+            return 200, _volume_view(name, 7.0)
         if method == "PUT" and not rest:
             return (200, {}) if name != "taken" else _error(409, "already_exists", "is there", "AlreadyExistsError")
         if method == "PUT":
@@ -340,8 +352,15 @@ class FakeServer:
         elif method == "DELETE":
             self.files.pop(key, None)
         elif key not in self.files:
-            return _error(404, "not_found", f"no file {key!r}", "NotFoundError")
+            return _error(404, "not_found", f"no file {key!r}", "NoFileError")
         return 200, self.files.get(key, b"") if method == "GET" else {}
+
+
+VOLUME_ID = "vo-" + "0" * 28
+
+
+def _volume_view(name: str, created: float) -> VolumeView:
+    return VolumeView(name="by-id" if name == VOLUME_ID else name, created=created, id=VOLUME_ID)
 
 
 def until(done: Callable[[], bool]) -> None:

@@ -17,7 +17,9 @@ class Secrets(Protocol):
 
 
 class Volumes(Protocol):
-    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path: ...
+    async def host_path(
+        self, workspace: str, name: str, *, create: bool = False, sub_path: str | None = None
+    ) -> Path: ...
 
 
 class Blobs(Protocol):
@@ -65,7 +67,12 @@ class Admission:
         if lacking:
             raise ResourceExhaustedError(f"function {spec.name!r}: {lacking}")
         for volume in spec.volumes:
-            await self._volumes.host_path(workspace, volume.name, create=volume.create_if_missing or volume.ephemeral)
+            await self._volumes.host_path(
+                workspace,
+                volume.name,
+                create=volume.create_if_missing or volume.ephemeral,
+                sub_path=volume.sub_path,
+            )
         where = f"function {spec.name!r}"
         secrets = tuple([await self._secrets.admit(workspace, ref, where) for ref in spec.secrets])
         image = await self._images.admit(workspace, spec.image)

@@ -27,7 +27,9 @@ class Blobs(Protocol):
 
 
 class Volumes(Protocol):
-    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path: ...
+    async def host_path(
+        self, workspace: str, name: str, *, create: bool = False, sub_path: str | None = None
+    ) -> Path: ...
 
 
 class Secrets(Protocol):
@@ -91,7 +93,9 @@ class Preparer:
         return await asyncio.shield(task)
 
     async def _volume(self, workspace: str, mount: VolumeMount) -> tuple[Path, str, bool]:
-        path = await self._volumes.host_path(workspace, mount.name, create=mount.create_if_missing or mount.ephemeral)
+        path = await self._volumes.host_path(
+            workspace, mount.name, create=mount.create_if_missing or mount.ephemeral, sub_path=mount.sub_path
+        )
         return path, mount.path, mount.read_only
 
     async def _env(self, instance: Instance) -> dict[str, str]:
@@ -114,6 +118,7 @@ class Preparer:
             "FREEHOLD_FUNCTION": pool.function_name,
             "FREEHOLD_FUNCTIONS": msgspec.json.encode(handles).decode(),
             "FREEHOLD_REMOTE": "1",
+            "FREEHOLD_VOLUMES": msgspec.json.encode({v.path: v.name for v in pool.spec.volumes}).decode(),
             "FREEHOLD_DEVICES_GIVEN": ",".join(f"{d.type}:{d.id}" for d in instance.devices),
             "CUDA_VISIBLE_DEVICES": ",".join(real),
             "OMP_NUM_THREADS": env.get("OMP_NUM_THREADS", threads),

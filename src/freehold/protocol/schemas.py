@@ -377,6 +377,12 @@ class SecretView:
     keys: tuple[str, ...]
     created: float
     updated: float
+    id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretUpdate:
+    values: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

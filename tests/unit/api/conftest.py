@@ -216,6 +216,12 @@ class FakeSecrets:
         self.kept[name] = values
         return SecretView(name=name, keys=tuple(values), created=1.0, updated=1.0)
 
+    async def update(self, workspace: str, name: str, values: dict[str, str]) -> SecretView:
+        return await self.put(workspace, name, self.kept[name] | values)
+
+    async def get(self, workspace: str, name: str) -> SecretView:
+        return SecretView(name=name, keys=tuple(self.kept[name]), created=1.0, updated=1.0)
+
     async def list(self, workspace: str) -> list[SecretView]:
         return [SecretView(name=n, keys=tuple(v), created=1.0, updated=1.0) for n, v in self.kept.items()]
 

@@ -50,6 +50,7 @@ from freehold.protocol.schemas import (
     ScalingRequest,
     VariantRequest,
     VariantView,
+    SecretView,
     VolumeView,
 )
 from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
@@ -79,6 +80,7 @@ class FakeServer:
         self.files: dict[str, bytes] = {}
         self.variants: list[VariantRequest] = []
         self.scalings: list[ScalingRequest] = []
+        self.secrets: dict[str, dict[str, str]] = {}
         self.volume_requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.hellos: list[Hello] = []
         self.submits: list[Submit] = []
@@ -284,6 +286,8 @@ class FakeServer:
             case ("POST", "calls", call, "cancel"):
                 self.loop.call_soon_threadsafe(self.cancel, call)
                 return 200, {"terminate": query.get("terminate", "false")}
+            case (_, "secrets", *rest):
+                return self._secret(method, rest, body)
             case ("GET", "volumes"):
                 return 200, [_volume_view(name, created) for created, name in enumerate(["old", "middle", "new"])]
             case ("PUT" | "GET" | "DELETE" | "POST", "volumes", name, *rest):
@@ -334,6 +338,22 @@ class FakeServer:
         }  # fmt: skip
         return {"call": view, "inputs": [], "attempts": []}
 
+    def _secret(self, method: str, rest: list[str], body: bytes) -> Answer:
+        if not rest:
+            return 200, [_secret_view(name, values) for name, values in self.secrets.items()]
+        name, there = rest[0], rest[0] in self.secrets
+        given = msgspec.json.decode(body) if body else {}
+        if not there and method != "PUT":
+            return _error(404, "not_found", f"there is no secret {name!r}", "NotFoundError")
+        if there and method == "PUT" and not given["force"]:
+            return _error(409, "already_exists", "is there", "AlreadyExistsError")
+        if method == "DELETE":
+            return 200, self.secrets.pop(name) and {}
+        if method == "PUT":
+            self.secrets[name] = {}
+        self.secrets[name] |= given.get("values", {})
+        return 200, _secret_view(name, self.secrets[name])
+
     def _volume(self, method: str, name: str, rest: list[str], body: bytes) -> Answer:
         key = "/".join([name, *rest[1:]])
         if rest[:1] == ["list"]:
@@ -357,6 +377,10 @@ class FakeServer:
 
 
 VOLUME_ID = "vo-" + "0" * 28
+
+
+def _secret_view(name: str, values: dict[str, str]) -> SecretView:
+    return SecretView(name=name, keys=tuple(values), created=len(name), updated=0.0, id=f"st-{name}")
 
 
 def _volume_view(name: str, created: float) -> VolumeView:
@@ -401,7 +425,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _do  # noqa: N815 (http.server's names)
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _do  # noqa: N815 (http.server's names)
 
         def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
 

@@ -12,6 +12,7 @@ from freehold.protocol.version import VERSION as __version__  # noqa: N811 (Pyth
 
 if TYPE_CHECKING:
     from freehold.sdk.app import App
+    from freehold.sdk.bucket import CloudBucketMount
     from freehold.sdk.call import FunctionCall
     from freehold.sdk.client import Client
     from freehold.sdk.cls import Cls, parameter
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     )
     from freehold.sdk.function import Function
     from freehold.sdk.image import Image
+    from freehold.sdk.network_file_system import NetworkFileSystem
+    from freehold.sdk.proxy import Proxy
     from freehold.sdk.retries import Retries
     from freehold.sdk.scheduler_placement import SchedulerPlacement
     from freehold.sdk.secret import Secret
@@ -39,6 +42,7 @@ _sys.modules["freehold.exception"] = exception  # so that `from freehold.excepti
 
 _HOMES = {
     "app": ("App",),
+    "bucket": ("CloudBucketMount",),
     "call": ("FunctionCall",),
     "client": ("Client",),
     "cls": ("Cls", "parameter"),
@@ -48,6 +52,8 @@ _HOMES = {
     ),
     "function": ("Function",),
     "image": ("Image",),
+    "network_file_system": ("NetworkFileSystem",),
+    "proxy": ("Proxy",),
     "retries": ("Retries",),
     "scheduler_placement": ("SchedulerPlacement",),
     "secret": ("Secret",),
@@ -57,8 +63,8 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Client", "Cls", "Environment", "Function", "FunctionCall", "Image", "Retries", "SchedulerPlacement", "Secret", "Volume",
-    "Workspace", "__version__", "asgi_app",
+    "App", "Client", "CloudBucketMount", "Cls", "Environment", "Function", "FunctionCall", "Image", "NetworkFileSystem", "Proxy", "Retries",
+    "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
     "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit",
     "fastapi_endpoint", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip

@@ -121,6 +121,20 @@ class SecretRef:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BucketMount:
+    """A bucket of an object store that speaks S3, or the part of it whose keys begin with `prefix`."""
+
+    path: str
+    bucket: str
+    endpoint: str | None = None  # URL; None: Amazon's
+    prefix: str | None = None  # ends in "/"
+    secret: SecretRef | None = None  # AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; None: no signature
+    read_only: bool = False
+    requester_pays: bool = False
+    path_style: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parameter:
     """A `parameter()` of a Cls."""
 
@@ -165,6 +179,7 @@ class FunctionSpec:
     env: dict[str, str] = field(default_factory=dict[str, str])
     secrets: tuple[SecretRef, ...] = ()
     volumes: tuple[VolumeMount, ...] = ()
+    buckets: tuple[BucketMount, ...] = ()
     single_use: bool = False  # one input an instance
     snapshot: bool = False  # has @enter(snap=True) hooks, to be run in the warm parent
     doc: str | None = None  # first line of the docstring

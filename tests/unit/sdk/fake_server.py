@@ -342,7 +342,7 @@ class FakeServer:
         if not rest:
             return 200, [_secret_view(name, values) for name, values in self.secrets.items()]
         name, there = rest[0], rest[0] in self.secrets
-        given = msgspec.json.decode(body) if body else {}
+        given: dict[str, Any] = msgspec.json.decode(body) if body else {}
         if not there and method != "PUT":
             return _error(404, "not_found", f"there is no secret {name!r}", "NotFoundError")
         if there and method == "PUT" and not given["force"]:

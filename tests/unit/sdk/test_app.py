@@ -228,7 +228,7 @@ class OddParameter:
             {"volumes": {"/a": freehold.Volume.from_name("d"), "/a/": freehold.Volume.from_name("e")}},
             "two volumes are mounted at '/a'",
         ),
-        ({"volumes": {"/a": "d"}}, "volumes='d' is not a freehold.Volume"),
+        ({"volumes": {"/a": "d"}}, "='d' is neither a freehold.Volume"),
         ({"env": {"A": 1}}, "the value of 'A' is of type int"),
         ({"env": {"A=B": "1"}}, "'A=B' cannot name an environment variable"),
         ({"env": ["A"]}, "list is not a dict of environment variables"),

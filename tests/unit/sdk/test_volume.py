@@ -30,7 +30,7 @@ def test_files_go_up_and_come_down(server: FakeServer, tmp_path: Path) -> None:
         batch.put_file(io.BytesIO(b"stream"), "s.txt", mode=0o755)
         batch.put_file(tmp_path / "b.bin", PurePosixPath("/plain"), mode=0o644)
     assert sorted(server.files) == ["models/data/b.bin", "models/data/sub/a.bin", "models/plain", "models/s.txt"]
-    sent = {path: query["executable"] for verb, path, query, _ in server.volume_requests if "executable" in query}
+    sent = {path: query["executable"] for _, path, query, _ in server.volume_requests if "executable" in query}
     assert sent == {
         "models/files/data/b.bin": "true",
         "models/files/data/sub/a.bin": "false",

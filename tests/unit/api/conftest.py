@@ -229,6 +229,17 @@ class FakeSecrets:
         del self.kept[name]
 
 
+class FakeBuckets:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def refresh(self, instance: str) -> None:
+        self.asked.append(("refresh", instance))
+
+    async def store(self, instance: str) -> None:
+        self.asked.append(("store", instance))
+
+
 class FakeStatus:
     up = True
 
@@ -279,6 +290,7 @@ class World:
     calls: FakeCalls = field(default_factory=FakeCalls)
     images: FakeImages = field(default_factory=FakeImages)
     secrets: FakeSecrets = field(default_factory=FakeSecrets)
+    buckets: FakeBuckets = field(default_factory=FakeBuckets)
     status: FakeStatus = field(default_factory=FakeStatus)
     events: FakeEvents = field(default_factory=FakeEvents)
     logs: FakeLogs = field(default_factory=FakeLogs)
@@ -302,7 +314,7 @@ class World:
     def app(self, **options: Any) -> FastAPI:
         services = Services(
             apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, environments=FakeEnvironments(), status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
+            buckets=self.buckets, secrets=self.secrets, environments=FakeEnvironments(), status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
             shutdown=lambda: self.stopped.append(True),
         )  # fmt: skip
         config = ApiConfig(

@@ -50,9 +50,9 @@ def test_a_bucket_goes_where_a_volume_goes() -> None:
         ({"requester_pays": True}, "wants a secret"),
     ],
 )
-def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
+def test_what_cannot_be(options: Any, message: str) -> None:
     with pytest.raises(InvalidError, match=message):
-        freehold.CloudBucketMount(**{"bucket_name": "data"} | options)
+        freehold.CloudBucketMount(**({"bucket_name": "data"} | options))
 
 
 def test_no_identity_provider_stands_behind_it() -> None:

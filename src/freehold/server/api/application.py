@@ -13,6 +13,7 @@ from freehold.core.errors import Error
 from freehold.server.api import (
     apps,
     blobs,
+    buckets,
     calls,
     environments,
     failures,
@@ -47,6 +48,7 @@ _NOUNS = (
     secrets,
     volumes,
     environments,
+    buckets,
     blobs,
     login,
     openapi,

@@ -85,6 +85,8 @@ TABLE: Mapping[str, Access] = {
     "GET /v1/volumes/{name}/files/{path:path}": Access.CLIENT,
     "PUT /v1/volumes/{name}/files/{path:path}": Access.CLIENT,
     "DELETE /v1/volumes/{name}/files/{path:path}": Access.CLIENT,
+    "POST /v1/buckets/refresh": Access.CLIENT,
+    "POST /v1/buckets/store": Access.CLIENT,
     "POST /v1/blobs/missing": Access.CLIENT,
     "GET /v1/blobs/{sha256}": Access.CLIENT,
     "PUT /v1/blobs/{sha256}": Access.CLIENT,

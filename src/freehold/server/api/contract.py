@@ -135,6 +135,11 @@ class Volumes(Protocol):
     async def remove(self, workspace: str, name: str, path: str, /, *, recursive: bool = False) -> None: ...
 
 
+class Buckets(Protocol):
+    async def refresh(self, instance: str, /) -> None: ...
+    async def store(self, instance: str, /) -> None: ...
+
+
 class Secrets(Protocol):
     async def put(self, workspace: str, name: str, values: dict[str, str], /, *, force: bool = False) -> SecretView: ...
     async def update(self, workspace: str, name: str, values: dict[str, str], /) -> SecretView: ...
@@ -189,6 +194,7 @@ class Services:
     images: Images
     blobs: Blobs
     volumes: Volumes
+    buckets: Buckets
     secrets: Secrets
     environments: Environments
     status: Status

@@ -8,7 +8,7 @@ from freehold.core.errors import InvalidError, ResourceExhaustedError
 from freehold.core.names import check_name
 from freehold.core.overrides import Overrides
 from freehold.core.placement import Machine, shortage
-from freehold.core.specs import AppSpec, FunctionSpec, SecretRef
+from freehold.core.specs import AppSpec, BucketMount, FunctionSpec, SecretRef
 from freehold.server.services.images import Images
 
 
@@ -22,6 +22,10 @@ class Volumes(Protocol):
     ) -> Path: ...
 
 
+class Buckets(Protocol):
+    async def admit(self, workspace: str, mount: BucketMount, where: str) -> BucketMount: ...
+
+
 class Blobs(Protocol):
     def missing(self, digests: list[str]) -> list[str]: ...
 
@@ -30,15 +34,10 @@ class Admission:
     """What this machine and its workspace have, held against what an app asks for."""
 
     def __init__(
-        self, *, machine: Machine, images: Images, secrets: Secrets, volumes: Volumes, blobs: Blobs
+        self, *, machine: Machine, images: Images, secrets: Secrets, volumes: Volumes, buckets: Buckets, blobs: Blobs
     ) -> None:  # fmt: skip
-        self._machine, self._images, self._secrets, self._volumes, self._blobs = (
-            machine,
-            images,
-            secrets,
-            volumes,
-            blobs,
-        )
+        self._machine, self._images, self._secrets = machine, images, secrets
+        self._volumes, self._buckets, self._blobs = volumes, buckets, blobs
 
     async def check(self, workspace: str, spec: AppSpec) -> AppSpec:
         """The spec with its secrets sealed.
@@ -75,6 +74,7 @@ class Admission:
             )
         where = f"function {spec.name!r}"
         secrets = tuple([await self._secrets.admit(workspace, ref, where) for ref in spec.secrets])
+        buckets = tuple([await self._buckets.admit(workspace, mount, where) for mount in spec.buckets])
         image = await self._images.admit(workspace, spec.image)
         await self._images.path(image)
-        return replace(spec, secrets=secrets, image=image)
+        return replace(spec, secrets=secrets, buckets=buckets, image=image)

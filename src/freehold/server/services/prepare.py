@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -14,7 +15,7 @@ import msgspec
 from freehold.core.environments import environment_of
 from freehold.core.errors import DataLossError
 from freehold.core.home import Home
-from freehold.core.specs import FunctionSpec, SecretRef, VolumeMount
+from freehold.core.specs import BucketMount, FunctionSpec, SecretRef, VolumeMount
 from freehold.launchers.contract import StartRequest
 from freehold.protocol.schemas import FunctionHandle
 from freehold.server.dispatch.instance import Instance
@@ -32,6 +33,13 @@ class Volumes(Protocol):
     ) -> Path: ...
 
 
+class Buckets(Protocol):
+    async def attach(
+        self, workspace: str, instance: str, mounts: Sequence[BucketMount]
+    ) -> list[tuple[Path, str, bool]]: ...
+    def release(self, instance: str) -> None: ...
+
+
 class Secrets(Protocol):
     async def values(self, workspace: str, ref: str) -> dict[str, str]: ...
 
@@ -40,10 +48,11 @@ class Preparer:
     """Turns a spec into a `StartRequest`."""
 
     def __init__(
-        self, *, home: Home, images: Images, blobs: Blobs, volumes: Volumes, secrets: Secrets, registry: Registry, lease_s: float
+        self, *, home: Home, images: Images, blobs: Blobs, volumes: Volumes, buckets: Buckets, secrets: Secrets, registry: Registry,
+        lease_s: float,
     ) -> None:  # fmt: skip
         self._home, self._images, self._blobs, self._volumes, self._secrets = home, images, blobs, volumes, secrets
-        self._registry, self._lease_s = registry, lease_s
+        self._registry, self._buckets, self._lease_s = registry, buckets, lease_s
         self._unpacking: dict[str, asyncio.Task[Path]] = {}
 
     async def prepare(self, instance: Instance) -> StartRequest:
@@ -54,6 +63,7 @@ class Preparer:
         instance.phases["image"] = time.monotonic() - begun
         mounts = [(await self.unpacked(m.digest), m.remote_path) for m in spec.mounts]
         volumes = [await self._volume(pool.workspace, v) for v in spec.volumes]
+        volumes += await self._buckets.attach(pool.workspace, instance.id, spec.buckets)
         folder = self._home.instances / instance.id
         folder.mkdir(parents=True, exist_ok=True)
         return StartRequest(
@@ -79,6 +89,10 @@ class Preparer:
             cpu_limit=spec.resources.cpu_limit,
             memory_limit_mib=spec.resources.memory_limit_mib,
         )
+
+    def release(self, instance: Instance) -> None:
+        """The instance is gone."""
+        self._buckets.release(instance.id)
 
     async def unpacked(self, digest: str) -> Path:
         """The folder of a tar of local files; unpacked once, whole or not at all."""

@@ -2,7 +2,8 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-        "App", "Client", "Cls", "Environment", "Function", "FunctionCall", "Image", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
+        "App", "Client", "CloudBucketMount", "Cls", "Environment", "Function", "FunctionCall", "Image", "NetworkFileSystem", "Proxy", "Retries",
+        "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
         "batched", "concurrent", "current_function_call_id", "current_input_id", "enter", "exception", "exit", "fastapi_endpoint", "is_local",
         "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
@@ -24,6 +25,10 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "modal.partial_function": ("asgi_app", "enter", "method"),
     "modal.retries": ("Retries",),
     "modal.runner": ("deploy_app", "run_app"),
-    "modal.secret": ("Secret",),
-    "modal.volume": ("Volume",),
+    "modal.cloud_bucket_mount": ("CloudBucketMount",),
+    "modal.network_file_system": ("NetworkFileSystem",),
+    "modal.proxy": ("Proxy",),
+    "modal.secret": ("Secret", "SecretManager"),
+    "modal.types": ("FileEntry", "FileEntryType", "SecretInfo", "VolumeInfo"),
+    "modal.volume": ("FileEntry", "FileEntryType", "Volume", "VolumeManager"),
 }  # fmt: skip

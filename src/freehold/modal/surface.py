@@ -50,6 +50,20 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.retries": {"Retries": "freehold.sdk.retries:Retries"},
     "modal.runner": {"deploy_app": "freehold.modal.old:deploy_app", "run_app": "freehold.modal.old:run_app"},
     "modal.scheduler_placement": {"SchedulerPlacement": "freehold.sdk.scheduler_placement:SchedulerPlacement"},
-    "modal.secret": {"Secret": "freehold.sdk.secret:Secret"},
-    "modal.volume": {"Volume": "freehold.sdk.volume:Volume"},
+    "modal.cloud_bucket_mount": {"CloudBucketMount": "freehold.sdk.bucket:CloudBucketMount"},
+    "modal.network_file_system": {"NetworkFileSystem": "freehold.sdk.network_file_system:NetworkFileSystem"},
+    "modal.proxy": {"Proxy": "freehold.sdk.proxy:Proxy"},
+    "modal.secret": {
+        "Secret": "freehold.sdk.secret:Secret",
+        "SecretManager": "freehold.sdk.secret:SecretManager",
+    },
+    "modal.types": {
+        name: f"freehold.sdk.entries:{name}" for name in ("FileEntry", "FileEntryType", "SecretInfo", "VolumeInfo")
+    },
+    "modal.volume": {
+        "FileEntry": "freehold.sdk.entries:FileEntry",
+        "FileEntryType": "freehold.sdk.entries:FileEntryType",
+        "Volume": "freehold.sdk.volume:Volume",
+        "VolumeManager": "freehold.sdk.volume:VolumeManager",
+    },
 }  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Self
 
-from freehold.core.errors import InvalidError
+from freehold.core.errors import DeprecationError, InvalidError
 from freehold.core.specs import VolumeMount
 from freehold.sdk.entries import FileEntry
 from freehold.sdk.ephemeral import Ephemeral
@@ -157,4 +157,4 @@ class NetworkFileSystem:
 
 
 def _warn() -> None:
-    warn("NetworkFileSystem is given up: use Volume, which has the same files under the same name", DeprecationWarning)
+    warn("NetworkFileSystem is given up: use Volume, which has the same files under the same name", DeprecationError)

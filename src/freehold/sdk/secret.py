@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
-from freehold.core.errors import AlreadyExistsError, InvalidError, NotFoundError
+from freehold.core.errors import AlreadyExistsError, DeprecationError, InvalidError, NotFoundError
 from freehold.core.names import check_name
 from freehold.core.specs import SecretRef
 from freehold.sdk.checks import variables
@@ -175,7 +175,7 @@ class Secret:
     ) -> "Secret":
         """As `from_name(...).hydrate()`."""
         del client, environment_name
-        warn("Secret.lookup is now Secret.from_name(...).hydrate()", DeprecationWarning)
+        warn("Secret.lookup is now Secret.from_name(...).hydrate()", DeprecationError)
         secret = Secret.from_name(name, required_keys=required_keys)
         await blocking(secret._known, "lookup")
         return secret
@@ -191,7 +191,7 @@ class Secret:
     ) -> str:
         """As `objects.create`; gives the id."""
         del client, environment_name
-        warn("Secret.create_deployed is now Secret.objects.create", DeprecationWarning)
+        warn("Secret.create_deployed is now Secret.objects.create", DeprecationError)
         return (await blocking(_put, deployment_name, env_dict, "Secret.create_deployed", force=overwrite)).id
 
     # ---- how

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from freehold.core.errors import AlreadyExistsError, InvalidError, NotFoundError, NotMountedError
+from freehold.core.errors import AlreadyExistsError, DeprecationError, InvalidError, NotFoundError, NotMountedError
 from freehold.core.ids import is_id, new_id
 from freehold.core.names import check_name
 from freehold.core.specs import VolumeMount
@@ -293,7 +293,7 @@ class Volume:
     ) -> "Volume":
         """As `from_name(...).hydrate()`."""
         del client, environment_name
-        warn("Volume.lookup is now Volume.from_name(...).hydrate()", DeprecationWarning)
+        warn("Volume.lookup is now Volume.from_name(...).hydrate()", DeprecationError)
         volume = Volume(name, _Options(create_if_missing=create_if_missing))
         await blocking(volume._known)
         return volume
@@ -303,7 +303,7 @@ class Volume:
     async def delete(name: str, client: object = None, environment_name: str | None = None) -> None:
         """As `objects.delete`."""
         del client, environment_name
-        warn("Volume.delete is now Volume.objects.delete", DeprecationWarning)
+        warn("Volume.delete is now Volume.objects.delete", DeprecationError)
         await blocking(_api().act, "DELETE", _path(check_name(name, "a volume")))
 
     @both_static
@@ -314,7 +314,7 @@ class Volume:
         """As `objects.create`; gives the id."""
         del client, environment_name
         _check_version(version)
-        warn("Volume.create_deployed is now Volume.objects.create", DeprecationWarning)
+        warn("Volume.create_deployed is now Volume.objects.create", DeprecationError)
         await blocking(_api().act, "PUT", _path(check_name(deployment_name, "a volume")))
         return (await blocking(Volume(deployment_name)._known)).id
 

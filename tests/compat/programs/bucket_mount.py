@@ -1,12 +1,13 @@
 """A bucket of an object store, mounted: whole, in part, and read-only."""
 
 import os
+import time
 from pathlib import Path
 
-import freehold as modal
+import modal
 
 app = modal.App("compat-bucket")
-endpoint = os.environ.get("BUCKET_ENDPOINT")
+endpoint = os.environ.get("BUCKET_ENDPOINT", "http://127.0.0.1:9")
 secret = modal.Secret.from_local_environ(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 
 
@@ -27,12 +28,18 @@ def both() -> None:
     Path("/whole/out/deep/result.txt").write_text("written")
     Path("/whole/top.txt").unlink()
     Path("/whole/way-out").symlink_to("/etc/passwd")
+    assert "AWS_SECRET_ACCESS_KEY" not in os.environ  # the mount's, not the function's
 
 
 @app.function(volumes={"/data": bucket(key_prefix="out/")})
-async def grow(n: int) -> int:
+async def grow(n: int) -> None:
     Path(f"/data/{n}.txt").write_text(str(n))
-    return len(list(Path("/data").glob("*.txt")))
+
+
+@app.function(volumes={"/data": bucket(key_prefix="out/")})
+def grown():
+    Path("/data/seen.txt").write_text(" ".join(sorted(p.stem for p in Path("/data").glob("?.txt"))))
+    yield from os.listdir("/data")
 
 
 @app.function(volumes={"/data": bucket(key_prefix="out/")})
@@ -44,7 +51,8 @@ def breaks() -> None:
 @app.local_entrypoint()
 def main() -> None:
     both.remote()
-    print("grown:", max(grow.map(range(3))))
+    list(grow.map(range(3)))
+    print("grown:", len(list(grown.remote_gen())))
     try:
         breaks.remote()
     except ValueError as error:
@@ -58,9 +66,20 @@ def names() -> list[str]:
 
 @app.local_entrypoint()
 def watch() -> None:
-    """A warm instance sees what others put into the bucket."""
-    print(names.remote())
-    print(names.remote(), input(), names.remote())
+    """A warm instance sees what others put into the bucket, within a few seconds."""
+    before = names.remote()
+    print(before, flush=True)
+    while (after := names.remote()) == before:
+        time.sleep(0.5)
+    while (later := names.remote()) != after:
+        after = later
+    print(after)
+
+
+@app.function(volumes={"/data": bucket(key_prefix="out/")})
+def dies() -> None:
+    Path("/data/last-words.txt").write_text("last words")
+    os._exit(3)
 
 
 @app.function(

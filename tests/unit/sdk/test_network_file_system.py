@@ -8,7 +8,7 @@ import pytest
 from tests.unit.sdk.fake_server import VOLUME_ID, FakeServer
 
 import freehold
-from freehold.core.errors import InvalidError
+from freehold.core.errors import DeprecationError, InvalidError
 
 pytestmark = pytest.mark.filterwarnings("ignore:NetworkFileSystem is given up")
 
@@ -21,7 +21,7 @@ def job() -> None: ...
 
 
 def test_it_is_the_volume_of_its_name() -> None:
-    with pytest.warns(DeprecationWarning, match="use Volume"):
+    with pytest.warns(DeprecationError, match="use Volume"):
         mount = nfs().mount("/x")
     assert (mount.name, mount.create_if_missing) == ("old", True)
 

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.sdk.fake_server import FakeServer
 
 import freehold
-from freehold.core.errors import AlreadyExistsError, InvalidError, NotFoundError
+from freehold.core.errors import AlreadyExistsError, DeprecationError, InvalidError, NotFoundError
 
 
 def test_by_name_and_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,10 +116,10 @@ def test_values_of_the_program_are_not_the_servers(server: FakeServer) -> None:
 
 
 def test_names_that_were_given_up(server: FakeServer) -> None:
-    with pytest.warns(DeprecationWarning, match=r"objects\.create"):
+    with pytest.warns(DeprecationError, match=r"objects\.create"):
         assert freehold.Secret.create_deployed("db", {"A": "1"}) == "st-db"
-    with pytest.warns(DeprecationWarning, match=r"objects\.create"):
+    with pytest.warns(DeprecationError, match=r"objects\.create"):
         freehold.Secret.create_deployed("db", {"B": "1"}, overwrite=True)
     assert server.secrets == {"db": {"B": "1"}}
-    with pytest.warns(DeprecationWarning, match="from_name"):
+    with pytest.warns(DeprecationError, match="from_name"):
         assert freehold.Secret.lookup("db").object_id == "st-db"

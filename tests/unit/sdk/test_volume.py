@@ -9,7 +9,14 @@ import pytest
 from tests.unit.sdk.fake_server import VOLUME_ID, FakeServer
 
 import freehold
-from freehold.core.errors import FileThereError, InvalidError, NoFileError, NotFoundError, NotMountedError
+from freehold.core.errors import (
+    DeprecationError,
+    FileThereError,
+    InvalidError,
+    NoFileError,
+    NotFoundError,
+    NotMountedError,
+)
 from freehold.protocol.schemas import CopyRequest, RenameRequest
 from freehold.sdk.entries import FileEntry, FileEntryType
 
@@ -188,11 +195,11 @@ def test_commit_and_reload_are_for_who_has_it_mounted(
 
 
 def test_names_that_were_given_up(server: FakeServer) -> None:
-    with pytest.warns(DeprecationWarning, match="from_name"):
+    with pytest.warns(DeprecationError, match="from_name"):
         assert freehold.Volume.lookup("one").name == "one"
-    with pytest.warns(DeprecationWarning, match="objects.create"):
+    with pytest.warns(DeprecationError, match="objects.create"):
         assert freehold.Volume.create_deployed("one") == VOLUME_ID
-    with pytest.warns(DeprecationWarning, match="objects.delete"):
+    with pytest.warns(DeprecationError, match="objects.delete"):
         freehold.Volume.delete("one")
     assert asked(server, "DELETE") == ["one"]
 

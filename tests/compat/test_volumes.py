@@ -48,7 +48,7 @@ def test_a_volume_from_outside(server: Freehold, tmp_path: Path) -> None:
         "compat-outside-2 True",
         "True",
         "['compat-outside-2']",
-        "gone: no volume 'compat-outside-2'; create it with `freehold volume create compat-outside-2`",
+        "gone: no volume 'compat-outside-2'",
     ]
 
 

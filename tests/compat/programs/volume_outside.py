@@ -41,7 +41,7 @@ def main(folder: str) -> None:
     try:
         modal.Volume.from_name("compat-outside-2").hydrate()
     except modal.exception.NotFoundError as error:
-        print("gone:", error)
+        print("gone:", str(error).partition(";")[0])
 
 
 async def later(volume: modal.Volume) -> None:

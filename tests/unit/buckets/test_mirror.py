@@ -206,8 +206,11 @@ class _Usage(NamedTuple):
 async def test_more_than_the_disk_holds_is_refused_first(
     mirror: Mirror, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def usage(_: Path) -> _Usage:
+        return _Usage(free=1000)
+
     store.objects_by_key["huge"] = b"x" * 1000
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     with pytest.raises(ResourceExhaustedError, match="mount a part of it with key_prefix"):
         await mirror.refresh()
     assert store.took() == []

@@ -32,32 +32,35 @@ class NetworkFileSystem:
         name: str, *, environment_name: str | None = None, create_if_missing: bool = False, client: object = None
     ) -> "NetworkFileSystem":
         """The volume of this name, under the older interface."""
-        del environment_name, client  # one environment a server, one client a process
+        del client  # one a process
         _warn()
-        return NetworkFileSystem(Volume.from_name(name, create_if_missing=create_if_missing))
+        return NetworkFileSystem(
+            Volume.from_name(name, create_if_missing=create_if_missing, environment_name=environment_name)
+        )
 
     @staticmethod
     def ephemeral(client: object = None, environment_name: str | None = None) -> "Ephemeral[NetworkFileSystem]":
         """One that is deleted at the end of the `with` or `async with` block."""
-        del client, environment_name  # as above
+        del client  # as above
         _warn()
-        made = Volume.ephemeral()
+        made = Volume.ephemeral(environment_name=environment_name)
         return Ephemeral(lambda: NetworkFileSystem(made.__enter__()), lambda _: made.__exit__())
 
     @both_static
     @staticmethod
     async def create_deployed(deployment_name: str, client: object = None, environment_name: str | None = None) -> str:
         """Make an empty one; gives its id."""
-        del client, environment_name  # as above
+        del client  # as above
         _warn()
-        await blocking(Volume.objects.create, deployment_name)
-        return await blocking(lambda: Volume(deployment_name).object_id)
+        await blocking(Volume.objects.create, deployment_name, environment_name=environment_name)
+        made = Volume.from_name(deployment_name, environment_name=environment_name)
+        return (await blocking(made.hydrate)).object_id
 
     @both_static
     @staticmethod
     async def delete(name: str, client: object = None, environment_name: str | None = None) -> None:
-        del client, environment_name  # as above
-        await blocking(Volume.objects.delete, name)
+        del client  # as above
+        await blocking(Volume.objects.delete, name, environment_name=environment_name)
 
     @property
     def object_id(self) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
+from freehold.core.environments import MAIN
 from freehold.core.errors import AlreadyExistsError, DeprecationError, InvalidError, NotFoundError
 from freehold.core.names import check_name
 from freehold.core.specs import SecretRef
 from freehold.sdk.checks import variables
 from freehold.sdk.context import is_local
 from freehold.sdk.entries import SecretInfo, moment, newest
+from freehold.sdk.environment import api_of, check_own, given
 from freehold.sdk.faces import blocking, both, both_static
 from freehold.sdk.tracebacks import warn
 
@@ -37,9 +39,9 @@ class SecretManager:
         client: object = None,
     ) -> None:
         """Keep values under a name. When there is one: AlreadyExistsError, or with `allow_existing` it stays as it is."""
-        del environment_name, client  # one environment a server, one client a process
+        del client  # one a process
         try:
-            await blocking(_put, name, env_dict, "Secret.objects.create", force=False)
+            await blocking(_put, api_of(given(environment_name)), name, variables(env_dict, "Secret.objects.create"))
         except AlreadyExistsError:
             if not allow_existing:
                 raise
@@ -54,20 +56,24 @@ class SecretManager:
         client: object = None,
     ) -> "list[Secret]":
         """Secrets that have a name, the newest first."""
-        del environment_name, client  # as above
+        del client  # as above
         from freehold.protocol.schemas import SecretView
 
-        views = await blocking(_api().get, "/v1/secrets", list[SecretView])
-        return [Secret.from_name(v.name)._take(v) for v in newest(views, max_objects, created_before)]  # pyright: ignore[reportPrivateUsage]
+        environment = given(environment_name)
+        views = await blocking(api_of(environment).get, "/v1/secrets", list[SecretView])
+        return [
+            Secret.from_name(v.name, environment_name=environment)._take(v)
+            for v in newest(views, max_objects, created_before)
+        ]  # pyright: ignore[reportPrivateUsage]
 
     @both
     async def delete(
         self, name: str, *, allow_missing: bool = False, environment_name: str | None = None, client: object = None
     ) -> None:
         """Forget a secret; functions that name it do not start any more."""
-        del environment_name, client  # as above
+        del client  # as above
         try:
-            await blocking(_api().act, "DELETE", _path(name))
+            await blocking(api_of(given(environment_name)).act, "DELETE", _path(name))
         except NotFoundError:
             if not allow_missing:
                 raise
@@ -78,24 +84,30 @@ class Secret:
 
     objects = SecretManager()
 
-    def __init__(self, spec: SecretRef, label: str) -> None:
-        self.spec, self._label = spec, label
+    def __init__(self, spec: SecretRef, label: str, environment: str | None = None) -> None:
+        self._spec, self._label, self._environment = spec, label, environment
         self._view: SecretView | None = None
 
     def __repr__(self) -> str:
         return f"Secret({self._label})"  # never its values
+
+    @property
+    def spec(self) -> SecretRef:
+        """How a function's spec names it."""
+        check_own(self._environment, repr(self))
+        return self._spec
 
     @staticmethod
     def from_name(
         name: str, *, environment_name: str | None = None, required_keys: Sequence[str] = (), client: object = None
     ) -> "Secret":
         """A secret that the server keeps; a function that names it does not start without its `required_keys`."""
-        del environment_name, client  # one environment a server, one client a process
+        del client  # as above
         check_name(name, "a secret")
         if isinstance(required_keys, str):
             msg = f"Secret.from_name({name!r}): required_keys={required_keys!r} is one text: give a list, [{required_keys!r}]"
             raise InvalidError(msg)
-        return Secret(SecretRef(name=name, required_keys=tuple(required_keys)), name)
+        return Secret(SecretRef(name=name, required_keys=tuple(required_keys)), name, given(environment_name))
 
     @staticmethod
     def from_dict(env_dict: Values | None = None) -> "Secret":
@@ -137,7 +149,7 @@ class Secret:
     @property
     def name(self) -> str | None:
         """Its name; None for values given in the program."""
-        return self.spec.name
+        return self._spec.name
 
     @property
     def object_id(self) -> str:
@@ -147,7 +159,7 @@ class Secret:
     async def hydrate(self, client: object = None) -> Self:
         """Ask the server for it now; NotFoundError when it is not there."""
         del client
-        if self.spec.name is not None:
+        if self._spec.name is not None:
             await blocking(self._known, "hydrate")
         return self
 
@@ -155,7 +167,9 @@ class Secret:
     async def info(self, *, refresh: bool = False) -> SecretInfo:
         """When it was made, and its name."""
         view = await blocking(self._known, "info", refresh=refresh)
-        return SecretInfo(name=view.name, environment_name="main", created_at=moment(view.created))
+        return SecretInfo(
+            name=view.name, environment_name=self._api().target.environment or MAIN, created_at=moment(view.created)
+        )
 
     @both
     async def update(self, env_dict: Mapping[str, str]) -> None:
@@ -164,7 +178,7 @@ class Secret:
 
         values = variables(env_dict, f"{self!r}.update")
         path = _path(self._named("update"))
-        self._view = await blocking(_api().send, "PATCH", path, SecretUpdate(values=values), SecretView)
+        self._view = await blocking(self._api().send, "PATCH", path, SecretUpdate(values=values), SecretView)
 
     # ---- names that Modal has given up
 
@@ -174,9 +188,9 @@ class Secret:
         name: str, client: object = None, environment_name: str | None = None, required_keys: Sequence[str] = ()
     ) -> "Secret":
         """As `from_name(...).hydrate()`."""
-        del client, environment_name
+        del client
         warn("Secret.lookup is now Secret.from_name(...).hydrate()", DeprecationError)
-        secret = Secret.from_name(name, required_keys=required_keys)
+        secret = Secret.from_name(name, environment_name=environment_name, required_keys=required_keys)
         await blocking(secret._known, "lookup")
         return secret
 
@@ -190,29 +204,33 @@ class Secret:
         overwrite: bool = False,
     ) -> str:
         """As `objects.create`; gives the id."""
-        del client, environment_name
+        del client
         warn("Secret.create_deployed is now Secret.objects.create", DeprecationError)
-        return (await blocking(_put, deployment_name, env_dict, "Secret.create_deployed", force=overwrite)).id
+        values = variables(env_dict, "Secret.create_deployed")
+        return (await blocking(_put, api_of(given(environment_name)), deployment_name, values, force=overwrite)).id
 
     # ---- how
+
+    def _api(self) -> "Api":
+        return api_of(self._environment)
 
     def _take(self, view: "SecretView") -> "Secret":
         self._view = view
         return self
 
     def _named(self, what: str) -> str:
-        if self.spec.name is None:
+        if self._spec.name is None:
             msg = f"{self!r} is given in the program and has no {what}: keep it with Secret.objects.create, and use Secret.from_name"
             raise InvalidError(msg)
-        return self.spec.name
+        return self._spec.name
 
     def _known(self, what: str, *, refresh: bool = False) -> "SecretView":
         """What the server says of it, asked once."""
         from freehold.protocol.schemas import SecretView
 
         if self._view is None or refresh:
-            view = _api().get(_path(self._named(what)), SecretView)
-            lacking = [k for k in self.spec.required_keys if k not in view.keys]
+            view = self._api().get(_path(self._named(what)), SecretView)
+            lacking = [k for k in self._spec.required_keys if k not in view.keys]
             if lacking:
                 msg = f"secret {view.name!r} has no key {lacking[0]!r}; add it with Secret.from_name({view.name!r}).update({{{lacking[0]!r}: …}})"
                 raise NotFoundError(msg)
@@ -220,21 +238,14 @@ class Secret:
         return self._view
 
 
-def _api() -> "Api":
-    from freehold.sdk import client
-
-    return client.current().api
-
-
 def _path(name: str) -> str:
     return f"/v1/secrets/{quote(check_name(name, 'a secret'), safe='')}"
 
 
-def _put(name: str, given: Values, where: str, *, force: bool) -> "SecretView":
+def _put(api: "Api", name: str, values: dict[str, str], *, force: bool = False) -> "SecretView":
     from freehold.protocol.schemas import SecretRequest, SecretView
 
-    values = variables(given, where)
-    return _api().send("PUT", _path(name), SecretRequest(values=values, force=force), SecretView)
+    return api.send("PUT", _path(name), SecretRequest(values=values, force=force), SecretView)
 
 
 def _dotenv(path: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from freehold.core.ids import is_id, new_id
 from freehold.core.names import check_name
 from freehold.core.specs import VolumeMount
 from freehold.sdk.entries import FileEntry, FileEntryType, VolumeInfo, moment, newest
+from freehold.sdk.environment import api_of, check_own, given
 from freehold.sdk.ephemeral import Ephemeral
 from freehold.sdk.faces import blocking, both, both_items, both_static
 from freehold.sdk.tracebacks import warn
@@ -43,6 +44,7 @@ class _Options:
     frozen: bool = False  # by read_only(): this object's methods change nothing either
     sub_path: str | None = None
     by_options: bool = False  # with_mount_options was called
+    environment: str | None = None  # None: the process's own
 
 
 class VolumeManager:
@@ -60,11 +62,11 @@ class VolumeManager:
         experimental_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Make an empty volume. Raises AlreadyExistsError when there is one of that name, unless `allow_existing`."""
-        del environment_name, client, experimental_options  # one environment a server, one client a process
+        del client, experimental_options  # one client a process, one kind of volume
         _check_version(version)
         check_name(name, "a volume")
         try:
-            await blocking(_api().act, "PUT", _path(name))
+            await blocking(api_of(given(environment_name)).act, "PUT", _path(name))
         except AlreadyExistsError:
             if not allow_existing:
                 raise
@@ -79,20 +81,22 @@ class VolumeManager:
         client: object = None,
     ) -> "list[Volume]":
         """Volumes, the newest first."""
-        del environment_name, client  # as above
+        del client  # as above
         from freehold.protocol.schemas import VolumeView
 
-        views = await blocking(_api().get, "/v1/volumes", list[VolumeView])
-        return [Volume(v.name)._take(v) for v in newest(views, max_objects, created_before)]  # pyright: ignore[reportPrivateUsage]
+        environment = given(environment_name)
+        views = await blocking(api_of(environment).get, "/v1/volumes", list[VolumeView])
+        options = _Options(environment=environment)
+        return [Volume(v.name, options)._take(v) for v in newest(views, max_objects, created_before)]  # pyright: ignore[reportPrivateUsage]
 
     @both
     async def delete(
         self, name: str, *, allow_missing: bool = False, environment_name: str | None = None, client: object = None
     ) -> None:
         """Delete a volume with all its files."""
-        del environment_name, client  # as above
+        del client  # as above
         try:
-            await blocking(_api().act, "DELETE", _path(check_name(name, "a volume")))
+            await blocking(api_of(given(environment_name)).act, "DELETE", _path(check_name(name, "a volume")))
         except NotFoundError:
             if not allow_missing:
                 raise
@@ -122,9 +126,9 @@ class Volume:
         client: object = None,
     ) -> "Volume":
         """The volume of this name; nothing is asked of the server until it is used."""
-        del environment_name, create_options, client  # one environment a server, one kind of volume
+        del create_options, client  # as above
         _check_version(version)
-        return Volume(name, _Options(create_if_missing=create_if_missing))
+        return Volume(name, _Options(create_if_missing=create_if_missing, environment=given(environment_name)))
 
     @staticmethod
     def from_id(volume_id: str, client: object = None) -> "Volume":
@@ -143,13 +147,14 @@ class Volume:
         create_options: Mapping[str, Any] | None = None,
     ) -> "Ephemeral[Volume]":
         """A volume that is deleted at the end of the `with` or `async with` block."""
-        del client, environment_name, create_options  # as above
+        del client, create_options  # as above
         _check_version(version)
+        options = _Options(create_if_missing=True, ephemeral=True, environment=given(environment_name))
 
         def make() -> Volume:
-            return Volume(f"ephemeral-{new_id('vo')}", _Options(create_if_missing=True, ephemeral=True)).hydrate()
+            return Volume(f"ephemeral-{new_id('vo')}", options).hydrate()
 
-        return Ephemeral(make, lambda volume: _api().act("DELETE", _path(volume._ref)))
+        return Ephemeral(make, lambda volume: volume._api().act("DELETE", _path(volume._ref)))
 
     @both_static
     @staticmethod
@@ -157,11 +162,13 @@ class Volume:
         old_name: str, new_name: str, *, client: object = None, environment_name: str | None = None
     ) -> None:
         """Give a volume another name; functions that name the old one do not find it when they start next."""
-        del client, environment_name  # as above
+        del client  # as above
         from freehold.protocol.schemas import RenameRequest
 
         path = f"{_path(check_name(old_name, 'a volume'))}/rename"
-        await blocking(_api().act, "POST", path, RenameRequest(name=check_name(new_name, "a volume")))
+        await blocking(
+            api_of(given(environment_name)).act, "POST", path, RenameRequest(name=check_name(new_name, "a volume"))
+        )
 
     # ---- as a thing that has a name, an id and a way to be mounted
 
@@ -190,6 +197,7 @@ class Volume:
     def mount(self, path: str) -> VolumeMount:
         """How a function's spec names it."""
         options = self._options
+        check_own(options.environment, repr(self))
         return VolumeMount(
             path=path, name=self._ref, read_only=options.read_only, sub_path=options.sub_path,
             create_if_missing=options.create_if_missing, ephemeral=options.ephemeral,
@@ -243,7 +251,7 @@ class Volume:
     async def read_file(self, path: str) -> AsyncGenerator[bytes, None]:
         """The file's bytes, in chunks. Raises a FileNotFoundError when there is none."""
         await blocking(self._known)
-        chunks = _api().download(self._file(path))
+        chunks = self._api().download(self._file(path))
         while (chunk := await blocking(next, chunks, b"")) != b"":
             yield chunk
 
@@ -260,7 +268,7 @@ class Volume:
         """Remove a file, or with `recursive` a folder. Raises a FileNotFoundError when there is none."""
         self._check_writable()
         await blocking(self._known)
-        await blocking(_api().act, "DELETE", self._file(path) + ("?recursive=true" if recursive else ""))
+        await blocking(self._api().act, "DELETE", self._file(path) + ("?recursive=true" if recursive else ""))
 
     @both
     async def copy_files(self, src_paths: Sequence[str], dst_path: str, recursive: bool = False) -> None:
@@ -273,7 +281,7 @@ class Volume:
             raise InvalidError(msg)
         await blocking(self._known)
         body = CopyRequest(sources=tuple(str(p) for p in src_paths), target=str(dst_path), recursive=recursive)
-        await blocking(_api().act, "POST", f"{_path(self._ref)}/copy", body, patient=True)
+        await blocking(self._api().act, "POST", f"{_path(self._ref)}/copy", body, patient=True)
 
     def batch_upload(self, force: bool = False) -> Upload:
         """`with volume.batch_upload() as batch: batch.put_file(local, "/there")`; `force` replaces files that are there."""
@@ -282,7 +290,7 @@ class Volume:
 
     def put(self, path: str, content: "Readable", size: int, query: "Query") -> None:
         """Write one file of `size` bytes, whole or not at all; for uploads."""
-        _api().upload(self._file(path), content, size, query)
+        self._api().upload(self._file(path), content, size, query)
 
     # ---- names that Modal has given up
 
@@ -292,9 +300,9 @@ class Volume:
         name: str, client: object = None, environment_name: str | None = None, create_if_missing: bool = False
     ) -> "Volume":
         """As `from_name(...).hydrate()`."""
-        del client, environment_name
+        del client
         warn("Volume.lookup is now Volume.from_name(...).hydrate()", DeprecationError)
-        volume = Volume(name, _Options(create_if_missing=create_if_missing))
+        volume = Volume(name, _Options(create_if_missing=create_if_missing, environment=given(environment_name)))
         await blocking(volume._known)
         return volume
 
@@ -302,9 +310,9 @@ class Volume:
     @staticmethod
     async def delete(name: str, client: object = None, environment_name: str | None = None) -> None:
         """As `objects.delete`."""
-        del client, environment_name
+        del client
         warn("Volume.delete is now Volume.objects.delete", DeprecationError)
-        await blocking(_api().act, "DELETE", _path(check_name(name, "a volume")))
+        await blocking(api_of(given(environment_name)).act, "DELETE", _path(check_name(name, "a volume")))
 
     @both_static
     @staticmethod
@@ -312,13 +320,17 @@ class Volume:
         deployment_name: str, client: object = None, environment_name: str | None = None, version: int | None = None
     ) -> str:
         """As `objects.create`; gives the id."""
-        del client, environment_name
+        del client
         _check_version(version)
         warn("Volume.create_deployed is now Volume.objects.create", DeprecationError)
-        await blocking(_api().act, "PUT", _path(check_name(deployment_name, "a volume")))
-        return (await blocking(Volume(deployment_name)._known)).id
+        volume = Volume(deployment_name, _Options(environment=given(environment_name)))
+        await blocking(volume._api().act, "PUT", _path(deployment_name))
+        return (await blocking(volume._known)).id
 
     # ---- how
+
+    def _api(self) -> "Api":
+        return api_of(self._options.environment)
 
     def _with(self, **changes: Any) -> "Volume":
         made = Volume(self._ref, replace(self._options, **changes))
@@ -336,8 +348,8 @@ class Volume:
         if self._view is None:
             if self._options.create_if_missing:
                 with suppress(AlreadyExistsError):
-                    _api().act("PUT", _path(self._ref))
-            self._view = _api().get(_path(self._ref), VolumeView, {"count": False})
+                    self._api().act("PUT", _path(self._ref))
+            self._view = self._api().get(_path(self._ref), VolumeView, {"count": False})
         return self._view
 
     def _mounted(self, what: str) -> list[str]:
@@ -365,23 +377,17 @@ class Volume:
             raise InvalidError(msg)
         self._known()
         query = {"path": path.strip("/"), "recursive": recursive}
-        return [_entry(v) for v in _api().get(f"{_path(self._ref)}/list", list[FileView], query)]
+        return [_entry(v) for v in self._api().get(f"{_path(self._ref)}/list", list[FileView], query)]
 
     def _copy_into(self, path: str, fileobj: IO[bytes]) -> int:
         self._known()
-        return sum(fileobj.write(chunk) for chunk in _api().download(self._file(path)))
+        return sum(fileobj.write(chunk) for chunk in self._api().download(self._file(path)))
 
     def _file(self, path: str) -> str:
         return f"{_path(self._ref)}/files/{quote(str(path).strip('/'), safe='/')}"
 
     def __reduce__(self) -> tuple[object, ...]:
         return Volume, (self._ref, self._options)
-
-
-def _api() -> "Api":
-    from freehold.sdk import client
-
-    return client.current().api
 
 
 def _path(ref: str) -> str:

@@ -53,7 +53,7 @@ from freehold.protocol.schemas import (
     SecretView,
     VolumeView,
 )
-from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
+from freehold.protocol.version import ENVIRONMENT_HEADER, PROTOCOL_VERSION, VERSION_HEADER
 from freehold.sdk import client as clients
 from freehold.sdk import context
 from freehold.sdk.client import Client, use
@@ -81,6 +81,7 @@ class FakeServer:
         self.variants: list[VariantRequest] = []
         self.scalings: list[ScalingRequest] = []
         self.secrets: dict[str, dict[str, str]] = {}
+        self.environments: list[str] = []  # that requests about volumes and secrets were for
         self.volume_requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.hellos: list[Hello] = []
         self.submits: list[Submit] = []
@@ -412,6 +413,8 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             if self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 status, value = _error(401, "unauthenticated", "unknown token", "AuthError")
             else:
+                if self.path.startswith(("/v1/volumes", "/v1/secrets")):
+                    server.environments.append(self.headers.get(ENVIRONMENT_HEADER, ""))
                 status, value = server.handle(self.command, self.path, body)
             if isinstance(value, bytes):
                 data = value

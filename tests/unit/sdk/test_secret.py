@@ -123,3 +123,12 @@ def test_names_that_were_given_up(server: FakeServer) -> None:
     assert server.secrets == {"db": {"B": "1"}}
     with pytest.warns(DeprecationError, match="from_name"):
         assert freehold.Secret.lookup("db").object_id == "st-db"
+
+
+def test_another_environments_secrets(server: FakeServer) -> None:
+    freehold.Secret.objects.create("db", {"A": "1"}, environment_name="dev")
+    theirs = freehold.Secret.from_name("db", environment_name="dev")
+    assert theirs.info().environment_name == "dev"
+    assert server.environments == ["dev", "dev"]
+    with pytest.raises(InvalidError, match="run with FREEHOLD_ENVIRONMENT=dev"):
+        assert theirs.spec

@@ -210,3 +210,17 @@ def test_wrong_names() -> None:
             freehold.Volume.from_name(name)
     with pytest.raises(InvalidError, match="neither 1 nor 2"):
         freehold.Volume.from_name("x", version=3)
+
+
+def test_another_environments_volumes(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = freehold.Volume.from_name("models", environment_name="dev")
+    theirs.listdir("/")
+    freehold.Volume.objects.delete("models", environment_name="dev")
+    freehold.Volume.objects.delete("models", environment_name="main")
+    assert server.environments == ["dev", "dev", "dev", ""]
+    with pytest.raises(InvalidError, match="run with FREEHOLD_ENVIRONMENT=dev"):
+        theirs.mount("/x")
+    monkeypatch.setenv("FREEHOLD_ENVIRONMENT", "dev")
+    assert theirs.mount("/x").name == "models"
+    with pytest.raises(InvalidError, match="cannot name an environment"):
+        freehold.Volume.from_name("models", environment_name="a/b")

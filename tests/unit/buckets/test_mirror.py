@@ -11,6 +11,7 @@ from typing import IO, Any, NamedTuple, cast
 import pytest
 
 from freehold.core.errors import ResourceExhaustedError, ServiceError
+from freehold.server.services import mirror as mirrors
 from freehold.server.services.mirror import Mirror
 from freehold.server.services.s3 import Object
 
@@ -179,12 +180,20 @@ async def test_a_failure_loses_nothing(mirror: Mirror, store: Store) -> None:
     assert store.objects_by_key["a.txt"] == b"A"
 
 
-async def test_many_at_once_ask_once(mirror: Mirror, store: Store) -> None:
+async def test_many_at_once_ask_once(mirror: Mirror, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk, walks = mirrors._walk, list[Path]()
+
+    def counted(root: Path) -> dict[str, os.stat_result]:
+        walks.append(root)
+        return walk(root)
+
+    monkeypatch.setattr(mirrors, "_walk", counted)
     (mirror.files / "a.txt").write_text("A")
     store.asked = []
     await asyncio.gather(*(mirror.refresh() for _ in range(20)), *(mirror.store() for _ in range(20)))
     assert store.asked.count("list") <= 2
     assert store.asked.count("put a.txt") == 1
+    assert len(walks) <= 4
     await mirror.refresh(at_most_every_s=60.0)
     assert store.asked.count("list") <= 2
 

@@ -72,7 +72,7 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
     image = options.get("image") or defaults.image or default_image()
     batching = said.batching
     files = [*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]
-    volumes, buckets = _mounted({**defaults.volumes, **options.get("volumes", {})})
+    volumes, buckets = mounted({**defaults.volumes, **options.get("volumes", {})})
     startup = options.get("startup_timeout")
     return FunctionSpec(
         name=one.name,
@@ -139,9 +139,10 @@ def _methods(raw: type) -> tuple[Method, ...]:
     )
 
 
-def _mounted(
+def mounted(
     given: Mapping[Any, Volume | CloudBucketMount],
 ) -> tuple[tuple[VolumeMount, ...], tuple[BucketMount, ...]]:
+    """Volumes and buckets as a spec names them, by their paths."""
     volumes: list[VolumeMount] = []
     buckets: list[BucketMount] = []
     for path, one in sorted((str(PurePosixPath(p)), one) for p, one in given.items()):

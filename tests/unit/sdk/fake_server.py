@@ -48,9 +48,9 @@ from freehold.protocol.schemas import (
     ImageRequest,
     ImageView,
     ScalingRequest,
+    SecretView,
     VariantRequest,
     VariantView,
-    SecretView,
     VolumeView,
 )
 from freehold.protocol.version import ENVIRONMENT_HEADER, PROTOCOL_VERSION, VERSION_HEADER

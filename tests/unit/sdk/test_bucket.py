@@ -8,6 +8,7 @@ import pytest
 import freehold
 from freehold.core.errors import InvalidError, UnimplementedError
 from freehold.core.specs import BucketMount, FunctionSpec, SecretRef
+from freehold.sdk import variants
 from freehold.sdk.source import Bundles
 
 
@@ -58,3 +59,16 @@ def test_what_cannot_be(options: Any, message: str) -> None:
 def test_no_identity_provider_stands_behind_it() -> None:
     with pytest.raises(UnimplementedError, match="give a secret"):
         freehold.CloudBucketMount("data", oidc_auth_role_arn="arn:aws:iam::1:role/x")
+
+
+def test_overrides_replace_buckets_with_the_volumes() -> None:
+    own = freehold.Secret.from_dict({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
+    given = variants.options({"volumes": {"/b": freehold.CloudBucketMount("data", secret=own)}}, "with_options")
+    assert given.buckets is not None
+    assert ([b.bucket for b in given.buckets], given.volumes) == (["data"], ())
+    assert variants.Variant(given).is_open
+    app = freehold.App()
+    app.function(volumes={"/v": freehold.Volume.from_name("v")}, include_source=False)(job)
+    applied = given.applied(spec(app))
+    assert (applied.volumes, [b.path for b in applied.buckets]) == ((), ["/b"])
+    assert variants.options({"volumes": {}}, "with_options").buckets is None

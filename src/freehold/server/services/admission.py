@@ -58,7 +58,11 @@ class Admission:
     async def overrides(self, workspace: str, spec: FunctionSpec, given: Overrides) -> Overrides:
         """What is to override a function that runs, with its secrets sealed. Raises as `check` does."""
         admitted = await self._function(workspace, given.applied(spec))
-        return given if given.secrets is None else replace(given, secrets=admitted.secrets)
+        return replace(
+            given,
+            secrets=None if given.secrets is None else admitted.secrets,
+            buckets=None if given.buckets is None else admitted.buckets,
+        )
 
     async def _function(self, workspace: str, spec: FunctionSpec) -> FunctionSpec:
         check_name(spec.name, "a function")

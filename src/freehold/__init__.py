@@ -12,6 +12,7 @@ from freehold.protocol.version import VERSION as __version__  # noqa: N811 (Pyth
 
 if TYPE_CHECKING:
     from freehold.sdk.app import App
+    from freehold.sdk.bucket import CloudBucketMount
     from freehold.sdk.call import FunctionCall
     from freehold.sdk.client import Client
     from freehold.sdk.cls import Cls, parameter
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from freehold.sdk.file_pattern_matcher import FilePatternMatcher
     from freehold.sdk.function import Function
     from freehold.sdk.image import Image
+    from freehold.sdk.network_file_system import NetworkFileSystem
     from freehold.sdk.output import enable_output
+    from freehold.sdk.proxy import Proxy
     from freehold.sdk.retries import Retries
     from freehold.sdk.schedule import Cron, Period
     from freehold.sdk.scheduler_placement import SchedulerPlacement
@@ -45,6 +48,7 @@ Error = exception.Error
 
 _HOMES = {
     "app": ("App",),
+    "bucket": ("CloudBucketMount",),
     "call": ("FunctionCall",),
     "client": ("Client",),
     "cls": ("Cls", "parameter"),
@@ -56,6 +60,8 @@ _HOMES = {
     "function": ("Function",),
     "image": ("Image",),
     "output": ("enable_output",),
+    "network_file_system": ("NetworkFileSystem",),
+    "proxy": ("Proxy",),
     "retries": ("Retries",),
     "scheduler_placement": ("SchedulerPlacement",),
     "schedule": ("Cron", "Period"),
@@ -67,10 +73,11 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Client", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher", "Function", "FunctionCall",
-    "Image", "Period", "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app",
-    "batched", "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception",
-    "exit", "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_server", "wsgi_app",
+    "App", "Client", "CloudBucketMount", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher", "Function",
+    "FunctionCall", "Image", "NetworkFileSystem", "Period", "Proxy", "Retries", "SchedulerPlacement", "Secret",
+    "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent", "current_function_call_id",
+    "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "interact", "is_local",
+    "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip
 
 

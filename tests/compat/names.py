@@ -2,38 +2,86 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-        "App", "Client", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher", "Function", "FunctionCall", "Image", "Period",
-        "Retries", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent",
-        "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "interact",
-        "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
+        "App", "Client", "CloudBucketMount", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher",
+        "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Proxy", "Retries",
+        "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent",
+        "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
+        "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
-    "modal.app": ("App", "LocalEntrypoint"),
-    "modal.cls": ("Cls", "Obj", "parameter"),
-    "modal.client": ("Client",),
-    "modal.environments": ("Environment",),
-    "modal.config": ("Config", "config"),
+    "modal.app": (
+        "App", "LocalEntrypoint",
+    ),
+    "modal.call_graph": (
+        "InputInfo", "InputStatus",
+    ),
+    "modal.client": (
+        "Client",
+    ),
+    "modal.cloud_bucket_mount": (
+        "CloudBucketMount",
+    ),
+    "modal.cls": (
+        "Cls", "Obj", "parameter",
+    ),
+    "modal.config": (
+        "Config", "config",
+    ),
+    "modal.environments": (
+        "Environment",
+    ),
     "modal.exception": (
-        "AlreadyExistsError", "AuthError", "ClientClosed", "ConflictError", "ConnectionError", "DataLossError", "DeprecationError",
-        "DeserializationError", "Error", "ExecutionError", "FunctionTimeoutError", "ImageBuildError",
-        "InputCancellation", "InteractiveTimeoutError", "InternalError", "InternalFailure", "InvalidError", "MountUploadTimeoutError",
-        "NotFoundError", "OutputExpiredError", "PermissionDeniedError", "RemoteError", "RequestSizeError", "ResourceExhaustedError",
-        "SerializationError", "ServerWarning", "ServiceError", "TimeoutError", "UnimplementedError", "VersionError", "VolumeUploadTimeoutError",
+        "AlreadyExistsError", "AuthError", "ClientClosed", "ConflictError", "ConnectionError", "DataLossError",
+        "DeprecationError", "DeserializationError", "Error", "ExecutionError", "FunctionTimeoutError",
+        "ImageBuildError", "InputCancellation", "InteractiveTimeoutError", "InternalError", "InternalFailure",
+        "InvalidError", "MountUploadTimeoutError", "NotFoundError", "OutputExpiredError", "PermissionDeniedError",
+        "RemoteError", "RequestSizeError", "ResourceExhaustedError", "SerializationError", "ServerWarning",
+        "ServiceError", "TimeoutError", "UnimplementedError", "VersionError", "VolumeUploadTimeoutError",
     ),
-    "modal.file_pattern_matcher": ("FilePatternMatcher", "NON_PYTHON_FILES"),
-    "modal.call_graph": ("InputInfo", "InputStatus"),
-    "modal.functions": ("Function", "FunctionCall", "gather"),
-    "modal.gpu": ("A100", "Any", "H100", "T4"),
-    "modal.image": ("Image",),
-    "modal.mount": ("Mount",),
-    "modal.output": ("enable_output",),
-    "modal.partial_function": ("asgi_app", "enter", "method"),
-    "modal.retries": ("Retries",),
-    "modal.runner": ("deploy_app", "run_app"),
-    "modal.schedule": ("Cron", "Period", "Schedule"),
-    "modal.secret": ("Secret",),
+    "modal.file_pattern_matcher": (
+        "FilePatternMatcher", "NON_PYTHON_FILES",
+    ),
+    "modal.functions": (
+        "Function", "FunctionCall", "gather",
+    ),
+    "modal.gpu": (
+        "A100", "Any", "H100", "T4",
+    ),
+    "modal.image": (
+        "Image",
+    ),
+    "modal.mount": (
+        "Mount",
+    ),
+    "modal.network_file_system": (
+        "NetworkFileSystem",
+    ),
+    "modal.output": (
+        "enable_output",
+    ),
+    "modal.partial_function": (
+        "asgi_app", "enter", "method",
+    ),
+    "modal.proxy": (
+        "Proxy",
+    ),
+    "modal.retries": (
+        "Retries",
+    ),
+    "modal.runner": (
+        "deploy_app", "run_app",
+    ),
+    "modal.schedule": (
+        "Cron", "Period", "Schedule",
+    ),
+    "modal.secret": (
+        "Secret", "SecretManager",
+    ),
     "modal.types": (
-        "AppInfo", "AppLifecycle", "AppState", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo", "InputInfo", "InputStatus",
-        "LogEntry", "VolumeMountInfo",
+        "AppInfo", "AppLifecycle", "AppState", "FileEntry", "FileEntryType", "FunctionAutoscalerSettings",
+        "FunctionCurrentStats", "FunctionInfo", "InputInfo", "InputStatus", "LogEntry", "SecretInfo", "VolumeInfo",
+        "VolumeMountInfo",
     ),
-    "modal.volume": ("Volume",),
+    "modal.volume": (
+        "FileEntry", "FileEntryType", "Volume", "VolumeManager",
+    ),
 }  # fmt: skip

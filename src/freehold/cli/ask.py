@@ -11,6 +11,7 @@ import typer
 from freehold.core.errors import InvalidError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with every field.")]
+AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="It is no error when there is none.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

@@ -1,6 +1,6 @@
 """The control API as the commands use it: one place that knows its paths."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -9,9 +9,11 @@ from freehold.protocol.schemas import (
     AppView,
     CallDetail,
     CallView,
+    CopyRequest,
     EnvironmentView,
     FileView,
     InstanceView,
+    RenameRequest,
     RollbackRequest,
     SecretRequest,
     SecretView,
@@ -130,6 +132,15 @@ def volumes(api: Api) -> list[VolumeView]:
 
 def create_volume(api: Api, name: str) -> None:
     api.act("PUT", f"/v1/volumes/{segment(name)}")
+
+
+def rename_volume(api: Api, name: str, new: str) -> None:
+    api.act("POST", f"/v1/volumes/{segment(name)}/rename", RenameRequest(name=new))
+
+
+def copy_files(api: Api, volume: str, sources: Sequence[str], target: str, *, recursive: bool) -> None:
+    body = CopyRequest(sources=tuple(sources), target=target, recursive=recursive)
+    api.act("POST", f"/v1/volumes/{segment(volume)}/copy", body, patient=True)
 
 
 def delete_volume(api: Api, name: str) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, cast
 import typer
 
 from freehold.cli import control
-from freehold.cli.ask import Json, Yes, confirm
+from freehold.cli.ask import AllowMissing, Json, Yes, confirm
 from freehold.cli.output import ago, done, listing
 from freehold.cli.table import Column
-from freehold.core.errors import InvalidError
+from freehold.core.errors import InvalidError, NotFoundError
 from freehold.protocol.schemas import SecretView
 
 app = typer.Typer(
@@ -66,13 +66,18 @@ def list_(as_json: Json = False) -> None:
 
 
 @app.command()
-def delete(name: Name, yes: Yes = False) -> None:
+def delete(name: Name, yes: Yes = False, allow_missing: AllowMissing = False) -> None:
     """Delete a secret.
 
     Example: [bold]freehold secret delete database --yes[/bold]
     """
     confirm(f"Delete secret {name!r}?", yes=yes)
-    control.delete_secret(control.connect(), name)
+    try:
+        control.delete_secret(control.connect(), name)
+    except NotFoundError:
+        if not allow_missing:
+            raise
+        return
     done(f"deleted secret {name}")
 
 

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from freehold.cli import control, transfer
-from freehold.cli.ask import Json, Yes, confirm
+from freehold.cli.ask import AllowMissing, Json, Yes, confirm
 from freehold.cli.output import ago, done, listing, size
 from freehold.cli.table import Column
+from freehold.core.errors import InvalidError, NotFoundError
 from freehold.protocol.schemas import FileView, VolumeView
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep files that functions share.")
@@ -29,11 +30,16 @@ _FILES: list[Column[FileView]] = [
 
 
 @app.command()
-def create(name: Name) -> None:
+def create(
+    name: Name,
+    version: Annotated[int | None, typer.Option(hidden=True, help="Taken for Modal's sake; there is one kind.")] = None,
+) -> None:
     """Create an empty volume.
 
     Example: [bold]freehold volume create weights[/bold]
     """
+    if version not in (None, 1, 2):
+        raise InvalidError(f"--version={version} is neither 1 nor 2; leave it out: there is one kind of volume")
     control.create_volume(control.connect(), name)
     done(f"volume {name}")
 
@@ -97,6 +103,38 @@ def get(
 
 
 @app.command()
+def cp(
+    name: Name,
+    paths: Annotated[list[str], typer.Argument(metavar="SOURCE… TARGET", help="Files in it; the last is where they go.", show_default=False)],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders, with all in them.")] = False,
+) -> None:  # fmt: skip
+    """Copy files within a volume: to a name, or into a folder.
+
+    Example: [bold]freehold volume cp weights v1/model.onnx v2/model.onnx[/bold], [bold]freehold volume cp weights -r v1 backup/[/bold]
+    """
+    *sources, target = paths
+    if not sources:
+        raise InvalidError(f"cp {target}: give the files to copy, and last where they go")
+    control.copy_files(control.connect(), name, sources, target, recursive=recursive)
+    done(f"copied {', '.join(sources)} to {name}:{target}")
+
+
+@app.command()
+def rename(
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.", show_default=False)],
+    yes: Yes = False,
+) -> None:
+    """Give a volume another name. Apps that name the old one do not find it when their functions start next.
+
+    Example: [bold]freehold volume rename weights weights-v1[/bold]
+    """
+    confirm(f"Rename volume {name!r} to {new!r}? Apps that use it under its old name will not find it.", yes=yes)
+    control.rename_volume(control.connect(), name, new)
+    done(f"volume {name} is now {new}")
+
+
+@app.command()
 def rm(
     name: Name,
     path: Annotated[str, typer.Argument(help="A file or a folder in it.", show_default=False)],
@@ -111,13 +149,18 @@ def rm(
 
 
 @app.command()
-def delete(name: Name, yes: Yes = False) -> None:
+def delete(name: Name, yes: Yes = False, allow_missing: AllowMissing = False) -> None:
     """Delete a volume with all its files.
 
     Example: [bold]freehold volume delete weights --yes[/bold]
     """
     confirm(f"Delete volume {name!r} and all its files?", yes=yes)
-    control.delete_volume(control.connect(), name)
+    try:
+        control.delete_volume(control.connect(), name)
+    except NotFoundError:
+        if not allow_missing:
+            raise
+        return
     done(f"deleted volume {name}")
 
 

@@ -3,11 +3,14 @@
 Error                              internal
 ├── InvalidError                   invalid_argument      what the user gave cannot be right
 │   ├── ConflictError              failed_precondition   right in itself, but not in this state
+│   │   └── NotMountedError            a volume that this code does not have mounted; also a builtin RuntimeError
 │   └── RequestSizeError           invalid_argument      one value that is larger than it may be
 ├── AuthError                      unauthenticated       no token, or one that is not known
 ├── PermissionDeniedError          permission_denied     a known token that may not do this
 ├── NotFoundError                  not_found
+│   └── NoFileError                    no such file; also a builtin FileNotFoundError
 ├── AlreadyExistsError             already_exists
+│   └── FileThereError                 there is such a file; also a builtin FileExistsError
 ├── ResourceExhaustedError         resource_exhausted    a queue, a disk or a device is full
 ├── TimeoutError                   deadline_exceeded     also a builtin TimeoutError
 │   ├── FunctionTimeoutError           an input ran past its `timeout`
@@ -58,6 +61,10 @@ class ConflictError(InvalidError):
     code = "failed_precondition"
 
 
+class NotMountedError(ConflictError, RuntimeError):
+    """`commit` or `reload` of a volume where it is not mounted."""
+
+
 class RequestSizeError(InvalidError):
     """One value is larger than it may be."""
 
@@ -74,8 +81,16 @@ class NotFoundError(Error):
     code = "not_found"
 
 
+class NoFileError(NotFoundError, builtins.FileNotFoundError):
+    """There is no such file or folder in the volume."""
+
+
 class AlreadyExistsError(Error):
     code = "already_exists"
+
+
+class FileThereError(AlreadyExistsError, builtins.FileExistsError):
+    """There is a file of this name in the volume already."""
 
 
 class ResourceExhaustedError(Error):

@@ -42,6 +42,11 @@ class Home:
         return self.root / "volumes"
 
     @property
+    def buckets(self) -> Path:
+        """What is here of the buckets that functions mount."""
+        return self.root / "buckets"
+
+    @property
     def images(self) -> Path:
         return self.root / "images"
 

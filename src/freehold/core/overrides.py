@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from freehold.core.errors import InvalidError
-from freehold.core.specs import Batching, Concurrency, FunctionSpec, Retries, SecretRef, VolumeMount
+from freehold.core.specs import Batching, BucketMount, Concurrency, FunctionSpec, Retries, SecretRef, VolumeMount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class Overrides:
     env: dict[str, str] | None = None
     secrets: tuple[SecretRef, ...] | None = None
     volumes: tuple[VolumeMount, ...] | None = None
+    buckets: tuple[BucketMount, ...] | None = None  # given, or left out, with the volumes
 
     def __bool__(self) -> bool:
         """Whether anything is overridden."""
@@ -47,7 +48,7 @@ class Overrides:
         """The function as its variant runs. Raises InvalidError for batching on a class with other methods."""
         changes: dict[str, Any] = {
             "timeout_s": self.timeout_s, "retries": self.retries, "concurrency": self.concurrency,
-            "secrets": self.secrets, "volumes": self.volumes,
+            "secrets": self.secrets, "volumes": self.volumes, "buckets": self.buckets,
             "env": None if self.env is None else spec.env | self.env,
             "resources": replace(spec.resources, **self._resources()), "scaling": replace(spec.scaling, **self._scaling()),
         }  # fmt: skip

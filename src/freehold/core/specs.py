@@ -130,8 +130,9 @@ class Mount:
 @dataclass(frozen=True, kw_only=True)
 class VolumeMount:
     path: str
-    name: str
+    name: str  # of the volume, or its id
     read_only: bool = False
+    sub_path: str | None = None  # only this folder of it; made when it is not there
     create_if_missing: bool = False
     ephemeral: bool = False
 
@@ -144,6 +145,20 @@ class SecretRef:
     required_keys: tuple[str, ...] = ()
     values: dict[str, str] | None = None  # only client -> server; never stored in the clear, never sent back
     sealed: str | None = None  # the server's id of the values that it sealed
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketMount:
+    """A bucket of an object store that speaks S3, or the part of it whose keys begin with `prefix`."""
+
+    path: str
+    bucket: str
+    endpoint: str | None = None  # URL; None: Amazon's
+    prefix: str | None = None  # ends in "/"
+    secret: SecretRef | None = None  # AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; None: no signature
+    read_only: bool = False
+    requester_pays: bool = False
+    path_style: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +207,7 @@ class FunctionSpec:
     env: dict[str, str] = field(default_factory=dict[str, str])
     secrets: tuple[SecretRef, ...] = ()
     volumes: tuple[VolumeMount, ...] = ()
+    buckets: tuple[BucketMount, ...] = ()
     single_use: bool = False  # one input an instance
     snapshot: bool = False  # has @enter(snap=True) hooks, to be run in the warm parent
     doc: str | None = None  # first line of the docstring

@@ -5,7 +5,7 @@ from freehold.core import errors
 FOLLOWED_VERSION = "1.6.4"  # of Modal's client: the surface that this one follows
 
 # modules that are one of Freehold's own
-WHOLE: dict[str, str] = {"modal.types": "freehold.sdk.types"}
+WHOLE: dict[str, str] = {}
 
 # what `modal` has beside the names of the package `freehold` itself: those that Modal has given up
 OLD = {
@@ -56,6 +56,27 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.runner": {"deploy_app": "freehold.modal.old:deploy_app", "run_app": "freehold.modal.old:run_app"},
     "modal.scheduler_placement": {"SchedulerPlacement": "freehold.sdk.scheduler_placement:SchedulerPlacement"},
     "modal.schedule": {name: f"freehold.sdk.schedule:{name}" for name in ("Cron", "Period", "Schedule")},
-    "modal.secret": {"Secret": "freehold.sdk.secret:Secret"},
-    "modal.volume": {"Volume": "freehold.sdk.volume:Volume"},
+    "modal.cloud_bucket_mount": {"CloudBucketMount": "freehold.sdk.bucket:CloudBucketMount"},
+    "modal.network_file_system": {"NetworkFileSystem": "freehold.sdk.network_file_system:NetworkFileSystem"},
+    "modal.proxy": {"Proxy": "freehold.sdk.proxy:Proxy"},
+    "modal.secret": {
+        "Secret": "freehold.sdk.secret:Secret",
+        "SecretManager": "freehold.sdk.secret:SecretManager",
+    },
+    "modal.types": {
+        **{n: f"freehold.sdk.entries:{n}" for n in ("FileEntry", "FileEntryType", "SecretInfo", "VolumeInfo")},
+        **{
+            n: f"freehold.sdk.types:{n}"
+            for n in (
+                "AppInfo", "AppLifecycle", "AppState", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo",
+                "InputInfo", "InputStatus", "LogEntry", "VolumeMountInfo",
+            )
+        },
+    },
+    "modal.volume": {
+        "FileEntry": "freehold.sdk.entries:FileEntry",
+        "FileEntryType": "freehold.sdk.entries:FileEntryType",
+        "Volume": "freehold.sdk.volume:Volume",
+        "VolumeManager": "freehold.sdk.volume:VolumeManager",
+    },
 }  # fmt: skip

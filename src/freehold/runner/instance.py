@@ -35,6 +35,7 @@ from freehold.protocol.link import Link, open_link
 from freehold.protocol.version import PROTOCOL_VERSION
 from freehold.runner import output, threads
 from freehold.runner.batched import Batched
+from freehold.runner.buckets import attended
 from freehold.runner.codec import Codec
 from freehold.runner.concurrent import Concurrent
 from freehold.runner.inputs import CANCEL_SIGNAL, Executor, Key, Tools, new_loop
@@ -57,7 +58,7 @@ def run(request: Fork, user: UserCode, out: output.Output, *, forked: float) -> 
     terminal.install()
     gc.enable()
     phases = {"fork": forked - request.sent}
-    instance = Instance(request, user, out)
+    instance = Instance(request, attended(user), out)
     instance.listen_to_signals()
     instance.start_link()
     try:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import CodeType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, dataclass_transform, overload
 
@@ -12,6 +12,7 @@ from freehold.core.ids import is_id
 from freehold.core.names import check_name
 from freehold.core.specs import AppSpec, Concurrency
 from freehold.sdk import checks
+from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.cls import Cls, hooks, parameter
 from freehold.sdk.context import is_local
 from freehold.sdk.entrypoint import Entrypoint
@@ -62,7 +63,7 @@ class App:
         tags: Mapping[str, str] | None = None,
         image: Image | None = None,
         secrets: Sequence[Secret] = (),
-        volumes: Mapping[str, Volume] | None = None,
+        volumes: Mapping[str | PurePosixPath, Volume | CloudBucketMount] | None = None,
         include_source: bool = True,
     ) -> None:
         self._name = _app_name(name)
@@ -70,7 +71,7 @@ class App:
         where = f"App({name!r})"
         checks.one(image, Image, "image", where, fix="freehold.Image.debian_slim()")
         self._image, self._secrets = image, checks.many(secrets, Secret, "secrets", where, fix=SECRETS)
-        self._volumes = checks.mounts(volumes or {}, Volume, where)
+        self._volumes = checks.mounts(volumes or {}, (Volume, CloudBucketMount), where)
         self._include_source = include_source
         self._module = _declaring_module()
         self.registered_functions: dict[str, Function[..., Any]] = {}

@@ -71,12 +71,12 @@ def one(given: object, kind: type, name: str, where: str, *, fix: str) -> None:
         raise InvalidError(f"{where}: {name}={given!r} is not a freehold.{kind.__name__}: give {fix}")
 
 
-def mounts(given: object, kind: type[T], where: str) -> dict[str, T]:
-    """Volumes by where they are mounted."""
+def mounts(given: object, kind: type[T] | tuple[type[T], ...], where: str, name: str = "volumes") -> dict[str, T]:
+    """Volumes and their like by where they are mounted."""
+    first = kind[0] if isinstance(kind, tuple) else kind
+    fix = f"{{'/path': freehold.{first.__name__}.from_name(...)}}"
     if not isinstance(given, Mapping):
-        raise InvalidError(
-            f"{where}: volumes={given!r} is not a dict: give {{'/path': freehold.Volume.from_name(...)}}"
-        )
+        raise InvalidError(f"{where}: {name}={given!r} is not a dict: give {fix}")
     found: dict[str, T] = {}
     for path, volume in cast("Mapping[object, object]", given).items():
         at = str(PurePosixPath(str(path)))
@@ -87,7 +87,10 @@ def mounts(given: object, kind: type[T], where: str) -> dict[str, T]:
             )
         if at in found:
             raise InvalidError(f"{where}: two volumes are mounted at {at!r}: give one of them another path")
-        one(volume, kind, "volumes", where, fix='{"/path": freehold.Volume.from_name(...)}')
+        if not isinstance(volume, kind):
+            kinds = " nor a ".join(f"freehold.{k.__name__}" for k in (kind if isinstance(kind, tuple) else (kind,)))
+            no = "neither a" if isinstance(kind, tuple) else "not a"
+            raise InvalidError(f"{where}: {name}[{at!r}]={volume!r} is {no} {kinds}: give {fix}")
         found[at] = cast("T", volume)
     return found
 

@@ -28,9 +28,15 @@ class Target:
 def discover(environ: "os._Environ[str] | dict[str, str] | None" = None) -> Target:
     """Find the server, and which of its environments is meant (FREEHOLD_ENVIRONMENT, MODAL_ENVIRONMENT)."""
     env = os.environ if environ is None else environ
-    named = env.get("FREEHOLD_ENVIRONMENT") or env.get("MODAL_ENVIRONMENT") or ""
-    found = _server(env)
-    return replace(found, environment=check_environment(named)) if named and named != MAIN else found
+    named, found = environment(env), _server(env)
+    return replace(found, environment=named) if named != MAIN else found
+
+
+def environment(environ: "os._Environ[str] | dict[str, str] | None" = None) -> str:
+    """The environment that this process works in; no server is asked."""
+    env = os.environ if environ is None else environ
+    named = env.get("FREEHOLD_ENVIRONMENT") or env.get("MODAL_ENVIRONMENT")
+    return check_environment(named) if named else MAIN
 
 
 def _server(env: "os._Environ[str] | dict[str, str]") -> Target:

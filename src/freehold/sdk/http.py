@@ -40,9 +40,10 @@ class Api:
         with self._exchange(method, path, msgspec.json.encode(body)) as answer:
             return msgspec.json.decode(answer.read(), type=into)
 
-    def act(self, method: str, path: str, body: object = None) -> None:
-        """A request whose answer tells nothing more than that it was done."""
-        with self._exchange(method, path, None if body is None else msgspec.json.encode(body)) as answer:
+    def act(self, method: str, path: str, body: object = None, *, patient: bool = False) -> None:
+        """A request whose answer tells nothing more than that it was done; a patient one has no time limit."""
+        data = None if body is None else msgspec.json.encode(body)
+        with self._exchange(method, path, data, timeout_s=None if patient else -1.0) as answer:
             answer.read()
 
     def lines(

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, Literal, TypedDict, cast
 
 from freehold.core.devices import parse_gpu
 from freehold.core.errors import DeprecationError, InvalidError, UnimplementedError
 from freehold.core.specs import Resources, Scaling
 from freehold.sdk import checks
+from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.image import Image
+from freehold.sdk.network_file_system import NetworkFileSystem
 from freehold.sdk.retries import Retries, retries_spec
 from freehold.sdk.schedule import Schedule
 from freehold.sdk.secret import Secret
@@ -22,7 +25,8 @@ class Options(TypedDict, total=False):
     image: Image | None  # default: the app's, else Image.debian_slim()
     secrets: Sequence[Secret]
     env: Mapping[str, str | None]
-    volumes: Mapping[str, Volume]
+    volumes: Mapping[str | PurePosixPath, Volume | CloudBucketMount]
+    network_file_systems: Mapping[str | PurePosixPath, NetworkFileSystem]  # volumes under an older name
     gpu: str | Sequence[str] | None  # "A10G", "A100-80GB:2", or alternatives, best first
     cpu: float | tuple[float, float] | None  # reserved, or (reserved, limit)
     memory: int | tuple[int, int] | None  # reserved, or (reserved, limit)
@@ -46,7 +50,6 @@ class Options(TypedDict, total=False):
     restrict_modal_access: object
     block_network: object
     proxy: object
-    network_file_systems: object
     i6pn: object
     # names that Modal has given up
     keep_warm: int | None
@@ -86,8 +89,16 @@ _RENAMED = {
     "concurrency_limit": "max_containers",
     "container_idle_timeout": "scaledown_window",
 }
-_WITHOUT_EFFECT = ("cloud", "region", "nonpreemptible", "experimental_options", "restrict_modal_access", "i6pn")
-_NOT_YET = ("block_network", "proxy", "network_file_systems")
+_WITHOUT_EFFECT = (
+    "cloud",
+    "region",
+    "nonpreemptible",
+    "experimental_options",
+    "restrict_modal_access",
+    "i6pn",
+    "proxy",
+)
+_NOT_YET = ("block_network",)
 _FLAGS = ("single_use_containers", "enable_memory_snapshot", "include_source", "serialized", "is_generator")
 SECRETS = "[freehold.Secret.from_name(...)]"
 _TIMEOUT_S = (1.0, 7 * 24 * 3600.0)
@@ -106,6 +117,7 @@ def checked(options: Mapping[str, Any], where: str, known: type = FunctionOption
     for name in _WITHOUT_EFFECT:
         if given.pop(name, None):
             warn(f"{where}: {name}= has no effect on a platform of your own")
+    _mounts(given, where)
     _check(cast(FunctionOptions, given), where)
     return cast(FunctionOptions, given)
 
@@ -171,10 +183,22 @@ def _check(options: FunctionOptions, where: str) -> None:
         fix="freehold.Period(hours=1) or freehold.Cron('0 9 * * *')",
     )
     checks.many(options.get("secrets", ()), Secret, "secrets", where, fix=SECRETS)
-    checks.mounts(options.get("volumes", {}), Volume, where)
     checks.variables(options.get("env", {}), where)
     for name in _FLAGS:
         checks.flag(cast("dict[str, Any]", options).get(name), name, where)
+
+
+def _mounts(given: dict[str, Any], where: str) -> None:
+    """Check what is mounted where; file systems of the older kind become volumes."""
+    found: dict[str, Any] = checks.mounts(given.get("volumes", {}), (Volume, CloudBucketMount), where)
+    systems = checks.mounts(given.pop("network_file_systems", {}), NetworkFileSystem, where, "network_file_systems")
+    if twice := found.keys() & systems.keys():
+        msg = (
+            f"{where}: a volume and a network file system are mounted at {min(twice)!r}: give one of them another path"
+        )
+        raise InvalidError(msg)
+    if found or systems:
+        given["volumes"] = found | {path: system.volume for path, system in systems.items()}
 
 
 def _retries(given: "int | Retries | None", where: str) -> None:

@@ -7,7 +7,8 @@ from types import MethodType
 from typing import Any
 
 from freehold.core.errors import InvalidError
-from freehold.core.specs import FunctionSpec, ImageSpec, Method, SecretRef
+from freehold.core.specs import BucketMount, FunctionSpec, ImageSpec, Method, SecretRef, VolumeMount
+from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.cls import hooks, parameters
 from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import Marks, marks, yields
@@ -74,7 +75,7 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
     image = options.get("image") or defaults.image or default_image()
     batching = said.batching
     files = [*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]
-    volumes = {**defaults.volumes, **options.get("volumes", {})}
+    volumes, buckets = mounted({**defaults.volumes, **options.get("volumes", {})})
     startup = options.get("startup_timeout")
     return FunctionSpec(
         name=one.name,
@@ -98,7 +99,8 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
         parameters=parameters(raw) if one.kind == "cls" else (),
         env={k: v for k, v in (options.get("env") or {}).items() if v is not None},
         secrets=_secrets([*defaults.secrets, *options.get("secrets", ())]),
-        volumes=tuple(volume.mount(str(PurePosixPath(path))) for path, volume in sorted(volumes.items())),
+        volumes=volumes,
+        buckets=buckets,
         single_use=bool(options.get("single_use_containers")) or options.get("max_inputs") == 1,
         snapshot=one.kind == "cls" and bool(hooks(raw).snap),
         doc=_first_line(raw),
@@ -114,7 +116,7 @@ class Defaults:
         *,
         image: Image | None,
         secrets: Iterable[Secret],
-        volumes: Mapping[str, Volume],
+        volumes: Mapping[str, Volume | CloudBucketMount],
         include_source: bool,
         sources: Iterable[Source],
     ) -> None:
@@ -139,6 +141,20 @@ def _methods(raw: type) -> tuple[Method, ...]:
         Method(name=name, is_generator=yields(f), web=marks(f).web, batching=marks(f).batching)
         for name, f in hooks(raw).methods.items()
     )
+
+
+def mounted(
+    given: Mapping[Any, Volume | CloudBucketMount],
+) -> tuple[tuple[VolumeMount, ...], tuple[BucketMount, ...]]:
+    """Volumes and buckets as a spec names them, by their paths."""
+    volumes: list[VolumeMount] = []
+    buckets: list[BucketMount] = []
+    for path, one in sorted((str(PurePosixPath(p)), one) for p, one in given.items()):
+        if isinstance(one, Volume):
+            volumes.append(one.mount(path))
+        else:
+            buckets.append(one.mount(path))
+    return tuple(volumes), tuple(buckets)
 
 
 def _generates(raw: Callable[..., Any], options: FunctionOptions) -> bool:

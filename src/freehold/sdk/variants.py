@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 from freehold.core import specs
 from freehold.core.errors import DeprecationError
 from freehold.core.overrides import Overrides
 from freehold.protocol.schemas import VariantRequest, VariantView
 from freehold.sdk import client
+from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.decorators import batching_of, concurrency_of
 from freehold.sdk.options import FunctionOptions, checked, resources, scaling
+from freehold.sdk.resolve import mounted
 from freehold.sdk.retries import Retries, retries_spec
 from freehold.sdk.secret import Secret
 from freehold.sdk.tracebacks import warn
@@ -25,7 +27,7 @@ class Overriding(TypedDict, total=False):
     gpu: str | Sequence[str] | None
     env: Mapping[str, str | None] | None
     secrets: Sequence[Secret] | None
-    volumes: Mapping[str, Volume]
+    volumes: Mapping[str | PurePosixPath, Volume | CloudBucketMount]
     retries: int | Retries | None
     max_containers: int | None
     buffer_containers: int | None
@@ -66,7 +68,8 @@ class Variant:
     @property
     def is_open(self) -> bool:
         """Whether it holds a secret's values, which only the server may keep."""
-        return any(ref.values is not None for ref in self.overrides.secrets or ())
+        refs = [*(self.overrides.secrets or ()), *(b.secret for b in self.overrides.buckets or () if b.secret)]
+        return any(ref.values is not None for ref in refs)
 
     def __reduce__(self) -> tuple[object, ...]:
         return Variant, (self.overrides, self._admitted)
@@ -81,7 +84,7 @@ def options(given: Mapping[str, Any], where: str) -> Overrides:
     if most is not None:
         warn(f"{where}: allow_concurrent_inputs= is now .with_concurrency(max_inputs=…)", DeprecationError)
     checked_ = checked(said, where, Overriding)
-    volumes = cast("Mapping[str, Volume]", checked_.get("volumes") or {})
+    volumes, buckets = mounted(checked_.get("volumes") or {})
     asked, scaled = resources(checked_, where), scaling(checked_, where)
     return Overrides(
         cpu=(asked.cpu, asked.cpu_limit) if "cpu" in checked_ else None,
@@ -95,7 +98,8 @@ def options(given: Mapping[str, Any], where: str) -> Overrides:
         concurrency=None if most is None else concurrency_of(most, None),
         env={k: v for k, v in (checked_.get("env") or {}).items() if v is not None} or None,
         secrets=tuple(s.spec for s in checked_.get("secrets") or ()) or None,
-        volumes=tuple(v.mount(str(PurePosixPath(path))) for path, v in sorted(volumes.items())) or None,
+        volumes=volumes if volumes or buckets else None,
+        buckets=buckets if volumes or buckets else None,
     )
 
 

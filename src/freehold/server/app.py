@@ -45,6 +45,7 @@ from freehold.server.services.admission import Admission
 from freehold.server.services.apps import Apps, AppsParts
 from freehold.server.services.attachments import ImageAttachments
 from freehold.server.services.blobs import Blobs
+from freehold.server.services.buckets import Buckets
 from freehold.server.services.calls import Calls, CallsParts
 from freehold.server.services.endpoints import Endpoints
 from freehold.server.services.environments import Environments
@@ -142,6 +143,7 @@ class Server:
         self._keep(self._recall())
         self._keep(self._hourly())
         self._keep(self.schedules.run())
+        self._keep(self.buckets.keep_stored())
         self._keep(self._end_orphans(orphans))
         self.status.url = self.url
         self._announce()
@@ -182,17 +184,20 @@ class Server:
         self.secrets = Secrets(home, store)
         self.images = Images(launcher=launcher, store=store, clock=clock, secrets=self.secrets)
         self.blobs, self.volumes = Blobs(home.blobs), Volumes(home.volumes)
+        self.buckets = Buckets(home.buckets, self.secrets)
+        self._undo.push_async_callback(self.buckets.close)
         self.dispatcher.keep_large = LargeResults(home.arena, self.blobs).keep
         self.doors = Doors(
             registry=self.registry, fleet=self.fleet, record=self.record, clock=clock, host=settings.host, token=token
         )
         self.fleet.preparer = preparer = Preparer(
-            home=home, images=self.images, blobs=self.blobs, volumes=self.volumes, secrets=self.secrets, registry=self.registry,
-            lease_s=settings.lease_s,
+            home=home, images=self.images, blobs=self.blobs, volumes=self.volumes, buckets=self.buckets, secrets=self.secrets,
+            registry=self.registry, lease_s=settings.lease_s,
         )  # fmt: skip
         launcher.attachments = ImageAttachments("main", preparer=preparer, secrets=self.secrets, volumes=self.volumes)
         admission = Admission(
-            machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, blobs=self.blobs, clock=clock
+            machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, buckets=self.buckets,
+            blobs=self.blobs, clock=clock,
         )  # fmt: skip
         self.schedules = Schedules(
             registry=self.registry, dispatcher=self.dispatcher, record=self.record, store=store, clock=clock
@@ -226,7 +231,8 @@ class Server:
         face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
         services = Services(
             apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, environments=self.environments, terminals=self.terminals, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
+            buckets=self.buckets, secrets=self.secrets, environments=self.environments, terminals=self.terminals, status=self.status,
+            events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,
         )  # fmt: skip
         authority = Authority(

@@ -216,11 +216,28 @@ class FakeSecrets:
         self.kept[name] = values
         return SecretView(name=name, keys=tuple(values), created=1.0, updated=1.0)
 
+    async def update(self, workspace: str, name: str, values: dict[str, str]) -> SecretView:
+        return await self.put(workspace, name, self.kept[name] | values)
+
+    async def get(self, workspace: str, name: str) -> SecretView:
+        return SecretView(name=name, keys=tuple(self.kept[name]), created=1.0, updated=1.0)
+
     async def list(self, workspace: str) -> list[SecretView]:
         return [SecretView(name=n, keys=tuple(v), created=1.0, updated=1.0) for n, v in self.kept.items()]
 
     async def delete(self, workspace: str, name: str) -> None:
         del self.kept[name]
+
+
+class FakeBuckets:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def refresh(self, instance: str) -> None:
+        self.asked.append(("refresh", instance))
+
+    async def store(self, instance: str) -> None:
+        self.asked.append(("store", instance))
 
 
 class FakeStatus:
@@ -273,6 +290,7 @@ class World:
     calls: FakeCalls = field(default_factory=FakeCalls)
     images: FakeImages = field(default_factory=FakeImages)
     secrets: FakeSecrets = field(default_factory=FakeSecrets)
+    buckets: FakeBuckets = field(default_factory=FakeBuckets)
     status: FakeStatus = field(default_factory=FakeStatus)
     events: FakeEvents = field(default_factory=FakeEvents)
     logs: FakeLogs = field(default_factory=FakeLogs)
@@ -297,7 +315,8 @@ class World:
     def app(self, **options: Any) -> FastAPI:
         services = Services(
             apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), images=self.images, blobs=self.blobs, volumes=self.volumes,
-            secrets=self.secrets, environments=FakeEnvironments(), terminals=self.terminals, status=self.status, events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
+            buckets=self.buckets, secrets=self.secrets, environments=FakeEnvironments(), terminals=self.terminals, status=self.status,
+            events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
             shutdown=lambda: self.stopped.append(True),
         )  # fmt: skip
         config = ApiConfig(

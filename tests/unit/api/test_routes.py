@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.unit.api.conftest import INSTANCE_TOKEN
 
 from freehold.core.errors import ConflictError, InternalError, NotFoundError, ResourceExhaustedError
 from freehold.core.specs import AppSpec, FunctionSpec, Mount
@@ -209,6 +210,47 @@ async def test_blobs(world: Any) -> None:
         for bad in ("x" * 64, digest.upper(), digest + "0", "..%2f..%2fkey"):
             assert (await client.get(f"/v1/blobs/{bad}")).status_code in (400, 404)
         assert (await client.get(f"/v1/blobs/{'0' * 64}")).status_code == 404
+
+
+async def test_volumes_are_renamed_and_copied_in(world: Any) -> None:
+    async with world.client(INSTANCE_TOKEN) as client:
+        made = (await client.put("/v1/volumes/data")).json()
+        await client.put("/v1/volumes/data/files/a.txt", content=b"a")
+        await client.put("/v1/volumes/taken")
+        for new, status in (("taken", 409), ("a/b", 400), (made["id"], 400)):
+            assert (await client.post("/v1/volumes/data/rename", json={"name": new})).status_code == status
+        renamed = (await client.post("/v1/volumes/data/rename", json={"name": "moved"})).json()
+        assert (renamed["name"], renamed["id"]) == ("moved", made["id"])
+        found = (await client.get(f"/v1/volumes/{made['id']}?count=false")).json()
+        assert (found["name"], found["bytes"]) == ("moved", None)
+        copy = {"sources": ["a.txt"], "target": "dir/"}
+        assert (await client.post("/v1/volumes/moved/copy", json=copy)).status_code == 204
+        assert (await client.get("/v1/volumes/moved/files/dir/a.txt")).content == b"a"
+        missing = await client.post("/v1/volumes/moved/copy", json={**copy, "sources": ["nope"]})
+        assert (missing.status_code, missing.json()["error"]["type"]) == (404, "NoFileError")
+        for wrong in ({**copy, "target": "../x"}, {"sources": "a.txt", "target": "b"}, {}):
+            assert (await client.post("/v1/volumes/moved/copy", json=wrong)).status_code == 400
+        assert (await client.delete("/v1/volumes/moved")).status_code == 204
+
+
+async def test_secrets_are_updated_and_shown_without_values(world: Any) -> None:
+    async with world.client() as client:
+        await client.put("/v1/secrets/db", json={"values": {"A": "canary"}})
+        changed = await client.patch("/v1/secrets/db", json={"values": {"B": "canary"}})
+        shown = await client.get("/v1/secrets/db")
+        assert changed.json() == shown.json()
+        assert shown.json()["keys"] == ["A", "B"]
+        assert "canary" not in changed.text + shown.text
+    async with world.client(INSTANCE_TOKEN) as client:
+        assert (await client.patch("/v1/secrets/db", json={"values": {"B": "x"}})).status_code == 403
+        assert (await client.get("/v1/secrets/db")).status_code == 403
+
+
+async def test_buckets_are_the_asking_instances(world: Any) -> None:
+    async with world.client(INSTANCE_TOKEN) as client:
+        for what in ("refresh", "store"):
+            assert (await client.post(f"/v1/buckets/{what}")).status_code == 204
+    assert world.buckets.asked == [("refresh", "in-1"), ("store", "in-1")]
 
 
 async def test_volumes_over_http(world: Any) -> None:

@@ -48,10 +48,12 @@ from freehold.protocol.schemas import (
     ImageRequest,
     ImageView,
     ScalingRequest,
+    SecretView,
     VariantRequest,
     VariantView,
-)  # fmt: skip
-from freehold.protocol.version import PROTOCOL_VERSION, VERSION_HEADER
+    VolumeView,
+)
+from freehold.protocol.version import ENVIRONMENT_HEADER, PROTOCOL_VERSION, VERSION_HEADER
 from freehold.sdk import client as clients
 from freehold.sdk import context
 from freehold.sdk.client import Client, use
@@ -78,6 +80,9 @@ class FakeServer:
         self.files: dict[str, bytes] = {}
         self.variants: list[VariantRequest] = []
         self.scalings: list[ScalingRequest] = []
+        self.secrets: dict[str, dict[str, str]] = {}
+        self.environments: list[str] = []  # that requests about volumes and secrets were for
+        self.volume_requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.hellos: list[Hello] = []
         self.submits: list[Submit] = []
         self.extends: list[Extend] = []
@@ -282,7 +287,12 @@ class FakeServer:
             case ("POST", "calls", call, "cancel"):
                 self.loop.call_soon_threadsafe(self.cancel, call)
                 return 200, {"terminate": query.get("terminate", "false")}
-            case ("PUT" | "GET" | "DELETE", "volumes", name, *rest):
+            case (_, "secrets", *rest):
+                return self._secret(method, rest, body)
+            case ("GET", "volumes"):
+                return 200, [_volume_view(name, created) for created, name in enumerate(["old", "middle", "new"])]
+            case ("PUT" | "GET" | "DELETE" | "POST", "volumes", name, *rest):
+                self.volume_requests.append((method, "/".join([name, *rest]), query, body))
                 return self._volume(method, name, rest, body)
             case _:
                 return _error(404, "not_found", f"no route {method} {path}", "NotFoundError")
@@ -329,10 +339,33 @@ class FakeServer:
         }  # fmt: skip
         return {"call": view, "inputs": [], "attempts": []}
 
+    def _secret(self, method: str, rest: list[str], body: bytes) -> Answer:
+        if not rest:
+            return 200, [_secret_view(name, values) for name, values in self.secrets.items()]
+        name, there = rest[0], rest[0] in self.secrets
+        given: dict[str, Any] = msgspec.json.decode(body) if body else {}
+        if not there and method != "PUT":
+            return _error(404, "not_found", f"there is no secret {name!r}", "NotFoundError")
+        if there and method == "PUT" and not given["force"]:
+            return _error(409, "already_exists", "is there", "AlreadyExistsError")
+        if method == "DELETE":
+            return 200, self.secrets.pop(name) and {}
+        if method == "PUT":
+            self.secrets[name] = {}
+        self.secrets[name] |= given.get("values", {})
+        return 200, _secret_view(name, self.secrets[name])
+
     def _volume(self, method: str, name: str, rest: list[str], body: bytes) -> Answer:
         key = "/".join([name, *rest[1:]])
         if rest[:1] == ["list"]:
-            return 200, [FileView(path=k, type="file", bytes=len(v), modified=0.0) for k, v in self.files.items()]
+            files = {k.removeprefix(f"{name}/"): v for k, v in self.files.items()}
+            return 200, [FileView(path=k, type="file", bytes=len(v), modified=0.0) for k, v in files.items()]
+        if method == "POST":
+            return 200, {}
+        if not rest and name == "missing":
+            return _error(404, "not_found", "no volume 'missing'", "NotFoundError")
+        if not rest and method == "GET":
+            return 200, _volume_view(name, 7.0)
         if method == "PUT" and not rest:
             return (200, {}) if name != "taken" else _error(409, "already_exists", "is there", "AlreadyExistsError")
         if method == "PUT":
@@ -340,8 +373,19 @@ class FakeServer:
         elif method == "DELETE":
             self.files.pop(key, None)
         elif key not in self.files:
-            return _error(404, "not_found", f"no file {key!r}", "NotFoundError")
+            return _error(404, "not_found", f"no file {key!r}", "NoFileError")
         return 200, self.files.get(key, b"") if method == "GET" else {}
+
+
+VOLUME_ID = "vo-" + "0" * 28
+
+
+def _secret_view(name: str, values: dict[str, str]) -> SecretView:
+    return SecretView(name=name, keys=tuple(values), created=len(name), updated=0.0, id=f"st-{name}")
+
+
+def _volume_view(name: str, created: float) -> VolumeView:
+    return VolumeView(name="by-id" if name == VOLUME_ID else name, created=created, id=VOLUME_ID)
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -369,6 +413,8 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             if self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 status, value = _error(401, "unauthenticated", "unknown token", "AuthError")
             else:
+                if self.path.startswith(("/v1/volumes", "/v1/secrets")):
+                    server.environments.append(self.headers.get(ENVIRONMENT_HEADER, ""))
                 status, value = server.handle(self.command, self.path, body)
             if isinstance(value, bytes):
                 data = value
@@ -382,7 +428,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _do  # noqa: N815 (http.server's names)
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _do  # noqa: N815 (http.server's names)
 
         def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
 

@@ -228,7 +228,7 @@ class OddParameter:
             {"volumes": {"/a": freehold.Volume.from_name("d"), "/a/": freehold.Volume.from_name("e")}},
             "two volumes are mounted at '/a'",
         ),
-        ({"volumes": {"/a": "d"}}, "volumes='d' is not a freehold.Volume"),
+        ({"volumes": {"/a": "d"}}, "='d' is neither a freehold.Volume"),
         ({"env": {"A": 1}}, "the value of 'A' is of type int"),
         ({"env": {"A=B": "1"}}, "'A=B' cannot name an environment variable"),
         ({"env": ["A"]}, "list is not a dict of environment variables"),
@@ -300,8 +300,8 @@ def test_a_function_may_begin_with_an_underscore() -> None:
 
 
 def test_what_is_not_there_yet_says_so() -> None:
-    with pytest.raises(UnimplementedError, match="network_file_systems"):
-        freehold.App().function(network_file_systems={"/x": "y"})(job)
+    with pytest.raises(UnimplementedError, match="block_network"):
+        freehold.App().function(block_network=True)(job)
 
 
 def test_old_names_are_taken_with_a_warning() -> None:

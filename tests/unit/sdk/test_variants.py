@@ -52,7 +52,7 @@ def test_what_is_attached_and_asked_for_is_sent(server: FakeServer) -> None:
         other.spawn(1)
     assert server.variants[0].overrides == Overrides(
         memory_mib=(128, 256), gpu=("T4",), max_instances=2, buffer_instances=1, scaledown_window_s=5.0,
-        secrets=(SecretRef(name="key"),), volumes=(VolumeMount(path="/data", name="data", read_only=True),),
+        secrets=(SecretRef(name="key"),), volumes=(VolumeMount(path="/data", name="data", read_only=True),), buckets=(),
     )  # fmt: skip
 
 

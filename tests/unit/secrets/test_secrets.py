@@ -55,6 +55,24 @@ async def test_put_list_values_delete(secrets: Secrets) -> None:
             await gone
 
 
+async def test_an_update_keeps_what_it_does_not_name(secrets: Secrets) -> None:
+    made = await secrets.put("main", "db", {"URL": "x", "OLD": "1"})
+    await asyncio.gather(*(secrets.update("main", "db", {f"K{n}": CANARY}) for n in range(5)))
+    view = await secrets.update("main", "db", {"URL": "y"})
+    assert view.keys == ("K0", "K1", "K2", "K3", "K4", "OLD", "URL")
+    assert view == await secrets.get("main", "db")
+    assert (view.id, view.created) == (made.id, made.created)
+    assert (await secrets.values("main", "db"))["URL"] == "y"
+    with pytest.raises(InvalidError, match="cannot be a secret's key"):
+        await secrets.update("main", "db", {"a b": "1"})
+    for gone in (secrets.update("main", "nope", {"A": "1"}), secrets.get("main", "nope")):
+        with pytest.raises(NotFoundError, match="there is no secret 'nope'"):
+            await gone
+    sealed = await secrets.seal("main", {"A": "1"})
+    with pytest.raises(InvalidError, match="form of an id"):
+        await secrets.get("main", sealed)  # values of a program are nobody's to read or change
+
+
 async def test_workspaces_do_not_see_each_other(secrets: Secrets) -> None:
     await secrets.put("main", "db", {"A": "1"})
     assert await secrets.list("other") == []

@@ -89,6 +89,8 @@ class _NoLogs:
 
 
 class _Prepared:
+    def release(self, instance: Instance) -> None: ...
+
     async def prepare(self, instance: Instance) -> StartRequest:
         return StartRequest(
             instance=instance.id, token=instance.token, pool=instance.pool.key, app_id="", app="", function_id="", spec=instance.pool.spec,

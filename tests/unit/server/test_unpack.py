@@ -57,7 +57,14 @@ async def test_only_digests_name_unpacked_files(tmp_path: Path, digest: str) -> 
     home = Home(tmp_path)
     home.mounts.mkdir()
     preparer = Preparer(
-        home=home, images=none, blobs=Blobs(home.blobs), volumes=none, secrets=none, registry=none, lease_s=1.0
+        home=home,
+        images=none,
+        blobs=Blobs(home.blobs),
+        volumes=none,
+        buckets=none,
+        secrets=none,
+        registry=none,
+        lease_s=1.0,
     )
     with pytest.raises(InvalidError, match="no digest"):
         await preparer.unpacked(digest)

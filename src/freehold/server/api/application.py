@@ -13,6 +13,7 @@ from freehold.core.errors import Error
 from freehold.server.api import (
     apps,
     blobs,
+    buckets,
     calls,
     environments,
     failures,
@@ -49,6 +50,7 @@ _NOUNS = (
     volumes,
     environments,
     terminals,
+    buckets,
     blobs,
     login,
     openapi,

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from freehold.protocol.schemas import SecretRequest, SecretView
+from freehold.protocol.schemas import SecretRequest, SecretUpdate, SecretView
 from freehold.server.api.exchange import answer, read, services, workspace
 from freehold.server.api.openapi import describe
 
@@ -14,6 +14,21 @@ router = APIRouter(prefix="/v1/secrets", tags=["secrets"])
 @describe(answer=list[SecretView])
 async def list_secrets(request: Request) -> Response:
     return answer(await services(request).secrets.list(workspace(request)))
+
+
+@router.get("/{name}")
+@describe(answer=SecretView)
+async def show(request: Request, name: str) -> Response:
+    """A secret's keys, without their values."""
+    return answer(await services(request).secrets.get(workspace(request), name))
+
+
+@router.patch("/{name}")
+@describe(body=SecretUpdate, answer=SecretView)
+async def update(request: Request, name: str) -> Response:
+    """Add keys to a secret, or give them other values; the rest stays."""
+    body = await read(request, SecretUpdate)
+    return answer(await services(request).secrets.update(workspace(request), name, body.values))
 
 
 @router.put("/{name}")

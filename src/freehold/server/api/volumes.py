@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from freehold.core.errors import InvalidError
-from freehold.protocol.schemas import FileView, VolumeView
-from freehold.server.api.exchange import answer, services, upload, workspace
+from freehold.protocol.schemas import CopyRequest, FileView, RenameRequest, VolumeView
+from freehold.server.api.exchange import answer, read, services, upload, workspace
 from freehold.server.api.files import file_response
 from freehold.server.api.openapi import describe
 
@@ -22,8 +22,9 @@ async def list_volumes(request: Request) -> Response:
 
 @router.get("/{name}")
 @describe(answer=VolumeView)
-async def show(request: Request, name: str) -> Response:
-    return answer(await services(request).volumes.get(workspace(request), name))
+async def show(request: Request, name: str, count: bool = True) -> Response:
+    """A volume, by name or id; with count=false, without the number and size of its files."""
+    return answer(await services(request).volumes.get(workspace(request), name, count=count))
 
 
 @router.put("/{name}")
@@ -37,6 +38,23 @@ async def create(request: Request, name: str) -> Response:
 async def delete(request: Request, name: str) -> Response:
     """Delete a volume and all that is in it."""
     await services(request).volumes.delete(workspace(request), name)
+    return Response(status_code=204)
+
+
+@router.post("/{name}/rename")
+@describe(body=RenameRequest, answer=VolumeView)
+async def rename(request: Request, name: str) -> Response:
+    """Give a volume another name; AlreadyExistsError when that is taken."""
+    body = await read(request, RenameRequest)
+    return answer(await services(request).volumes.rename(workspace(request), name, body.name))
+
+
+@router.post("/{name}/copy")
+@describe(body=CopyRequest)
+async def copy(request: Request, name: str) -> Response:
+    """Copy files within a volume, as `cp SOURCES TARGET` does; folders with `recursive`."""
+    body = await read(request, CopyRequest)
+    await services(request).volumes.copy(workspace(request), name, body.sources, body.target, recursive=body.recursive)
     return Response(status_code=204)
 
 

@@ -50,6 +50,9 @@ class Preparer(Protocol):
     """What readies everything that an instance needs: image, mounts, volumes, secrets, environment."""
 
     async def prepare(self, instance: Instance) -> StartRequest: ...
+    def release(self, instance: Instance) -> None:
+        """It is gone, or was given up before it began; may be told twice."""
+        ...
 
 
 class LogSink(Protocol):
@@ -171,6 +174,7 @@ class Fleet:
         try:
             request = await self.preparer.prepare(instance)
             if instance.state is not InstanceState.STARTING:
+                self.preparer.release(instance)
                 return  # stopped meanwhile
             instance.prepared_at = self._clock.monotonic()
             instance.phases["prepare"] = instance.prepared_at - begun - instance.phases.get("image", 0.0)
@@ -341,6 +345,7 @@ class Fleet:
         self.by_token.pop(instance.token, None)
         self._record.instance(instance)
         self.logs.end(instance)
+        self.preparer.release(instance)
         self._ended.pop(instance.id).set()
         self._notify(instance)
         asyncio.get_running_loop().call_later(MEMORY_GRACE_S, sweep, self.welcome.arena, instance.id)

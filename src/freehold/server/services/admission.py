@@ -9,7 +9,7 @@ from freehold.core.errors import InvalidError, ResourceExhaustedError
 from freehold.core.names import check_name
 from freehold.core.overrides import Overrides
 from freehold.core.placement import Machine, shortage
-from freehold.core.specs import AppSpec, FunctionSpec, SecretRef
+from freehold.core.specs import AppSpec, BucketMount, FunctionSpec, SecretRef
 from freehold.server.services.images import Images
 from freehold.server.services.schedules import check_schedule
 
@@ -19,7 +19,13 @@ class Secrets(Protocol):
 
 
 class Volumes(Protocol):
-    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path: ...
+    async def host_path(
+        self, workspace: str, name: str, *, create: bool = False, sub_path: str | None = None
+    ) -> Path: ...
+
+
+class Buckets(Protocol):
+    async def admit(self, workspace: str, mount: BucketMount, where: str) -> BucketMount: ...
 
 
 class Blobs(Protocol):
@@ -30,16 +36,11 @@ class Admission:
     """What this machine and its workspace have, held against what an app asks for."""
 
     def __init__(
-        self, *, machine: Machine, images: Images, secrets: Secrets, volumes: Volumes, blobs: Blobs, clock: Clock
+        self, *, machine: Machine, images: Images, secrets: Secrets, volumes: Volumes, buckets: Buckets, blobs: Blobs, clock: Clock
     ) -> None:  # fmt: skip
         self._clock = clock
-        self._machine, self._images, self._secrets, self._volumes, self._blobs = (
-            machine,
-            images,
-            secrets,
-            volumes,
-            blobs,
-        )
+        self._machine, self._images, self._secrets = machine, images, secrets
+        self._volumes, self._buckets, self._blobs = volumes, buckets, blobs
 
     async def check(self, workspace: str, spec: AppSpec) -> AppSpec:
         """The spec with its secrets sealed.
@@ -60,7 +61,11 @@ class Admission:
     async def overrides(self, workspace: str, spec: FunctionSpec, given: Overrides) -> Overrides:
         """What is to override a function that runs, with its secrets sealed. Raises as `check` does."""
         admitted = await self._function(workspace, given.applied(spec))
-        return given if given.secrets is None else replace(given, secrets=admitted.secrets)
+        return replace(
+            given,
+            secrets=None if given.secrets is None else admitted.secrets,
+            buckets=None if given.buckets is None else admitted.buckets,
+        )
 
     async def _function(self, workspace: str, spec: FunctionSpec) -> FunctionSpec:
         check_name(spec.name, "a function")
@@ -69,9 +74,15 @@ class Admission:
         if lacking:
             raise ResourceExhaustedError(f"function {spec.name!r}: {lacking}")
         for volume in spec.volumes:
-            await self._volumes.host_path(workspace, volume.name, create=volume.create_if_missing or volume.ephemeral)
+            await self._volumes.host_path(
+                workspace,
+                volume.name,
+                create=volume.create_if_missing or volume.ephemeral,
+                sub_path=volume.sub_path,
+            )
         where = f"function {spec.name!r}"
         secrets = tuple([await self._secrets.admit(workspace, ref, where) for ref in spec.secrets])
+        buckets = tuple([await self._buckets.admit(workspace, mount, where) for mount in spec.buckets])
         image = await self._images.admit(workspace, spec.image)
         await self._images.path(image)
-        return replace(spec, secrets=secrets, image=image)
+        return replace(spec, secrets=secrets, buckets=buckets, image=image)

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Generator
 from pathlib import Path
 
-from freehold.core.errors import InvalidError, NotFoundError
+from freehold.core.errors import InvalidError, NoFileError
 
 _OPENAT2 = 437  # the same number on every architecture
 _RESOLVE_BENEATH, _RESOLVE_NO_MAGICLINKS = 0x08, 0x02
@@ -95,7 +95,7 @@ def _openat2(directory: int, path: str, flags: int) -> int:
 
 def _path_error(error: OSError, path: str) -> Exception:
     if error.errno == errno.ENOENT:
-        return NotFoundError(f"no file {path!r}")
+        return NoFileError(f"no file {path!r}")
     if error.errno in (errno.ELOOP, errno.EXDEV):
         return InvalidError(
             f"{path!r} leads through a link out of the volume, or through a link where none is followed"

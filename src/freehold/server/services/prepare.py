@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -14,7 +15,7 @@ import msgspec
 from freehold.core.environments import environment_of
 from freehold.core.errors import DataLossError
 from freehold.core.home import Home
-from freehold.core.specs import FunctionSpec, SecretRef, VolumeMount
+from freehold.core.specs import BucketMount, FunctionSpec, SecretRef, VolumeMount
 from freehold.launchers.contract import StartRequest
 from freehold.protocol.schemas import FunctionHandle
 from freehold.server.dispatch.instance import Instance
@@ -27,7 +28,16 @@ class Blobs(Protocol):
 
 
 class Volumes(Protocol):
-    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path: ...
+    async def host_path(
+        self, workspace: str, name: str, *, create: bool = False, sub_path: str | None = None
+    ) -> Path: ...
+
+
+class Buckets(Protocol):
+    async def attach(
+        self, workspace: str, instance: str, mounts: Sequence[BucketMount]
+    ) -> list[tuple[Path, str, bool]]: ...
+    def release(self, instance: str) -> None: ...
 
 
 class Secrets(Protocol):
@@ -38,10 +48,11 @@ class Preparer:
     """Turns a spec into a `StartRequest`."""
 
     def __init__(
-        self, *, home: Home, images: Images, blobs: Blobs, volumes: Volumes, secrets: Secrets, registry: Registry, lease_s: float
+        self, *, home: Home, images: Images, blobs: Blobs, volumes: Volumes, buckets: Buckets, secrets: Secrets, registry: Registry,
+        lease_s: float,
     ) -> None:  # fmt: skip
         self._home, self._images, self._blobs, self._volumes, self._secrets = home, images, blobs, volumes, secrets
-        self._registry, self._lease_s = registry, lease_s
+        self._registry, self._buckets, self._lease_s = registry, buckets, lease_s
         self._unpacking: dict[str, asyncio.Task[Path]] = {}
 
     async def prepare(self, instance: Instance) -> StartRequest:
@@ -52,6 +63,7 @@ class Preparer:
         instance.phases["image"] = time.monotonic() - begun
         mounts = [(await self.unpacked(m.digest), m.remote_path) for m in spec.mounts]
         volumes = [await self._volume(pool.workspace, v) for v in spec.volumes]
+        volumes += await self._buckets.attach(pool.workspace, instance.id, spec.buckets)
         folder = self._home.instances / instance.id
         folder.mkdir(parents=True, exist_ok=True)
         return StartRequest(
@@ -78,6 +90,10 @@ class Preparer:
             memory_limit_mib=spec.resources.memory_limit_mib,
         )
 
+    def release(self, instance: Instance) -> None:
+        """The instance is gone."""
+        self._buckets.release(instance.id)
+
     async def unpacked(self, digest: str) -> Path:
         """The folder of a tar of local files; unpacked once, whole or not at all."""
         tar = self._blobs.path(digest)  # first: it refuses what is no digest, and could name any folder
@@ -91,7 +107,9 @@ class Preparer:
         return await asyncio.shield(task)
 
     async def _volume(self, workspace: str, mount: VolumeMount) -> tuple[Path, str, bool]:
-        path = await self._volumes.host_path(workspace, mount.name, create=mount.create_if_missing or mount.ephemeral)
+        path = await self._volumes.host_path(
+            workspace, mount.name, create=mount.create_if_missing or mount.ephemeral, sub_path=mount.sub_path
+        )
         return path, mount.path, mount.read_only
 
     async def _env(self, instance: Instance) -> dict[str, str]:
@@ -114,6 +132,7 @@ class Preparer:
             "FREEHOLD_FUNCTION": pool.function_name,
             "FREEHOLD_FUNCTIONS": msgspec.json.encode(handles).decode(),
             "FREEHOLD_REMOTE": "1",
+            "FREEHOLD_VOLUMES": msgspec.json.encode({v.path: v.name for v in pool.spec.volumes}).decode(),
             "FREEHOLD_DEVICES_GIVEN": ",".join(f"{d.type}:{d.id}" for d in instance.devices),
             "CUDA_VISIBLE_DEVICES": ",".join(real),
             "OMP_NUM_THREADS": env.get("OMP_NUM_THREADS", threads),

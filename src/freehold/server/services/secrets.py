@@ -1,5 +1,6 @@
 """Secrets: sealed at rest with AES-GCM under the home's key; values go to instances and nowhere else, logs included."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -42,6 +43,7 @@ class Secrets:
         self._cipher = AESGCM(_derive(key, "seal secrets"))
         self._store, self._reads = store, Reads(store)
         self._clock = clock or SystemClock()
+        self._changing = asyncio.Lock()  # an update reads what it changes
 
     async def put(self, workspace: str, name: str, values: dict[str, str], *, force: bool = False) -> SecretView:
         """Create a secret; with `force`, replace all values of one of that name."""
@@ -49,11 +51,32 @@ class Secrets:
         if not values:
             raise InvalidError(f"secret {name!r} has no keys; give at least one KEY=VALUE")
         _check_values(values)
-        old = await self._reads.secret(workspace, name)
-        if old is not None and not force:
-            raise AlreadyExistsError(f"there is a secret {name!r} already; use force (--force) to replace it")
-        row = self._row(workspace, name, values, old)
-        await self._store.write(writes.put_secrets([row]))
+        async with self._changing:
+            old = await self._reads.secret(workspace, name)
+            if old is not None and not force:
+                raise AlreadyExistsError(f"there is a secret {name!r} already; use force (--force) to replace it")
+            row = self._row(workspace, name, values, old)
+            await self._store.write(writes.put_secrets([row]))
+        return _view(row)
+
+    async def update(self, workspace: str, name: str, values: dict[str, str]) -> SecretView:
+        """Add keys, or give them other values; the rest stays."""
+        _check_name(name)
+        async with self._changing:
+            old = await self._reads.secret(workspace, name)
+            if old is None:
+                raise await self._not_found(workspace, name)
+            merged = self._unseal(old) | values
+            _check_values(merged)
+            row = self._row(workspace, name, merged, old)
+            await self._store.write(writes.put_secrets([row]))
+        return _view(row)
+
+    async def get(self, workspace: str, name: str) -> SecretView:
+        _check_name(name)
+        row = await self._reads.secret(workspace, name)
+        if row is None:
+            raise await self._not_found(workspace, name)
         return _view(row)
 
     async def list(self, workspace: str) -> list[SecretView]:
@@ -192,4 +215,4 @@ def _check_values(values: dict[str, str]) -> None:
 
 
 def _view(row: SecretRow) -> SecretView:
-    return SecretView(name=row.name or row.id, keys=row.keys, created=row.created, updated=row.updated)
+    return SecretView(name=row.name or row.id, keys=row.keys, created=row.created, updated=row.updated, id=row.id)

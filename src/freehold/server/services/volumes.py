@@ -1,4 +1,7 @@
-"""Volumes: named folders that functions share. `<home>/volumes/<workspace>/<name>/files` is what instances see."""
+"""Volumes: named folders that functions share. `<home>/volumes/<workspace>/<name>/files` is what instances see.
+
+Wherever a volume is named, its id will do: that stays when it is renamed.
+"""
 
 import asyncio
 import contextlib
@@ -11,12 +14,29 @@ from collections.abc import AsyncIterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from freehold.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from freehold.core.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    Error,
+    FileThereError,
+    InvalidError,
+    NoFileError,
+    NotFoundError,
+)
+from freehold.core.ids import is_id, new_id
 from freehold.core.names import check_name, is_name
 from freehold.core.suggest import did_you_mean
-from freehold.protocol.schemas import FileView, VolumeView
+from freehold.protocol.schemas import FileKind, FileView, VolumeView
 from freehold.server.services.beneath import folder, open_file, parts_of
+from freehold.server.services.copying import copy
 from freehold.server.services.uploads import Upload, disk_error, receive
+
+_KINDS: dict[int, FileKind] = {
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "link",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
 
 
 class Volumes:
@@ -41,9 +61,25 @@ class Volumes:
         """By name; sizes are left out, `get` counts them."""
         return await asyncio.to_thread(_list, self._root / workspace)
 
-    async def get(self, workspace: str, name: str) -> VolumeView:
+    async def get(self, workspace: str, name: str, *, count: bool = True) -> VolumeView:
+        """With `count`, its files are counted, which takes a while for many."""
         home = self._home(workspace, name)
-        return await asyncio.to_thread(_view, home, count=True)
+        return await asyncio.to_thread(_view, home, count=count)
+
+    async def rename(self, workspace: str, name: str, new: str) -> VolumeView:
+        """Give it another name, at once and whole. Raises AlreadyExistsError for one that is taken.
+
+        Instances that have it mounted keep it.
+        """
+        home, target = self._home(workspace, name), self._home(workspace, _checked(new), there=False)
+        try:
+            home.rename(target)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                msg = f"there is a volume {new!r} already"
+                raise AlreadyExistsError(msg) from None
+            raise disk_error(error, home) from error
+        return await asyncio.to_thread(_view, target, count=False)
 
     async def delete(self, workspace: str, name: str) -> None:
         """Delete it with all its files; instances that have it open keep what they have open."""
@@ -57,12 +93,17 @@ class Volumes:
         for view in await self.list(workspace):
             await self.delete(workspace, view.name)
 
-    async def host_path(self, workspace: str, name: str, *, create: bool = False) -> Path:
-        """The folder that instances see. Raises NotFoundError unless it is there or `create` is set."""
-        if create:
+    async def host_path(self, workspace: str, name: str, *, create: bool = False, sub_path: str | None = None) -> Path:
+        """The folder that instances see. Raises NotFoundError unless it is there or `create` is set; a `sub_path` is made."""
+        if create and not is_id(name, "vo"):
             with contextlib.suppress(AlreadyExistsError):
                 await self.create(workspace, name)
-        return self._home(workspace, name) / "files"
+        root = self._home(workspace, name) / "files"
+        if sub_path is None:
+            return root
+        names = parts_of(sub_path.lstrip("/"))
+        await asyncio.to_thread(_make_folder, root, names)
+        return root.joinpath(*names)
 
     # ---- files
 
@@ -94,6 +135,8 @@ class Volumes:
         upload = await receive(stream, root.parent / "uploads", mode=0o755 if executable else 0o644)
         try:
             return await asyncio.to_thread(_place, upload, root, names, force=force)
+        except Error:
+            raise
         except OSError as error:
             raise disk_error(error, root.parent) from error
         finally:
@@ -106,12 +149,25 @@ class Volumes:
             raise InvalidError(msg)
         await asyncio.to_thread(_remove, root, names, recursive=recursive)
 
+    async def copy(
+        self, workspace: str, name: str, sources: Sequence[str], target: str, *, recursive: bool = False
+    ) -> None:
+        """As `cp` does: to the target's name, or into it when it is a folder. Each file is whole or as it was."""
+        root = await self.host_path(workspace, name)
+        await asyncio.to_thread(copy, root, sources, target, recursive=recursive)
+
     # ---- ours
 
     def _home(self, workspace: str, name: str, *, there: bool = True) -> Path:
         check_name(name, "a volume")
         check_name(workspace, "a workspace")
         home = self._root / workspace / name
+        if there and is_id(name, "vo"):
+            found = next((f.parent for f in home.parent.glob("*/id") if f.read_text() == name), None)
+            if found is None:
+                msg = f"there is no volume with the id {name!r}; it was deleted"
+                raise NotFoundError(msg)
+            return found
         if there and not (home / "files").is_dir():
             known = (f.parent.name for f in home.parent.glob("*/files"))
             hint = did_you_mean(name, known) or f"; create it with `freehold volume create {name}`"
@@ -120,11 +176,12 @@ class Volumes:
         return home
 
     def _create(self, workspace: str, name: str) -> VolumeView:
-        home = self._home(workspace, name, there=False)
+        home = self._home(workspace, _checked(name), there=False)
         scratch = home.parent / f".new-{os.urandom(8).hex()}"
         try:
             (scratch / "files").mkdir(parents=True, mode=0o755)
             (scratch / "created").write_text(repr(time.time()))
+            (scratch / "id").write_text(new_id("vo"))
             scratch.chmod(0o700)
             scratch.rename(home)
         except OSError as error:
@@ -134,6 +191,37 @@ class Volumes:
                 raise AlreadyExistsError(msg) from None
             raise disk_error(error, home) from error
         return _view(home, count=False)
+
+
+def _checked(name: str) -> str:
+    if is_id(check_name(name, "a volume"), "vo"):
+        msg = f"{name!r} cannot name a volume: it has the form of an id; give another"
+        raise InvalidError(msg)
+    return name
+
+
+def _make_folder(root: Path, names: list[str]) -> None:
+    try:
+        with folder(root, names, create=True):
+            return
+    except Error:
+        raise
+    except OSError as error:
+        raise disk_error(error, root) from error
+
+
+def _id(home: Path) -> str:
+    """Its id; a volume that was made before volumes had one gets it now, once."""
+    path = home / "id"
+    if not path.exists():
+        draft = home / f".id-{os.urandom(8).hex()}"
+        draft.write_text(new_id("vo"))
+        try:
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(draft)
+        finally:
+            draft.unlink()
+    return path.read_text()
 
 
 def _list(folder: Path) -> list[VolumeView]:
@@ -146,9 +234,11 @@ def _view(home: Path, *, count: bool) -> VolumeView:
     except (OSError, ValueError):
         created = home.stat().st_ctime
     if not count:
-        return VolumeView(name=home.name, created=created)
+        return VolumeView(name=home.name, created=created, id=_id(home))
     files = [v for v in _ls(home / "files", [], recursive=True) if v.type == "file"]
-    return VolumeView(name=home.name, created=created, bytes=sum(v.bytes for v in files), files=len(files))
+    return VolumeView(
+        name=home.name, created=created, id=_id(home), bytes=sum(v.bytes for v in files), files=len(files)
+    )
 
 
 def _ls(root: Path, names: list[str], *, recursive: bool) -> list[FileView]:
@@ -189,7 +279,7 @@ def _there(entry: "os.DirEntry[str]") -> bool:
 
 def _file_view(path: str, status: os.stat_result) -> FileView:
     mode = status.st_mode
-    kind = "directory" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "file"
+    kind: FileKind = _KINDS.get(stat.S_IFMT(mode), "file")
     shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     size, executable = (status.st_size, bool(mode & stat.S_IXUSR)) if kind == "file" else (0, False)
     return FileView(path=shown, type=kind, bytes=size, modified=status.st_mtime, executable=executable)
@@ -214,7 +304,7 @@ def _place(upload: Upload, root: Path, names: list[str], *, force: bool) -> File
                 os.link(upload.path, names[-1], dst_dir_fd=parent)
         except FileExistsError:
             msg = f"there is a file {'/'.join(names)!r} already; send it with force to replace it"
-            raise AlreadyExistsError(msg) from None
+            raise FileThereError(msg) from None
         except (IsADirectoryError, NotADirectoryError) as error:
             msg = f"{'/'.join(names)!r} is a folder; remove it first, or choose another path"
             raise ConflictError(msg) from error
@@ -234,7 +324,7 @@ def _remove(root: Path, names: list[str], *, recursive: bool) -> None:
                 os.rmdir(names[-1], dir_fd=parent)
         except FileNotFoundError:
             msg = f"no file {'/'.join(names)!r}"
-            raise NotFoundError(msg) from None
+            raise NoFileError(msg) from None
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
                 raise

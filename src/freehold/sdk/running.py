@@ -115,6 +115,20 @@ def build_images(api: Api, images: Iterable[ImageSpec], progress: Progress) -> N
         raise failures[0]
 
 
+def build(api: Api, spec: ImageSpec, bundles: Bundles) -> ImageView:
+    """Build one image outside of an app. Blocks."""
+    upload(api, bundles, Silent())
+    return _build(api, image_digest(spec), spec, Silent())
+
+
+def image_log(api: Api, digest: str) -> list[str]:
+    """The lines of an image's build."""
+    events: Iterable[dict[str, Any]] = (
+        msgspec.json.decode(line) for line in api.lines("GET", f"/v1/images/{digest}/log")
+    )
+    return [str(event["log"]) for event in events if "log" in event]
+
+
 def _build(api: Api, digest: str, spec: ImageSpec, progress: Progress) -> ImageView:
     last: list[str] = []
     for line in api.lines("POST", "/v1/images", ImageRequest(spec=spec)):

@@ -88,6 +88,7 @@ WRITES: dict[str, WriteText] = {
     'put_volumes': WriteText(table='volumes', head='INSERT INTO volumes (id, workspace, name, created, ephemeral) VALUES ', row='(?, ?, ?, ?, ?)', tail=' ON CONFLICT (id) DO UPDATE SET ephemeral = excluded.ephemeral'),
     'delete_volumes': WriteText(table='volumes', head='DELETE FROM volumes WHERE volumes.workspace = ? AND volumes.name = ?'),
     'put_images': WriteText(table='images', head='INSERT INTO images (digest, state, created, build_s, error, spec) VALUES ', row='(?, ?, ?, ?, ?, ?)', tail=' ON CONFLICT (digest) DO UPDATE SET state = excluded.state, created = excluded.created, build_s = excluded.build_s, error = excluded.error, spec = excluded.spec'),
+    'delete_images': WriteText(table='images', head='DELETE FROM images WHERE images.digest = ?'),
     'fail_images': WriteText(table='images', head="UPDATE images SET state='failed', error=? WHERE images.state = 'building'"),
     'put_workspaces': WriteText(table='workspaces', head='INSERT INTO workspaces (name, created) VALUES ', row='(?, ?)', tail=' ON CONFLICT DO NOTHING'),
     'delete_workspaces': WriteText(table='workspaces', head='DELETE FROM workspaces WHERE workspaces.name = ?'),

@@ -155,6 +155,9 @@ def _other_writes() -> dict[str, WriteStatement]:
         "put_volumes": _full(_put(s.volumes, "ephemeral"), s.volumes, rows.VolumeRow),
         "delete_volumes": deleted(s.volumes),
         "put_images": _full(_put(s.images, "state", "created", "build_s", "error", "spec"), s.images, rows.ImageRow),
+        "delete_images": WriteStatement(
+            clause=sa.delete(s.images).where(s.images.c.digest == _p("digest")), table="images", fields=("digest",)
+        ),
         "fail_images": WriteStatement(clause=failed, table="images", fields=("error",)),
         "put_workspaces": _full(_insert(s.workspaces).on_conflict_do_nothing(), s.workspaces, rows.WorkspaceRow),
         "delete_workspaces": WriteStatement(

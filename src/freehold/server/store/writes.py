@@ -133,6 +133,10 @@ def put_images(rows: Sequence[r.ImageRow]) -> Write:
     return Write("put_images", rows)
 
 
+def delete_images(digests: Sequence[str]) -> Write:
+    return Write("delete_images", [(d,) for d in digests])
+
+
 def fail_unfinished_images(error: str) -> Write:
     """Mark images that were building when the server died as failed."""
     return Write("fail_images", [(error,)])

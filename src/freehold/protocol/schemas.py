@@ -207,12 +207,18 @@ class ImageView:
     size_bytes: int | None = None
     used: float | None = None  # when something was last started from it
     apps: tuple[str, ...] = ()  # that run now with it
+    names: tuple[str, ...] = ()  # NAME:TAG, that it was published under
     steps: tuple[str, ...] = ()  # in short, of `show` alone
 
     @property
     def id(self) -> str:
         """As `Image.object_id` gives it and `Image.from_id` takes it."""
         return f"im-{self.digest[:24]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageName:
+    name: str  # NAME:TAG
 
 
 @dataclass(frozen=True, kw_only=True)

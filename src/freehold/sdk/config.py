@@ -60,6 +60,12 @@ def force_build(environ: "os._Environ[str] | dict[str, str] | None" = None) -> b
     return any(env.get(name, "").lower() in ("1", "true", "yes") for name in _FORCE_BUILD)
 
 
+def resolver_settings(environ: "os._Environ[str] | dict[str, str] | None" = None) -> dict[str, str]:
+    """What of this environment decides which versions a build installs: it is part of the recipe."""
+    env = os.environ if environ is None else environ
+    return {name: env[name] for name in ("UV_EXCLUDE_NEWER",) if env.get(name)}
+
+
 def no_server(target: Target, cause: object = "") -> ConnectionError:
     """The error of a server that is not there."""
     because = f" ({cause})" if cause else ""

@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Unpack, cast
 
 from freehold.core.errors import InvalidError, NotFoundError
+from freehold.core.names import check_name
 from freehold.core.specs import ImageSpec, ImageStep, StepKind
 from freehold.sdk import steps
 from freehold.sdk.checks import known_options, strings, variables
@@ -115,6 +116,12 @@ class Image:
             raise InvalidError(msg)
         return _first("from_id", {"id": image_id})
 
+    @staticmethod
+    def from_name(name: str, *, environment_name: str | None = None, client: object = None) -> "Image":
+        """An image that was published under this name, `NAME` or `NAME:TAG`."""
+        del environment_name, client  # one environment a server, one server a process
+        return _first("from_name", {"name": _named(name)})
+
     # ---- packages
 
     def pip_install(self, *packages: Packages, **options: Unpack[steps.PipOptions]) -> "Image":
@@ -163,7 +170,7 @@ class Image:
     def uv_sync(self, uv_project_dir: Local = "./", **options: Unpack[steps.UvSyncOptions]) -> "Image":
         """Install what a uv project's lock file lists; `extra_options` are flags of `uv sync`."""
         where = "Image.uv_sync"
-        args = steps.build_args(options, steps.UvSyncOptions, where)
+        args = steps.resolved(steps.build_args(options, steps.UvSyncOptions, where))
         for name in ("groups", "extras"):
             if isinstance(options.get(name), str):
                 msg = f"{where}: {name}={options.get(name)!r} is one text: give a list, [{options.get(name)!r}]"
@@ -361,6 +368,22 @@ class Image:
         return self
 
     @both
+    async def publish(
+        self,
+        name: str,
+        *,
+        environment_name: str | None = None,
+        experimental_options: object = None,
+        client: object = None,
+    ) -> None:
+        """Give the built image a name, `NAME` or `NAME:TAG`, by which `Image.from_name` finds it; the tag is by default `latest`."""
+        del environment_name, experimental_options, client  # as in `from_name`; nothing here is public
+        if self._built is None:
+            msg = f"Image.publish({name!r}): the image is not built yet: call image.build() first"
+            raise InvalidError(msg)
+        await blocking(self._publish, _named(name))
+
+    @both
     async def hydrate(self, client: "Client | None" = None) -> "Image":
         """Like `build()`."""
         del client
@@ -379,6 +402,13 @@ class Image:
 
         with Bundles() as bundles:
             return running.build(client.current().api, self.spec(bundles), bundles)
+
+    def _publish(self, name: str) -> None:
+        from freehold.protocol.schemas import ImageName
+        from freehold.sdk import client
+
+        assert self._built is not None
+        client.current().api.act("POST", f"/v1/images/{self._built.digest}/names", ImageName(name=name))
 
     def _read_log(self) -> list[str]:
         from freehold.sdk import client, running
@@ -490,6 +520,16 @@ def _repository(reference: str, user: str, where: str) -> str:
         msg = f"{where}: {reference!r} is neither github.com/owner/name nor gitlab.com/owner/name, without https:// before it"
         raise InvalidError(msg)
     return f"git+https://{user}:${{{names[host]}}}@{reference}"
+
+
+def _named(name: str) -> str:
+    """`NAME:TAG` of a published image."""
+    plain, _, tag = strings(name, "Image")[0].partition(":")
+    check_name(plain, "an image")
+    if plain.startswith("im-"):
+        msg = f"{name!r} cannot name an image: what begins with 'im-' is an id; give another"
+        raise InvalidError(msg)
+    return f"{plain}:{check_name(tag or 'latest', 'the tag of an image')}"
 
 
 def _id(digest: str) -> str:

@@ -11,6 +11,7 @@ from freehold.core.devices import parse_gpu
 from freehold.core.dockerfile import copied, parse
 from freehold.core.errors import Error, InvalidError
 from freehold.sdk.checks import flag, is_amount, known_options, many, mounts, one, strings, variables
+from freehold.sdk.config import resolver_settings
 from freehold.sdk.context import is_local
 from freehold.sdk.secret import Secret
 from freehold.sdk.source import Bundles, Files, Ignore
@@ -165,9 +166,15 @@ def flags(options: Mapping[str, Any], names: Collection[str], where: str) -> dic
 
 
 def pip_args(options: PipOptions, known: type, where: str) -> dict[str, Any]:
-    made = build_args(options, known, where)
+    made = resolved(build_args(options, known, where))
     named = ("index_url", "extra_index_url", "find_links", "extra_options", "uv_version")
     return made | texts(options, named, where) | flags(options, ("pre",), where)
+
+
+def resolved(made: dict[str, Any]) -> dict[str, Any]:
+    """With the settings that decide which versions are installed; the step's own come first."""
+    env = resolver_settings() | made.get("env", {})
+    return made | {"env": env} if env else made
 
 
 def run_limits(options: FunctionBuildOptions, where: str) -> dict[str, Any]:

@@ -193,6 +193,7 @@ class FakeImages:
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
+        self.published: list[tuple[str, str]] = []
 
     async def admit(self, workspace: str, spec: Any) -> Any:
         return spec
@@ -207,13 +208,16 @@ class FakeImages:
     async def list(self, workspace: str) -> list[ImageView]:
         return [ImageView(digest="d", state="ready", created=1.0)]
 
-    async def get(self, ref: str) -> ImageView:
+    async def publish(self, workspace: str, ref: str, name: str) -> None:
+        self.published.append((ref, name))
+
+    async def get(self, workspace: str, ref: str) -> ImageView:
         return ImageView(digest=ref, state="ready", created=1.0)
 
     async def delete(self, ref: str) -> None:
         self.deleted.append(ref)
 
-    async def prune(self, *, unused_s: float = 0.0) -> PruneResult:
+    async def prune(self, workspace: str, *, unused_s: float = 0.0) -> PruneResult:
         return PruneResult(deleted=("d",), freed_bytes=int(unused_s))
 
     async def follow(self, digest: str) -> AsyncIterator[str]:

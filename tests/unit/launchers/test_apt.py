@@ -66,6 +66,7 @@ class Machine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, root: bool = True, age_s: float = 10.0) -> None:
         self.packages, self.ran, self.log = {"curl"}, list[list[str]](), list[str]()
+
         def look(wanted: tuple[str, ...]) -> apt.Verdict:
             return judge(wanted, dict.fromkeys(self.packages, "1"), lambda _: False)
 

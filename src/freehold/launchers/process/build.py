@@ -41,6 +41,15 @@ _PASSED_ON = (
     "CURL_CA_BUNDLE",
 )
 _KEPT = ("HOME", "LANG", "TZ", "USER", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")
+# settings of the user's that hold for the user's packages: the runner's are pinned, and newer than any of them
+_UV_ONLY_THEIRS = (
+    "UV_EXCLUDE_NEWER",
+    "UV_RESOLUTION",
+    "UV_CONSTRAINT",
+    "UV_OVERRIDE",
+    "UV_REQUIRE_HASHES",
+    "UV_NO_BINARY",
+)
 _UV_ONLY_OURS = ("UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "UV_PYTHON", "UV_TARGET")
 
 
@@ -104,7 +113,7 @@ class Build:
                 str(self._venv),
             ],
         )
-        await self._install("install the runner's packages", runner_requirements())
+        await self._install("install the runner's packages", runner_requirements(), without=_UV_ONLY_THEIRS)
         self._put_library()
         for number, command in enumerate(plan.commands, 1):
             self._at = f"step {number} of {len(plan.commands)}, "
@@ -167,9 +176,17 @@ class Build:
         if work.requirements:
             listed.write_text("\n".join(work.requirements) + "\n")
             arguments += ["--requirements", str(listed)]
-        await self._install(command.title, tuple(arguments), env=command.env)
+        try:
+            await self._install(command.title, tuple(arguments), env=command.env)
+        except ImageBuildError as error:
+            if "ailed to build" not in str(error):
+                raise
+            fix = f"it has no wheel for {self._python.name}: name a version that has one, or a python_version that it was made for"
+            raise ImageBuildError(f"{error}\n    {fix}") from None
 
-    async def _install(self, title: str, arguments: tuple[str, ...], env: dict[str, str] | None = None) -> None:
+    async def _install(
+        self, title: str, arguments: tuple[str, ...], env: dict[str, str] | None = None, without: tuple[str, ...] = ()
+    ) -> None:
         argv = [
             self._uv,
             "pip",
@@ -180,7 +197,7 @@ class Build:
             "--compile-bytecode",
             *arguments,
         ]
-        await self._do(title, argv, env=env)
+        await self._do(title, argv, env=env, without=without)
 
     def _put_library(self) -> None:
         site = next(self._venv.glob("lib/python3.*/site-packages"))
@@ -309,11 +326,13 @@ class Build:
         await self._do(title.removeprefix(self._at), argv, env=env)
 
     async def _do(
-        self, title: str, argv: list[str], *, env: dict[str, str] | None = None, cwd: Path | None = None, timeout_s: float | None = None
+        self, title: str, argv: list[str], *, env: dict[str, str] | None = None, cwd: Path | None = None, timeout_s: float | None = None,
+        without: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
+        around = {k: v for k, v in self._env().items() if k not in without} | (env or {})
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=self._env() | (env or {}), cwd=cwd or self._scratch, start_new_session=True, limit=1 << 20,
+            env=around, cwd=cwd or self._scratch, start_new_session=True, limit=1 << 20,
         )  # fmt: skip
         last: list[str] = []
         try:

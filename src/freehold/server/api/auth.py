@@ -72,6 +72,7 @@ TABLE: Mapping[str, Access] = {
     "POST /v1/images/prune": Access.ADMIN,
     "GET /v1/images/{ref}": Access.CLIENT,
     "GET /v1/images/{ref}/log": Access.CLIENT,
+    "POST /v1/images/{ref}/names": Access.ADMIN,
     "DELETE /v1/images/{ref}": Access.ADMIN,
     "GET /v1/logs": Access.CLIENT,
     "GET /v1/secrets": Access.ADMIN,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from freehold.core.digests import image_digest
-from freehold.protocol.schemas import ImageRequest, ImageView, PruneRequest, PruneResult
+from freehold.protocol.schemas import ImageName, ImageRequest, ImageView, PruneRequest, PruneResult
 from freehold.server.api.contract import Images
 from freehold.server.api.exchange import answer, ndjson, read, services, workspace
 from freehold.server.api.openapi import describe
@@ -37,22 +37,31 @@ async def list_images(request: Request) -> Response:
 async def prune(request: Request) -> Response:
     """Delete the images that no running app uses."""
     body = await read(request, PruneRequest)
-    return answer(await services(request).images.prune(unused_s=body.unused_s))
+    return answer(await services(request).images.prune(workspace(request), unused_s=body.unused_s))
 
 
 @router.get("/{ref}")
 @describe(answer=ImageView)
 async def show(request: Request, ref: str) -> Response:
-    """An image by its digest, by the beginning of it, or by its id."""
-    return answer(await services(request).images.get(ref))
+    """An image by its digest, by the beginning of it, by its id or by its name."""
+    return answer(await services(request).images.get(workspace(request), ref))
 
 
 @router.get("/{ref}/log")
 async def log(request: Request, ref: str) -> Response:
     """The build's log as NDJSON, {"log": line} each; of a build that goes on until its end."""
     images = services(request).images
-    digest = (await images.get(ref)).digest
+    digest = (await images.get(workspace(request), ref)).digest
     return ndjson(request, _lines(images, digest))
+
+
+@router.post("/{ref}/names")
+@describe(body=ImageName)
+async def publish(request: Request, ref: str) -> Response:
+    """Give a built image a name, `NAME:TAG`; it is taken from the image that has it."""
+    body = await read(request, ImageName)
+    await services(request).images.publish(workspace(request), ref, body.name)
+    return Response(status_code=204)
 
 
 @router.delete("/{ref}")

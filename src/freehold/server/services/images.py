@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -12,13 +12,15 @@ import msgspec
 from freehold.core.clock import Clock
 from freehold.core.digests import image_digest
 from freehold.core.errors import ConflictError, Error, InvalidError, NotFoundError
+from freehold.core.names import check_name
 from freehold.core.specs import ImageSpec, ImageStep, SecretRef
+from freehold.core.suggest import did_you_mean
 from freehold.launchers.contract import Launcher
 from freehold.protocol.schemas import ImageView, PruneResult
 from freehold.server.store import writes
 from freehold.server.store.contract import Store
 from freehold.server.store.reads import Reads
-from freehold.server.store.rows import ImageRow
+from freehold.server.store.rows import ImageNameRow, ImageRow
 
 _LOG_LINES_MAX = 20_000
 _SHOWN_MAX = 120
@@ -65,11 +67,12 @@ class Images:
         self._ready: dict[str, Path] = {}
 
     async def admit(self, workspace: str, spec: ImageSpec) -> ImageSpec:
-        """The recipe as it may be kept: secrets that a program gave are sealed, and an image by id is the steps of that image."""
+        """The recipe as it may be kept: secrets that a program gave are sealed, and an image by id or name is the steps of that image."""
         steps: list[ImageStep] = []
         for step in spec.steps:
-            if step.kind == "from_id":
-                found = await self._find(str(step.args.get("id", "")))
+            if step.kind in ("from_id", "from_name"):
+                ref = str(step.args.get("id", ""))
+                found = await (self._find(ref) if ref else self._published(workspace, str(step.args.get("name", ""))))
                 steps += msgspec.json.decode(found.spec, type=ImageSpec).steps
             else:
                 steps.append(await self._sealed(workspace, step))
@@ -99,19 +102,34 @@ class Images:
         assert build.task is not None
         return await asyncio.shield(build.task)
 
-    async def ensure(self, _workspace: str, spec: ImageSpec) -> ImageView:
+    async def ensure(self, workspace: str, spec: ImageSpec) -> ImageView:
         """Build it if needed; ImageBuildError names the step that failed."""
         await self.path(spec)
-        return await self.get(image_digest(spec))
+        return await self.get(workspace, image_digest(spec))
 
-    async def list(self, _workspace: str) -> list[ImageView]:
+    async def list(self, workspace: str) -> list[ImageView]:
         """All images of this machine, the newest first."""
-        return [await self._view(row) for row in await self._reads.images()]
+        names = await self._names(workspace)
+        return [await self._view(row, names.get(row.digest, ())) for row in await self._reads.images()]
 
-    async def get(self, ref: str) -> ImageView:
-        """An image by its digest, the beginning of it, or its id, with its steps."""
+    async def get(self, workspace: str, ref: str) -> ImageView:
+        """An image by its digest, the beginning of it, its id or its name, with its steps."""
+        names = await self._names(workspace)
+        row = await (self._published(workspace, ref) if ":" in ref else self._find(ref))
+        return replace(await self._view(row, names.get(row.digest, ())), steps=_steps(row))
+
+    async def publish(self, workspace: str, ref: str, name: str) -> None:
+        """Give a built image a name, or take the name from the one that has it."""
+        plain, _, tag = name.partition(":")
+        check_name(plain, "an image")
+        check_name(tag, "the tag of an image")
         row = await self._find(ref)
-        return replace(await self._view(row), steps=_steps(row))
+        if row.state != "ready":
+            raise ConflictError(
+                f"image {row.digest[:12]} is {row.state}, not ready: only what is built can be published"
+            )
+        named = ImageNameRow(workspace, name, row.digest, self._clock.now())
+        await self._store.write(writes.put_image_names([named]))
 
     async def log(self, ref: str) -> AsyncIterator[str]:
         """Lines of the build, from its first to its end; of one that is over as they were kept."""
@@ -148,9 +166,9 @@ class Images:
             raise ConflictError(f"image {row.digest[:12]} is being built; wait for its end")
         await self._delete(row.digest)
 
-    async def prune(self, *, unused_s: float = 0.0) -> PruneResult:
-        """Delete the images that nothing uses, and from which nothing was started for `unused_s`."""
-        used, now = self._users(), self._clock.now()
+    async def prune(self, workspace: str, *, unused_s: float = 0.0) -> PruneResult:
+        """Delete the images that nothing uses, that have no name, and from which nothing was started for `unused_s`."""
+        used, now = {*self._users(), *await self._names(workspace)}, self._clock.now()
         deleted: list[str] = []
         freed = 0
         for row in await self._reads.images():
@@ -179,7 +197,20 @@ class Images:
             raise NotFoundError(f"image {ref!r} {why}; `freehold image list` shows them")
         return found[0]
 
-    async def _view(self, row: ImageRow) -> ImageView:
+    async def _published(self, workspace: str, name: str) -> ImageRow:
+        known = {row.name: row.digest for row in await self._reads.image_names(workspace)}
+        if name not in known:
+            hint = did_you_mean(name, known) or "; publish one with image.build() and image.publish(name)"
+            raise NotFoundError(f"there is no image {name!r}{hint}")
+        return await self._find(known[name])
+
+    async def _names(self, workspace: str) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for row in await self._reads.image_names(workspace):
+            found[row.digest] = (*found.get(row.digest, ()), row.name)
+        return found
+
+    async def _view(self, row: ImageRow, names: Iterable[str]) -> ImageView:
         facts = await self._launcher.image_facts(row.digest)
         state, error = row.state, row.error
         if self._is_building(row.digest):
@@ -191,7 +222,7 @@ class Images:
         return ImageView(
             digest=row.digest, state=cast("Any", state), created=row.created, build_s=row.build_s, error=error,
             size_bytes=facts.size_bytes if facts else None, used=facts.used if facts else None,
-            apps=tuple(sorted(self._users().get(row.digest, ()))),
+            apps=tuple(sorted(self._users().get(row.digest, ()))), names=tuple(names),
         )  # fmt: skip
 
     def _is_building(self, digest: str) -> bool:
@@ -202,7 +233,7 @@ class Images:
         self._ready.pop(digest, None)
         self._builds.pop(digest, None)
         await self._launcher.delete_image(digest)
-        await self._store.write(writes.delete_images([digest]))
+        await self._store.write(writes.delete_images([digest]), writes.delete_image_names([digest]))
 
     def _begin(self, spec: ImageSpec, digest: str) -> Build:
         build = self._builds.get(digest)

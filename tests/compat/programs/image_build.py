@@ -1,28 +1,24 @@
-"""An image built on its own, found again by its id, and built upon."""
+"""An image built on its own, found again by its id and its name, and built upon."""
 
 import modal
 
-app = modal.App("image-build")
 image = modal.Image.debian_slim().run_commands("echo first > /root/first")
 
 
-@app.function(serialized=True)
-def nothing() -> None: ...
-
-
-def main():
+def main() -> None:
     assert image.object_id is None
-    with modal.enable_output() if hasattr(modal, "enable_output") else app.run():
-        image.build(app)
-    again = modal.Image.from_id(image.object_id).run_commands("cat /root/first > /root/second")
-    other = modal.App("image-build-other")
+    image.build()
+    image.publish("image-build:v1")
+    for again in (modal.Image.from_id(image.object_id), modal.Image.from_name("image-build:v1")):
+        other = modal.App()
 
-    @other.function(image=again, serialized=True)
-    def read() -> str:
-        return open("/root/second").read().strip()
+        @other.function(image=again, serialized=True)
+        def read() -> str:
+            return open("/root/first").read().strip()
 
-    with other.run():
-        print(read.remote(), image.object_id.startswith("im-"))
+        with other.run():
+            print(read.remote())
+    print(image.object_id)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,8 @@ def process_list() -> str:
 def everything_shown(home: Freehold) -> str:
     """All that the API, the dashboard, the metrics and the command line show."""
     words = ("keeper", *(row["id"] for kind in ("call", "instance") for row in home.json(kind, "list")))
-    words = (*words, *(row["digest"] for row in json.loads(ask(home, "GET", "/v1/images", as_owner(home)).text)))
+    listed = ask(home, "GET", "/v1/images", as_owner(home)).text.partition("\r\n\r\n")[2]
+    words = (*words, *(row["digest"] for row in json.loads(listed)))
     asked = {call_of(key, word) for key in ROUTES if key.startswith("GET") for word in (words if "{" in key else "x")}
     commands = (["secret", "list"], ["config", "show"], ["app", "logs", "keeper"], ["call", "list"], ["status"])
     pages = [ask(home, *call, as_owner(home)).text for call in sorted(asked)]

@@ -190,7 +190,7 @@ class Server:
             home=home, images=self.images, blobs=self.blobs, volumes=self.volumes, secrets=self.secrets, registry=self.registry,
             lease_s=settings.lease_s,
         )  # fmt: skip
-        launcher.attachments = ImageAttachments("main", preparer=preparer, secrets=self.secrets, volumes=self.volumes)
+        launcher.attachments = ImageAttachments(preparer=preparer, secrets=self.secrets, volumes=self.volumes)
         admission = Admission(
             machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, blobs=self.blobs
         )

@@ -47,10 +47,12 @@ class Attached:
     async def files(self, digest: str) -> Path:
         return self.folder / digest
 
-    async def secret(self, name: str) -> dict[str, str]:
+    async def secret(self, name: str, *, workspace: str) -> dict[str, str]:
+        assert workspace == "main"
         return {"SECRET": name}
 
-    async def volume(self, name: str, *, create: bool) -> Path:
+    async def volume(self, name: str, *, workspace: str, create: bool) -> Path:
+        assert workspace == "main"
         (self.folder / name).mkdir(exist_ok=create)
         return self.folder / name
 

@@ -44,7 +44,7 @@ class Builder(PlayedLauncher):
 
 class Sealing:
     async def admit(self, workspace: str, ref: SecretRef, where: str) -> SecretRef:
-        assert workspace == "main"
+        assert workspace in ("main", "main.dev")
         assert where.startswith("Image.")
         return SecretRef(sealed="st-1") if ref.values is not None else ref
 
@@ -139,6 +139,13 @@ async def test_secrets_are_sealed_and_ids_are_the_steps_of_their_image(world: Wo
     first, second = (await world.images.admit("main", spec)).steps
     assert first.args["registry_secrets"] == [{"sealed": "st-1"}]
     assert second.args["secrets"] == [{"sealed": "st-1"}, {"name": "kept", "required_keys": []}]
+    apart = await world.images.admit(
+        "main.dev", ImageSpec(steps=(step("run_commands", secrets=given[:1], volumes={"/v": {"name": "v"}}),))
+    )
+    assert apart.steps[0].args == {
+        "secrets": [{"sealed": "st-1", "workspace": "main.dev"}],
+        "volumes": {"/v": {"name": "v", "workspace": "main.dev"}},
+    }
     digest = await world.build(step(vars={"A": "1"}))
     made = await world.images.admit(
         "main", ImageSpec(steps=(step("from_id", id=f"im-{digest[:24]}"), step("workdir", path="/x")))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from freehold.core.environments import MAIN
 from freehold.core.errors import ImageBuildError
 from freehold.core.home import Home
 from freehold.launchers.contract import Attachments
@@ -154,7 +155,9 @@ class Build:
     async def _secrets(self, command: Command) -> dict[str, str]:
         values: dict[str, str] = {}
         for secret in command.secrets:
-            values |= await self._attachments.secret(secret.get("sealed") or secret["name"])
+            values |= await self._attachments.secret(
+                secret.get("sealed") or secret["name"], workspace=secret.get("workspace", MAIN)
+            )
         lines = (line.strip() for value in values.values() for line in value.splitlines())
         self._hidden |= {line for line in lines if len(line) >= _HIDDEN_MIN}
         return values
@@ -275,7 +278,9 @@ class Build:
         volumes = [
             (
                 await self._attachments.volume(
-                    v["name"], create=bool(v.get("create_if_missing") or v.get("ephemeral"))
+                    v["name"],
+                    workspace=v.get("workspace", MAIN),
+                    create=bool(v.get("create_if_missing") or v.get("ephemeral")),
                 ),
                 path,
                 bool(v.get("read_only")),

@@ -319,10 +319,10 @@ class _Unattached:
             raise NotFoundError(f"the local files of digest {digest[:12]} are not on this machine: deploy again")
         return folder
 
-    async def secret(self, name: str) -> dict[str, str]:
+    async def secret(self, name: str, *, workspace: str) -> dict[str, str]:  # noqa: ARG002 (the contract's)
         raise NotFoundError(f"there is no secret {name!r}")
 
-    async def volume(self, name: str, *, create: bool) -> Path:  # noqa: ARG002 (the contract's)
+    async def volume(self, name: str, *, workspace: str, create: bool) -> Path:  # noqa: ARG002 (the contract's)
         raise NotFoundError(f"there is no volume {name!r}")
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from freehold.core.clock import Clock
 from freehold.core.digests import image_digest
+from freehold.core.environments import MAIN
 from freehold.core.errors import ConflictError, Error, InvalidError, NotFoundError
 from freehold.core.names import check_name
 from freehold.core.specs import ImageSpec, ImageStep, SecretRef
@@ -79,18 +80,21 @@ class Images:
         return ImageSpec(steps=tuple(steps))
 
     async def _sealed(self, workspace: str, step: ImageStep) -> ImageStep:
+        """The step with its secrets sealed; what it names outside of `main` is named with its workspace."""
         given = {key: step.args[key] for key in ("secrets", "registry_secrets") if step.args.get(key)}
-        if not given:
-            return step
         where = f"Image.{step.kind} {step.args.get('qualname', '')}".rstrip()
+        own = {} if workspace == MAIN else {"workspace": workspace}
         kept: dict[str, Any] = {}
         for key, refs in given.items():
             try:
                 wanted = msgspec.convert(refs, list[SecretRef])
             except msgspec.ValidationError as error:
                 raise InvalidError(f"{where}: {key}: {error}") from None
-            kept[key] = [_named(await self._secrets.admit(workspace, ref, where)) for ref in wanted]
-        return replace(step, args=step.args | kept)
+            kept[key] = [_named(await self._secrets.admit(workspace, ref, where)) | own for ref in wanted]
+        volumes: dict[str, dict[str, Any]] = step.args.get("volumes") or {}
+        if volumes:
+            kept["volumes"] = {path: volume | own for path, volume in volumes.items()}
+        return replace(step, args=step.args | kept) if kept else step
 
     async def path(self, spec: ImageSpec) -> Path:
         """The environment's folder; built first when it is not there."""

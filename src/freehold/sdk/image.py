@@ -485,7 +485,10 @@ def _registry(method: str, tag: str, secret: Secret | None, options: steps.Regis
 
 
 def _added(version: str | None) -> str | None:
-    return None if version is None else _python(version)
+    if version is None:
+        return None
+    plain = _python(str(version).removesuffix("-musl") if isinstance(version, str) else version)  # pyright: ignore[reportUnnecessaryIsInstance]
+    return f"{plain}-musl" if str(version).endswith("-musl") else plain
 
 
 def _dependencies(pyproject_toml: Local, groups: Sequence[str]) -> list[str]:

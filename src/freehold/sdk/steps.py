@@ -210,7 +210,7 @@ def context(
 ) -> Callable[[Bundles], dict[str, Any]]:
     """Checks the instructions, and gives what bundles the local files that they copy."""
     try:
-        wanted = copied(parse(dockerfile))
+        wanted = ["." if "$" in source else source for source in copied(parse(dockerfile))]
     except Error as error:
         msg = f"{where}: {error}"
         raise InvalidError(msg) from None

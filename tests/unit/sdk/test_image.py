@@ -237,6 +237,7 @@ def test_every_beginning_and_step_is_a_recipe(tmp_path: Path) -> None:
     assert made == {"dockerfile": "FROM python:3.12\nRUN true\n", "add_python": "3.11", "env": {"A": "b"}}
     assert args(freehold.Image.from_aws_ecr("1.dkr.ecr.x/y:1", secret))["registry"] == "aws"
     assert args(freehold.Image.from_gcp_artifact_registry("x-docker.pkg.dev/y", secret))["registry"] == "gcp"
+    assert args(freehold.Image.from_registry("alpine:3.18.3", add_python="3.11-musl"))["add_python"] == "3.11-musl"
     assert args(freehold.Image.micromamba("3.11")) == {"python_version": "3.11"}
     assert steps(freehold.Image.from_scratch())[0].kind == "from_scratch"
     assert args(freehold.Image.from_id("im-" + "0a" * 12)) == {"id": "im-" + "0a" * 12}
@@ -256,6 +257,10 @@ def test_a_dockerfiles_context_is_what_it_copies(tmp_path: Path) -> None:
 
     image = base.dockerfile_commands("COPY a.txt /", "COPY src /srv", context_dir=tmp_path)
     assert names(image) == ["a.txt", "src/deep/n.py", "src/m.py"]
+    assert names(base.dockerfile_commands("ARG WHAT=src", "COPY $WHAT /srv", context_dir=tmp_path))[:2] == [
+        ".dockerignore",
+        "a.txt",
+    ]
     everything = base.dockerfile_commands("COPY . /srv", context_dir=tmp_path, ignore=lambda p: p.suffix != ".txt")
     assert names(everything) == ["a.txt", "other.txt"]
     assert names(base.dockerfile_commands("COPY *.txt /", context_dir=tmp_path)) == ["a.txt", "other.txt"]
@@ -401,3 +406,12 @@ _WRONG_STEPS: list[tuple[Callable[[Any], object], str]] = [
 def test_what_a_step_cannot_be_is_named(make: Callable[[Any], object], message: str) -> None:
     with pytest.raises(Error, match=message):
         make(base)
+
+
+def test_the_cut_off_date_of_packages_is_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_EXCLUDE_NEWER", "2024-06-01")
+    assert args(base.pip_install("x"))["env"] == {"UV_EXCLUDE_NEWER": "2024-06-01"}
+    assert args(base.uv_pip_install("x", env={"UV_EXCLUDE_NEWER": "2023-01-01"}))["env"] == {
+        "UV_EXCLUDE_NEWER": "2023-01-01"
+    }
+    assert "env" not in args(base.run_commands("x"))

@@ -1,6 +1,7 @@
 """Environments: built once a digest, with a log that any number of clients can follow."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
@@ -100,7 +101,7 @@ class Images:
         """The environment's folder; built first when it is not there."""
         digest = image_digest(spec)
         ready = self._ready.get(digest)
-        if ready is not None and ready.exists():
+        if ready is not None and _used(ready):
             return ready
         build = self._begin(spec, digest)
         assert build.task is not None
@@ -271,6 +272,15 @@ class Images:
 def _named(ref: SecretRef) -> dict[str, Any]:
     """A secret in a recipe, which is kept in the clear: never with its values."""
     return {"sealed": ref.sealed} if ref.sealed else {"name": ref.name, "required_keys": list(ref.required_keys)}
+
+
+def _used(folder: Path) -> bool:
+    """Note that an image is used now; False: it is gone."""
+    try:
+        os.utime(folder)
+    except OSError:
+        return False
+    return True
 
 
 def _steps(row: ImageRow) -> tuple[str, ...]:

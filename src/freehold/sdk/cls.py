@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from freehold.core.overrides import Overrides
     from freehold.protocol.schemas import FunctionHandle
     from freehold.sdk.function import Function
+    from freehold.sdk.image import Image
     from freehold.sdk.types import FunctionAutoscalerSettings
     from freehold.sdk.variants import Overriding, Variant
-    from freehold.sdk.image import Image
 
 _NO_DEFAULT: Any = object()
 _TYPES: dict[object, Literal["str", "int", "bool", "bytes"]] = {

@@ -125,7 +125,7 @@ MUTATIONS = (
     ),
     _m("s6-links", "the guard against links out of a volume", f"{SECURITY}/test_paths.py", ("server/services/beneath.py", "flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS", "flags, 0, 0")),
     _m("s6-logs", "plain file names of logs", "tests/unit/logs", ("server/logs/files.py", '_UNSAFE.sub("_", app)[:200].lstrip(".") or "_"', "app")),
-    _m("s9-log", "silence on a secret's values", f"{SECURITY}/test_secret_canary.py", ("server/services/secrets.py", "        _check_values(values)\n        old =", '        _check_values(values)\n        _log.info("put", extra={"given": str(values)})\n        old =')),
+    _m("s9-log", "silence on a secret's values", f"{SECURITY}/test_secret_canary.py", ("server/services/secrets.py", "        _check_values(values)\n        async with", '        _check_values(values)\n        _log.info("put", extra={"given": str(values)})\n        async with')),
 )  # fmt: skip
 
 

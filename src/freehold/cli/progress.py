@@ -18,6 +18,10 @@ class Shown:
         self._status: Status | None = None
         self._building: dict[str, float] = {}
 
+    @property
+    def keeps_log(self) -> bool:
+        return not stderr().is_terminal
+
     def uploading(self, files: int, size_bytes: int) -> None:
         note(f"uploading {files} {'archive' if files == 1 else 'archives'} ({size(size_bytes)})")
 

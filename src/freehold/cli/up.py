@@ -30,6 +30,12 @@ def up(
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Listen beyond loopback; the token is then asked for.")
     ] = False,
+    host_apt: Annotated[
+        bool,
+        typer.Option(
+            "--host-apt", help="Let builds of images install missing Debian packages on this machine; as root."
+        ),
+    ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when the server is ready, and leave it running.")
     ] = False,
@@ -43,7 +49,7 @@ def up(
     home = Home.default()
     if holder(home):
         raise _taken(home)
-    flags = {"host": host, "port": port, "allow_remote": allow_remote or None}
+    flags = {"host": host, "port": port, "allow_remote": allow_remote or None, "host_apt": host_apt or None}
     if detach:
         _up_detached(home, flags)
     else:

@@ -18,9 +18,9 @@ def _canonical(value: Any) -> bytes:
 
 def image_digest(spec: ImageSpec) -> str:
     """Sha256 hex of the recipe; equal recipes share one environment."""
-    return sha256(_canonical(asdict(spec)))
+    return sha256(_canonical({"steps": [{"kind": step.kind, "args": step.args} for step in spec.steps]}))
 
 
 def function_digest(spec: FunctionSpec) -> str:
     """Sha256 hex of everything an instance is started from; equal functions keep their instances over a deploy."""
-    return sha256(_canonical(asdict(replace(spec, schedule=None))))
+    return sha256(_canonical(asdict(replace(spec, schedule=None)) | {"image": image_digest(spec.image)}))

@@ -94,26 +94,39 @@ class Web:
     startup_timeout_s: float | None = None
 
 
+StepKind = Literal[
+    "debian_slim", "from_registry", "from_dockerfile", "from_scratch", "from_id", "from_name", "micromamba",
+    "pip_install", "uv_pip_install", "uv_sync", "poetry_install", "micromamba_install", "apt_install",
+    "run_commands", "run_function", "dockerfile_commands", "env", "workdir", "add_local", "entrypoint", "cmd", "shell",
+]  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageStep:
     """One step of an image's recipe. `kind` is the builder method's name; `args` are its arguments as plain JSON."""
 
-    kind: Literal[
-        "debian_slim", "pip_install", "uv_pip_install", "uv_sync", "apt_install", "run_commands", "run_function",
-        "env", "workdir", "add_local", "from_registry", "from_dockerfile", "micromamba", "dockerfile_commands",
-        "entrypoint", "cmd", "shell",
-    ]  # fmt: skip
+    kind: StepKind
     args: dict[str, Any] = field(default_factory=dict[str, Any])
+    beside: dict[str, Any] = field(default_factory=dict[str, Any])  # what it takes to run it; not part of its digest
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
     """A content-addressed recipe. `core.digests.image_digest(spec)` is its key; later local files (`mounts`) do not rebuild it.
 
-    Args by kind: debian_slim {python_version}; pip_install and uv_pip_install {packages, index_url, extra_index_url,
-    find_links, pre, extra_options, requirements: [lines]}; env {vars}; workdir {path}; run_commands {commands};
-    run_function {module, qualname, source, serialized, secrets, volumes, timeout_s}; add_local {digest, remote_path} (copy=True);
-    apt_install {packages}.
+    Args by kind, those that were not given left out:
+      debian_slim, micromamba {python_version}; from_id {id}; from_name {name}: the server puts that image's steps in their place;
+      from_registry {tag, add_python, setup_dockerfile_commands, registry: aws or gcp, registry_secrets};
+      from_dockerfile {dockerfile, add_python, build_args, context: digest of a tar, registry_secrets};
+      pip_install, uv_pip_install {packages, requirements: lines, index_url, extra_index_url, find_links, pre, extra_options, uv_version};
+      uv_sync {pyproject, lock, groups, extras, frozen, extra_options, uv_version};
+      poetry_install {pyproject, lock, with, without, only, poetry_version, old_installer};
+      micromamba_install {packages, channels, spec_file: text}; apt_install {packages}; run_commands {commands};
+      dockerfile_commands {commands, build_args, context}; env {vars}; workdir {path}; add_local {digest, remote_path} (copy=True);
+      run_function {module, qualname, code: digest, call: base64 of the pickled arguments}, beside {serialized or mounts, timeout_s, cpu, memory};
+      entrypoint, cmd, shell {commands}.
+    Steps that run something also take {env, secrets: [SecretRef], volumes: {path: VolumeMount}, gpu, force: a word that is new in each
+    process, which builds this step and those after it anew}.
     """
 
     steps: tuple[ImageStep, ...] = ()

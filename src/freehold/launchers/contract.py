@@ -60,9 +60,17 @@ class Attachments(Protocol):
         """The unpacked folder of a tar of local files."""
         ...
 
-    async def secret(self, name: str) -> dict[str, str]: ...
+    async def secret(self, name: str, *, workspace: str) -> dict[str, str]: ...
 
-    async def volume(self, name: str, *, create: bool) -> Path: ...
+    async def volume(self, name: str, *, workspace: str, create: bool) -> Path: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What a launcher knows of an image that it has."""
+
+    size_bytes: int | None
+    used: float  # when something was last started from it
 
 
 class Launcher(Protocol):
@@ -73,6 +81,18 @@ class Launcher(Protocol):
 
     async def ensure_image(self, spec: ImageSpec, log: Callable[[str], None]) -> Path:
         """Return the image's folder, built if need be, once however many ask. ImageBuildError names the failed step."""
+        ...
+
+    async def image_facts(self, digest: str) -> ImageFacts | None:
+        """None: there is no such image here."""
+        ...
+
+    async def image_log(self, digest: str) -> list[str]:
+        """Lines of the image's last build, a failed one too; none when it was never built here."""
+        ...
+
+    async def delete_image(self, digest: str) -> None:
+        """Delete the image and its log. The caller sees to it that nothing runs from it."""
         ...
 
     async def start(self, request: StartRequest) -> Started:

@@ -111,15 +111,30 @@ def prepare(root: str) -> None:
 def find(spec: FunctionSpec) -> Any:
     if spec.serialized is not None:
         return raw_of(pickle.loads(spec.serialized))  # noqa: S301 (the user's own code, in the user's own instance)
-    module = importlib.import_module(spec.module)
+    return find_by_name(spec.module, spec.qualname, check=True)
+
+
+def find_by_name(name: str, qualname: str, *, check: bool = False) -> Any:
+    """Import the user's module and return the function or class in it, without what decorators of ours made of it."""
+    module = importlib.import_module(name)
     sys.modules["__main__"] = module  # what was pickled as __main__.X on the user's side is found here
     found: Any = module
-    for part in spec.qualname.split("."):
-        found = raw_of(getattr(found, part, None))
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+        if check:
+            _check_imports(found)
+        found = raw_of(found)
         if found is None:
-            msg = f"module {spec.module!r} has no {spec.qualname!r}: define it at the module's top level, or use serialized=True"
+            msg = f"module {name!r} has no {qualname!r}: define it at the module's top level, or use serialized=True"
             raise NotFoundError(msg)
     return found
+
+
+def _check_imports(decorated: Any) -> None:
+    """Raise what failed inside `image.imports()` of the function's own image, which was to satisfy it."""
+    image = getattr(decorated, "own_image", None) if hasattr(decorated, "freehold_decorated") else None
+    if image is not None and image.failed_imports:
+        raise image.failed_imports[0]
 
 
 def _warm_web(spec: FunctionSpec) -> None:

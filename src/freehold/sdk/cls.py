@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from freehold.core.overrides import Overrides
     from freehold.protocol.schemas import FunctionHandle
     from freehold.sdk.function import Function
+    from freehold.sdk.image import Image
     from freehold.sdk.types import FunctionAutoscalerSettings
     from freehold.sdk.variants import Overriding, Variant
 
@@ -135,6 +136,12 @@ class Cls:
 
     def __repr__(self) -> str:
         return f"Cls({self.name!r})"
+
+    @property
+    def own_image(self) -> "Image | None":
+        """The image that it was declared with, or its app's; None: the default one."""
+        given = self.declaration.options.get("image") if self.declaration is not None else None
+        return given or self._reference.default_image
 
     @staticmethod
     def from_name(

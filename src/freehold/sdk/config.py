@@ -11,6 +11,7 @@ from freehold.core.home import Home
 from freehold.sdk.profiles import chosen
 
 _VARIABLE = "FREEHOLD_TOKEN"
+_FORCE_BUILD = ("FREEHOLD_FORCE_BUILD", "MODAL_FORCE_BUILD", "MODAL_IGNORE_CACHE")
 START_HINT = "start one with `freehold up --detach`, or set FREEHOLD_SERVER and FREEHOLD_TOKEN to reach one elsewhere"
 
 
@@ -57,6 +58,18 @@ def _server(env: "os._Environ[str] | dict[str, str]") -> Target:
     if profile.server:
         return remote(profile.server, token or profile.token, _VARIABLE if token else f"profile {profile.name!r}")
     return _local(home, token)
+
+
+def force_build(environ: "os._Environ[str] | dict[str, str] | None" = None) -> bool:
+    """Whether all images are to be built anew: FREEHOLD_FORCE_BUILD, or MODAL_FORCE_BUILD of older habits."""
+    env = os.environ if environ is None else environ
+    return any(env.get(name, "").lower() in ("1", "true", "yes") for name in _FORCE_BUILD)
+
+
+def resolver_settings(environ: "os._Environ[str] | dict[str, str] | None" = None) -> dict[str, str]:
+    """What of this environment decides which versions a build installs: it is part of the recipe."""
+    env = os.environ if environ is None else environ
+    return {name: env[name] for name in ("UV_EXCLUDE_NEWER",) if env.get(name)}
 
 
 def no_server(target: Target, cause: object = "") -> ConnectionError:

@@ -31,6 +31,7 @@ from freehold.sdk.variants import Overriding, Variant
 
 if TYPE_CHECKING:
     from freehold.sdk.app import App
+    from freehold.sdk.image import Image
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +63,12 @@ class Function(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"Function({self.name!r})"
+
+    @property
+    def own_image(self) -> "Image | None":
+        """The image that it was declared with, or its app's; None: the default one."""
+        given = self.declaration.options.get("image") if self.declaration is not None else None
+        return given or self._reference.default_image
 
     @staticmethod
     def from_name(

@@ -1,6 +1,5 @@
 """Image: a recipe for an environment, built step by step. Each method returns a new image."""
 
-import base64
 import functools
 import os
 import re
@@ -8,96 +7,34 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from types import CodeType, FunctionType
-from typing import Any, Literal, TypedDict, Unpack, cast
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Unpack, cast
 
-from freehold.core.errors import InvalidError, UnimplementedError
-from freehold.core.specs import ImageSpec, ImageStep
-from freehold.sdk.checks import is_amount, known_options, many, mounts, strings, variables
+from freehold.core.errors import InvalidError, NotFoundError
+from freehold.core.names import check_name
+from freehold.core.specs import ImageSpec, ImageStep, StepKind
+from freehold.sdk import steps
+from freehold.sdk.checks import known_options, strings, variables
+from freehold.sdk.config import force_build
 from freehold.sdk.context import is_local
+from freehold.sdk.faces import blocking, both, both_items
 from freehold.sdk.secret import Secret
 from freehold.sdk.source import Bundles, Files, Ignore, local_module
-from freehold.sdk.volume import Volume
+from freehold.sdk.steps import Local, Packages
+from freehold.sdk.tracebacks import warn
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from freehold.protocol.schemas import ImageView
+    from freehold.sdk.client import Client
+
+P = ParamSpec("P")
 Step = ImageStep | Callable[[Bundles], ImageStep]
-Packages = str | Sequence[str]
-Local = str | os.PathLike[str]
-_PYTHON_VERSION = re.compile(r"3\.\d+(\.\d+)?")
-Shell = Literal["entrypoint", "cmd", "shell"]
-Texts = Literal["apt_install", "run_commands", "dockerfile_commands"]
-
-
-class PipOptions(TypedDict, total=False):
-    """Options of `pip_install` and `uv_pip_install`; the last five change nothing here and are taken as Modal's."""
-
-    find_links: str | None
-    index_url: str | None
-    extra_index_url: str | None
-    pre: bool
-    extra_options: str
-    env: Mapping[str, str]
-    secrets: Sequence[Secret]
-    gpu: object
-    force_build: bool
-    uv_version: str | None
-
-
-class SyncOptions(TypedDict, total=False):
-    """Options of `uv_sync`; all but `env` change nothing here and are taken as Modal's."""
-
-    env: Mapping[str, str]
-    secrets: Sequence[Secret]
-    gpu: object
-    force_build: bool
-    uv_version: str | None
-
-
-class StepOptions(TypedDict, total=False):
-    """Options of `apt_install`, `run_commands` and `dockerfile_commands`; all but `env` change nothing here and are taken as Modal's."""
-
-    env: Mapping[str, str]
-    secrets: Sequence[Secret]
-    volumes: Mapping[str, Volume]
-    gpu: object
-    force_build: bool
-    context_files: object
-    context_mount: object
-    context_dir: object
-    ignore: object
-
-
-class ContainerOptions(TypedDict, total=False):
-    """Options of steps that a container's builder takes; none changes anything here, and all are taken as Modal's."""
-
-    force_build: bool
-    secret: Secret | None
-    secrets: Sequence[Secret]
-    gpu: object
-    context_dir: object
-    build_args: Mapping[str, str]
-    ignore: object
-    env: Mapping[str, str]
-    spec_file: Local | None
-
-
-class BuildOptions(TypedDict, total=False):
-    """Options of `run_function`; resources are those of the machine that builds."""
-
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
-    secrets: Sequence[Secret]
-    volumes: Mapping[str, Volume]
-    timeout: float
-    gpu: object
-    cpu: object
-    memory: object
-    cloud: object
-    region: object
-    force_build: bool
-    include_source: bool
-    network_file_systems: object
+_PYTHON_VERSION = re.compile(r"3\.\d+(\.\d+)?t?")
+_LOGIN = {"from_aws_ecr": "aws", "from_gcp_artifact_registry": "gcp"}
 
 
 class Image:
@@ -109,125 +46,230 @@ class Image:
         self._steps = steps
         self.copied = copied  # local files that are part of the environment
         self.files = files  # laid out when an instance starts; they do not rebuild the environment
+        self.failed_imports: list[Exception] = []
+        self._built: ImageView | None = None
 
     def spec(self, bundles: Bundles) -> ImageSpec:
         """The recipe, with the tars of copied files added to `bundles`."""
-        return ImageSpec(steps=tuple(s if isinstance(s, ImageStep) else s(bundles) for s in self._steps))
+        made = [s if isinstance(s, ImageStep) else s(bundles) for s in self._steps]
+        if made and force_build():
+            made[0] = replace(made[0], args=made[0].args | {"force": steps.FORCED})
+        return ImageSpec(steps=tuple(made))
 
     # ---- where it begins
 
     @staticmethod
-    def debian_slim(python_version: str | None = None, *, force_build: bool = False) -> "Image":
+    def debian_slim(python_version: str | None = None, force_build: bool = False) -> "Image":
         """Debian with Python; `python_version` such as "3.12", by default the one that runs here."""
-        del force_build  # recipes are content-addressed; `freehold` rebuilds with its own flag
-        return Image((ImageStep(kind="debian_slim", args={"python_version": _python(python_version)}),))
+        made = steps.force(force_build, "Image.debian_slim")
+        return _first("debian_slim", {"python_version": _python(python_version)} | made)
 
     @staticmethod
-    def from_registry(
-        tag: str, *, add_python: str | None = None, setup_dockerfile_commands: Sequence[str] = (), **options: Unpack[ContainerOptions]
-    ) -> "Image":  # fmt: skip
-        """A container image; needs the container launcher."""
-        where = "Image.from_registry"
-        known_options(options, ContainerOptions.__annotations__, where)
-        tag = strings(tag, where)[0]
-        args = {
-            "tag": tag,
-            "add_python": add_python,
-            "setup_dockerfile_commands": strings(setup_dockerfile_commands, where),
+    def from_registry(tag: str, secret: Secret | None = None, **options: Unpack[steps.RegistryOptions]) -> "Image":
+        """A container image; `add_python` gives it a Python of that version. The secret has REGISTRY_USERNAME and REGISTRY_PASSWORD."""
+        return _registry("from_registry", tag, secret, options)
+
+    @staticmethod
+    def from_aws_ecr(tag: str, secret: Secret | None = None, **options: Unpack[steps.RegistryOptions]) -> "Image":
+        """A container image of Amazon's registry; the secret has AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION."""
+        return _registry("from_aws_ecr", tag, secret, options)
+
+    @staticmethod
+    def from_gcp_artifact_registry(
+        tag: str, secret: Secret | None = None, **options: Unpack[steps.RegistryOptions]
+    ) -> "Image":
+        """A container image of Google's registry; the secret has SERVICE_ACCOUNT_JSON."""
+        return _registry("from_gcp_artifact_registry", tag, secret, options)
+
+    @staticmethod
+    def from_dockerfile(path: Local, **options: Unpack[steps.DockerfileOptions]) -> "Image":
+        """What a Dockerfile builds; COPY takes from `context_dir`, by default the working directory."""
+        where = "Image.from_dockerfile"
+        args = steps.build_args(options, steps.DockerfileOptions, where)
+        secret = options.get("registry_secret") or options.get("secret")
+        args |= steps.registry_secret(secret, where) | {
+            "dockerfile": _read(path),
+            "add_python": _added(options.get("add_python")),
         }
-        return Image((ImageStep(kind="from_registry", args=args),))
+        if options.get("build_args"):
+            args["build_args"] = variables(options.get("build_args"), f"{where}: build_args")
+        files = steps.context(args["dockerfile"], options, where, Path(path))
+        return Image((lambda bundles: ImageStep(kind="from_dockerfile", args=args | files(bundles)),))
 
     @staticmethod
-    def from_dockerfile(path: Local, *, add_python: str | None = None, **options: Unpack[ContainerOptions]) -> "Image":
-        """What a Dockerfile builds; needs the container launcher."""
-        known_options(options, ContainerOptions.__annotations__, "Image.from_dockerfile")
-        args = {"dockerfile": _read(path), "add_python": add_python}
-        return Image((ImageStep(kind="from_dockerfile", args=args),))
+    def from_scratch(force_build: bool = False) -> "Image":
+        """Nothing at all, for files that are added; only containers can begin so."""
+        return _first("from_scratch", steps.force(force_build, "Image.from_scratch"))
 
     @staticmethod
-    def micromamba(python_version: str | None = None, *, force_build: bool = False) -> "Image":
-        """Needs the container launcher."""
-        del force_build  # as in `debian_slim`
-        return Image((ImageStep(kind="micromamba", args={"python_version": _python(python_version)}),))
+    def micromamba(python_version: str | None = None, force_build: bool = False) -> "Image":
+        """Debian with Python by micromamba."""
+        made = steps.force(force_build, "Image.micromamba")
+        return _first("micromamba", {"python_version": _python(python_version)} | made)
+
+    @staticmethod
+    def from_id(image_id: str, client: object = None) -> "Image":
+        """An image that was built before, by its `object_id`."""
+        del client  # one server a process
+        if not re.fullmatch(r"im-[0-9a-f]{24}", strings(image_id, "Image.from_id")[0]):
+            msg = f"Image.from_id({image_id!r}): an image's id is of the form im-…, as image.object_id gives it and `freehold image list` shows it"
+            raise InvalidError(msg)
+        return _first("from_id", {"id": image_id})
+
+    @staticmethod
+    def from_name(name: str, *, environment_name: str | None = None, client: object = None) -> "Image":
+        """An image that was published under this name, `NAME` or `NAME:TAG`."""
+        del environment_name, client  # one environment a server, one server a process
+        return _first("from_name", {"name": _named(name)})
 
     # ---- packages
 
-    def pip_install(self, *packages: Packages, **options: Unpack[PipOptions]) -> "Image":
+    def pip_install(self, *packages: Packages, **options: Unpack[steps.PipOptions]) -> "Image":
         """Install packages, as `pip install` would."""
-        return self._pip("pip_install", packages, (), options)
+        return self._pip("pip_install", packages, [], options, steps.PipOptions)
 
     def uv_pip_install(
-        self, *packages: Packages, requirements: Sequence[Local] = (), **options: Unpack[PipOptions]
+        self, *packages: Packages, requirements: Sequence[Local] | None = None, **options: Unpack[steps.UvOptions]
     ) -> "Image":
         """Install packages with uv; `requirements` are local files of them."""
-        return self._pip("uv_pip_install", packages, requirements, options)
+        return self._pip("uv_pip_install", packages, list(requirements or ()), options, steps.UvOptions)
 
-    def pip_install_from_requirements(self, requirements_txt: Local, **options: Unpack[PipOptions]) -> "Image":
-        return self._pip("pip_install", (), (requirements_txt,), options)
+    def pip_install_from_requirements(
+        self, requirements_txt: Local, find_links: str | None = None, **options: Unpack[steps.RequirementsOptions]
+    ) -> "Image":
+        """Install what a requirements file lists."""
+        given: steps.PipOptions = {**options, "find_links": find_links}
+        return self._pip("pip_install", (), [requirements_txt], given, steps.PipOptions)
 
     def pip_install_from_pyproject(
-        self, pyproject_toml: Local, optional_dependencies: Sequence[str] = (), **options: Unpack[PipOptions]
+        self, pyproject_toml: Local, optional_dependencies: Sequence[str] = (), **options: Unpack[steps.PipOptions]
     ) -> "Image":
         """Install the dependencies that a pyproject.toml lists."""
-        import tomllib
+        where = "Image.pip_install_from_pyproject"
+        groups = (
+            strings(list(optional_dependencies), f"{where}: optional_dependencies") if optional_dependencies else []
+        )
+        packages = _dependencies(pyproject_toml, groups) if is_local() else []
+        return self._pip("pip_install", tuple(packages), [], options, steps.PipOptions)
 
-        project = tomllib.loads(_read(pyproject_toml)).get("project", {})
-        packages: list[str] = list(project.get("dependencies", ()))
-        for group in optional_dependencies:
-            packages += project.get("optional-dependencies", {}).get(group, ())
-        return self._pip("pip_install", tuple(packages), (), options)
-
-    def uv_sync(
-        self,
-        uv_project_dir: Local = "./",
-        *,
-        groups: Sequence[str] = (),
-        extras: Sequence[str] = (),
-        frozen: bool = True,
-        extra_options: str = "",
-        **options: Unpack[SyncOptions],
+    def pip_install_private_repos(
+        self, *repositories: str, git_user: str, **options: Unpack[steps.PipOptions]
     ) -> "Image":
+        """Install packages from private repositories of GitHub and GitLab, given as `github.com/owner/name@ref`.
+
+        A secret has GITHUB_TOKEN or GITLAB_TOKEN.
+        """
+        where = "Image.pip_install_private_repos"
+        if not options.get("secrets"):
+            msg = f"{where}: give secrets=[freehold.Secret.from_name(...)] with GITHUB_TOKEN or GITLAB_TOKEN"
+            raise InvalidError(msg)
+        user = strings(git_user, f"{where}: git_user")[0]
+        packages = [_repository(r, user, where) for r in strings(list(repositories), where)]
+        return self._pip("pip_install", tuple(packages), [], options, steps.PipOptions)
+
+    def uv_sync(self, uv_project_dir: Local = "./", **options: Unpack[steps.UvSyncOptions]) -> "Image":
         """Install what a uv project's lock file lists; `extra_options` are flags of `uv sync`."""
-        known_options(options, SyncOptions.__annotations__, "Image.uv_sync")
-        _no_secrets(options, "Image.uv_sync")
-        folder = Path(uv_project_dir)
-        lock = folder / "uv.lock"
-        args = {
-            "pyproject": _read(folder / "pyproject.toml"), "lock": _read(lock) if lock.exists() else None,
-            "groups": strings(groups, "Image.uv_sync: groups"), "extras": strings(extras, "Image.uv_sync: extras"), "frozen": frozen,
-        }  # fmt: skip
-        if extra_options:
-            args["extra_options"] = strings(extra_options, "Image.uv_sync: extra_options")[0]
-        env = options.get("env")
-        return (self.env(env) if env else self)._then(ImageStep(kind="uv_sync", args=args))
+        where = "Image.uv_sync"
+        args = steps.resolved(steps.build_args(options, steps.UvSyncOptions, where))
+        for name in ("groups", "extras"):
+            if isinstance(options.get(name), str):
+                msg = f"{where}: {name}={options.get(name)!r} is one text: give a list, [{options.get(name)!r}]"
+                raise InvalidError(msg)
+        args |= steps.lists(options, ("groups", "extras"), where)
+        args |= steps.texts(options, ("extra_options", "uv_version"), where)
+        if is_local():
+            folder = Path(uv_project_dir).expanduser()
+            args |= {"pyproject": _read(folder / "pyproject.toml"), "lock": _read_if_there(folder / "uv.lock")}
+            if "workspace" in _toml(folder / "pyproject.toml").get("tool", {}).get("uv", {}):
+                msg = f"{where}: {str(folder)!r} is a uv workspace, whose members would have to come along: give the folder of one project"
+                raise InvalidError(msg)
+        return self._then(ImageStep(kind="uv_sync", args=args | {"frozen": options.get("frozen", True) is not False}))
 
-    def apt_install(self, *packages: Packages, **options: Unpack[StepOptions]) -> "Image":
-        """Debian packages; without the container launcher only those that the host has."""
-        return self._texts("apt_install", "packages", packages, options)
-
-    def micromamba_install(
-        self, *packages: Packages, channels: Sequence[str] = (), **options: Unpack[ContainerOptions]
+    def poetry_install_from_file(
+        self, poetry_pyproject_toml: Local, poetry_lockfile: Local | None = None, **options: Unpack[steps.PoetryOptions]
     ) -> "Image":
+        """Install the dependencies of a Poetry project, with its lock file; not the project itself."""
+        where = "Image.poetry_install_from_file"
+        args = steps.build_args(options, steps.PoetryOptions, where)
+        args |= steps.lists(options, ("with_", "without", "only"), where)
+        args |= steps.flags(options, ("old_installer",), where)
+        version = options.get("poetry_version", "latest")
+        args["poetry_version"] = version if version is None else strings(version, f"{where}: poetry_version")[0]
+        if not is_local():
+            return self
+        args["pyproject"] = _read(poetry_pyproject_toml)
+        if not options.get("ignore_lockfile"):
+            lock = Path(poetry_lockfile or Path(poetry_pyproject_toml).expanduser().parent / "poetry.lock")
+            if not lock.expanduser().exists():
+                msg = f"{where}: {str(lock)!r} is not here: make it with `poetry lock`, or pass ignore_lockfile=True"
+                raise NotFoundError(msg)
+            args["lock"] = _read(lock)
+        return self._then(ImageStep(kind="poetry_install", args=args))
+
+    def apt_install(self, *packages: Packages, **options: Unpack[steps.BuildOptions]) -> "Image":
+        """Debian packages; without the container launcher those that the host has, or that it may install."""
+        return self._texts(
+            "apt_install", "packages", packages, steps.build_args(options, steps.BuildOptions, "Image.apt_install")
+        )
+
+    def micromamba_install(self, *packages: Packages, **options: Unpack[steps.MicromambaOptions]) -> "Image":
+        """Conda packages, after `Image.micromamba()`; `spec_file` is a local file of them."""
         where = "Image.micromamba_install"
-        known_options(options, ContainerOptions.__annotations__, where)
-        args = {"packages": strings(packages, where), "channels": strings(channels, f"{where}: channels")}
-        return self._then(ImageStep(kind="micromamba", args=args))
+        args = steps.build_args(options, steps.MicromambaOptions, where) | steps.lists(options, ("channels",), where)
+        spec_file = options.get("spec_file")
+        if spec_file is not None:
+            args["spec_file"] = _read(spec_file)
+        if not packages and spec_file is None:
+            return self
+        return self._texts("micromamba_install", "packages", packages, args)
 
     # ---- other steps
 
-    def run_commands(self, *commands: Packages, **options: Unpack[StepOptions]) -> "Image":
+    def run_commands(self, *commands: Packages, **options: Unpack[steps.CommandOptions]) -> "Image":
         """Run shell commands in the environment."""
-        return self._texts("run_commands", "commands", commands, options)
+        args = steps.build_args(options, steps.CommandOptions, "Image.run_commands")
+        return self._texts("run_commands", "commands", commands, args)
 
-    def run_function(self, raw_f: Callable[..., Any], **options: Unpack[BuildOptions]) -> "Image":
+    def dockerfile_commands(self, *dockerfile_commands: Packages, **options: Unpack[steps.ContextOptions]) -> "Image":
+        """Instructions of a Dockerfile, such as `RUN make` or `COPY model.bin /`."""
+        where = "Image.dockerfile_commands"
+        args = steps.build_args(options, steps.ContextOptions, where)
+        args["commands"] = strings(dockerfile_commands, where)
+        if options.get("build_args"):
+            args["build_args"] = variables(options.get("build_args"), f"{where}: build_args")
+        files = steps.context("\n".join(args["commands"]), options, where)
+        return (
+            self._then(lambda bundles: ImageStep(kind="dockerfile_commands", args=args | files(bundles)))
+            if args["commands"]
+            else self
+        )
+
+    def run_function(self, raw_f: Callable[..., Any], **options: Unpack[steps.FunctionBuildOptions]) -> "Image":
         """Run a function in the environment, such as one that downloads weights; again only when its code changes."""
+        where = "Image.run_function"
         if not isinstance(raw_f, FunctionType):
             msg = f"run_function({raw_f!r}): give a plain function, without @app.function"
             raise InvalidError(msg)
-        _check_build(options)
-        if not is_local():
-            return self
-        return self._then(lambda _: _run_function(raw_f, options))
+        args, limits = steps.build_args(options, steps.FunctionBuildOptions, where), steps.run_limits(options, where)
+        call: tuple[Any, Any] = options.get("args") or (), options.get("kwargs") or {}
+        if not isinstance(call[0], (list, tuple)) or not isinstance(call[1], Mapping):
+            msg = f"{where}: args={call[0]!r} and kwargs={call[1]!r} are not a list and a dict of arguments"
+            raise InvalidError(msg)
+        if options.get("network_file_systems"):
+            msg = f"{where}: network_file_systems= is gone: give volumes={{'/path': freehold.Volume.from_name(...)}}"
+            raise InvalidError(msg)
+        given, included = (
+            (tuple(cast("Sequence[Any]", call[0])), dict(cast("Mapping[str, Any]", call[1]))),
+            options.get("include_source", True) is not False,
+        )
+
+        def step(bundles: Bundles) -> ImageStep:
+            from freehold.sdk.build_function import function_step
+
+            made = function_step(raw_f, given, bundles, include_source=included)
+            return replace(made, args=args | made.args, beside=limits | made.beside)
+
+        return self._then(step) if is_local() else self
 
     def env(self, vars: Mapping[str, str]) -> "Image":  # noqa: A002 (Modal's name)
         """Set environment variables, for later steps and in instances."""
@@ -238,9 +280,6 @@ class Image:
         where = path if isinstance(path, PurePosixPath) else strings(path, "Image.workdir")[0]
         return self._then(ImageStep(kind="workdir", args={"path": str(where)}))
 
-    def dockerfile_commands(self, *commands: Packages, **options: Unpack[StepOptions]) -> "Image":
-        return self._texts("dockerfile_commands", "commands", commands, options)
-
     def entrypoint(self, entrypoint_commands: Sequence[str]) -> "Image":
         return self._words("entrypoint", entrypoint_commands)
 
@@ -248,7 +287,16 @@ class Image:
         return self._words("cmd", cmd)
 
     def shell(self, shell_commands: Sequence[str]) -> "Image":
+        """What later `run_commands` and `RUN` are run by, such as `["/bin/bash", "-c"]`."""
         return self._words("shell", shell_commands)
+
+    def pipe(self, func: "Callable[Concatenate[Image, P], Image]", *args: P.args, **kwargs: P.kwargs) -> "Image":
+        """What `func` makes of this image: shared steps as a function, in the chain."""
+        made = func(self, *args, **kwargs)
+        if not isinstance(made, Image):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"Image.pipe({getattr(func, '__name__', func)}): it returned {made!r}, not an Image: end it with `return image…`"
+            raise InvalidError(msg)
+        return made
 
     # ---- local files
 
@@ -278,14 +326,97 @@ class Image:
         files = [f for name in strings(modules, "Image.add_local_python_source") for f in local_module(name, ignore)]
         return self._add(files, copy=copy)
 
+    def copy_local_file(self, local_path: Local, remote_path: str = "./") -> "Image":
+        """The older name of `add_local_file(copy=True)`."""
+        warn("Image.copy_local_file is now add_local_file(..., copy=True)", DeprecationWarning)
+        folder = remote_path in (".", "./") or remote_path.endswith("/")
+        name = f"{remote_path.rstrip('/')}/{Path(local_path).name}" if folder else remote_path
+        return self.add_local_file(local_path, name, copy=True)
+
+    def copy_local_dir(self, local_path: Local, remote_path: str = ".", ignore: Ignore = ()) -> "Image":
+        """The older name of `add_local_dir(copy=True)`."""
+        warn("Image.copy_local_dir is now add_local_dir(..., copy=True)", DeprecationWarning)
+        return self.add_local_dir(local_path, remote_path, copy=True, ignore=ignore)
+
+    def copy_mount(self, mount: object, remote_path: str = ".") -> "Image":
+        """Mounts are no more."""
+        msg = f"Image.copy_mount({mount!r}, {remote_path!r}): there are no mounts any more: use add_local_dir(..., copy=True) or add_local_python_source(..., copy=True)"
+        raise InvalidError(msg)
+
     @contextmanager
     def imports(self) -> Generator[None, None, None]:
         """Hold imports that only this image can satisfy: they may fail here, and in instances of another image."""
         try:
             yield
-        except ImportError as error:
-            if not is_local():
-                warnings.warn(f"an import inside image.imports() failed: {error}", stacklevel=3)
+        except Exception as error:  # noqa: BLE001 (an import runs a library's code, which may raise anything)
+            self.failed_imports.append(error)  # an instance of this very image fails with it
+            if not isinstance(error, ImportError):
+                warnings.warn(f"inside image.imports(), {type(error).__name__}: {error}", stacklevel=3)
+
+    # ---- built
+
+    @property
+    def object_id(self) -> str | None:
+        """Its id once `build()` has built it; `Image.from_id` finds it again."""
+        return self._built and _id(self._built.digest)
+
+    @both
+    async def build(self, app: object = None) -> "Image":
+        """Build it now, on the server; functions have theirs built when their app runs or is deployed."""
+        del app  # the server builds for all of its apps
+        self._built = await blocking(self._build)
+        return self
+
+    @both
+    async def publish(
+        self,
+        name: str,
+        *,
+        environment_name: str | None = None,
+        experimental_options: object = None,
+        client: object = None,
+    ) -> None:
+        """Give the built image a name, `NAME` or `NAME:TAG`, by which `Image.from_name` finds it; the tag is by default `latest`."""
+        del environment_name, experimental_options, client  # as in `from_name`; nothing here is public
+        if self._built is None:
+            msg = f"Image.publish({name!r}): the image is not built yet: call image.build() first"
+            raise InvalidError(msg)
+        await blocking(self._publish, _named(name))
+
+    @both
+    async def hydrate(self, client: "Client | None" = None) -> "Image":
+        """Like `build()`."""
+        del client
+        if self._built is None:
+            self._built = await blocking(self._build)
+        return self
+
+    @both_items
+    async def build_log(self) -> "AsyncGenerator[str, None]":
+        """Lines of the build's log, the oldest first."""
+        for line in await blocking(self._read_log):
+            yield line
+
+    def _build(self) -> "ImageView":
+        from freehold.sdk import client, running
+
+        with Bundles() as bundles:
+            return running.build(client.current().api, self.spec(bundles), bundles)
+
+    def _publish(self, name: str) -> None:
+        from freehold.protocol.schemas import ImageName
+        from freehold.sdk import client
+
+        assert self._built is not None
+        client.current().api.act("POST", f"/v1/images/{self._built.digest}/names", ImageName(name=name))
+
+    def _read_log(self) -> list[str]:
+        from freehold.sdk import client, running
+
+        if self._built is None:
+            msg = "this image has no log yet: call image.build() first"
+            raise InvalidError(msg)
+        return running.image_log(client.current().api, self._built.digest)
 
     # ---- how
 
@@ -305,38 +436,25 @@ class Image:
         return Image((*self._steps, *steps), self.files, (*self.copied, *files))
 
     def _pip(
-        self,
-        kind: Literal["pip_install", "uv_pip_install"],
-        packages: tuple[Packages, ...],
-        files: Sequence[Local],
-        options: PipOptions,
-    ) -> "Image":
+        self, kind: Literal["pip_install", "uv_pip_install"], packages: tuple[Packages, ...], files: Sequence[Local],
+        options: steps.PipOptions, known: type,
+    ) -> "Image":  # fmt: skip
+        where = f"Image.{kind}"
+        args: dict[str, Any] = {"packages": strings(packages, where)} | steps.pip_args(options, known, where)
         lines = [line for f in files for line in _requirement_lines(f)] if is_local() else []
-        known_options(options, PipOptions.__annotations__, f"Image.{kind}")
-        _no_secrets(options, f"Image.{kind}")
-        args: dict[str, Any] = {"packages": strings(packages, f"Image.{kind}")}
         if lines:
             args["requirements"] = lines
-        for name in ("index_url", "extra_index_url", "find_links", "pre", "extra_options"):
-            value = cast("dict[str, Any]", options).get(name)
-            if value:
-                args[name] = value if name == "pre" else strings(value, f"Image.{kind}: {name}")[0]
-        step = ImageStep(kind=kind, args=args)
-        env = options.get("env")
-        return (self.env(env) if env else self)._then(step) if args["packages"] or lines else self
+        return self._then(ImageStep(kind=kind, args=args)) if args["packages"] or lines else self
 
-    def _words(self, kind: Shell, words: Sequence[str]) -> "Image":
+    def _words(self, kind: Literal["entrypoint", "cmd", "shell"], words: Sequence[str]) -> "Image":
         if isinstance(words, str):
             msg = f"Image.{kind}({words!r}): give a list of words, such as {words.split()!r}"
             raise InvalidError(msg)
-        return self._then(ImageStep(kind=kind, args={"commands": strings(words, f"Image.{kind}")}))
+        return self._then(ImageStep(kind=kind, args={"commands": strings(list(words), f"Image.{kind}")}))
 
-    def _texts(self, kind: Texts, key: str, texts: tuple[Packages, ...], options: StepOptions) -> "Image":
-        where = f"Image.{kind}"
-        known_options(options, StepOptions.__annotations__, where)
-        _no_secrets(options, where)
-        env = options.get("env")
-        return (self.env(env) if env else self)._then(ImageStep(kind=kind, args={key: strings(texts, where)}))
+    def _texts(self, kind: StepKind, key: str, texts: tuple[Packages, ...], args: dict[str, Any]) -> "Image":
+        found = strings(texts, f"Image.{kind}")
+        return self._then(ImageStep(kind=kind, args={key: found} | args)) if found or args.get("spec_file") else self
 
 
 def default_image() -> Image:
@@ -351,62 +469,74 @@ def _copy(files: Files, bundles: Bundles) -> ImageStep:
     return ImageStep(kind="add_local", args={"digest": digest, "remote_path": folder})
 
 
-def _run_function(raw: FunctionType, options: BuildOptions) -> ImageStep:
-    from freehold.sdk.serialization import dump_code
-
-    code = _unplaced(raw)
-    args, kwargs = tuple(options.get("args", ())), dict(options.get("kwargs", {}))
-    return ImageStep(
-        kind="run_function",
-        args={
-            "module": raw.__module__,
-            "qualname": raw.__qualname__,
-            "serialized": base64.b64encode(dump_code(code, args, kwargs)).decode(),
-            "secrets": [_secret(s) for s in options.get("secrets", ())],
-            "volumes": {
-                str(path): asdict(volume.mount(str(path))) for path, volume in options.get("volumes", {}).items()
-            },
-            "timeout_s": float(options.get("timeout", 3600)),
-        },
-    )
+def _first(kind: StepKind, args: dict[str, Any]) -> Image:
+    return Image((ImageStep(kind=kind, args=args),))
 
 
-def _unplaced(raw: FunctionType) -> FunctionType:
-    """A copy that does not know on which lines it stands, so that an edit above it does not rebuild the image."""
-    copy = FunctionType(_first_line(raw.__code__), raw.__globals__, raw.__name__, raw.__defaults__, raw.__closure__)
-    copy.__kwdefaults__, copy.__qualname__, copy.__module__ = raw.__kwdefaults__, raw.__qualname__, raw.__module__
-    return copy
+def _registry(method: str, tag: str, secret: Secret | None, options: steps.RegistryOptions) -> Image:
+    where = f"Image.{method}"
+    known_options(options, steps.RegistryOptions.__annotations__, where)
+    args: dict[str, Any] = {"tag": strings(tag, where)[0], "add_python": _added(options.get("add_python"))}
+    args["setup_dockerfile_commands"] = strings(list(options.get("setup_dockerfile_commands") or ()), where)
+    if method in _LOGIN:
+        args["registry"] = _LOGIN[method]
+    args |= steps.registry_secret(secret, where) | steps.force(options.get("force_build", False), where)
+    return _first("from_registry", args)
 
 
-def _first_line(code: CodeType) -> CodeType:
-    consts = tuple(_first_line(c) if isinstance(c, CodeType) else c for c in code.co_consts)
-    return code.replace(co_firstlineno=1, co_consts=consts)
+def _added(version: str | None) -> str | None:
+    if version is None:
+        return None
+    plain = _python(str(version).removesuffix("-musl") if isinstance(version, str) else version)  # pyright: ignore[reportUnnecessaryIsInstance]
+    return f"{plain}-musl" if str(version).endswith("-musl") else plain
 
 
-def _check_build(options: BuildOptions) -> None:
-    where = "Image.run_function"
-    known_options(options, BuildOptions.__annotations__, where)
-    many(options.get("secrets", ()), Secret, "secrets", where, fix="[freehold.Secret.from_name(...)]")
-    mounts(options.get("volumes", {}), Volume, where)
-    if not isinstance(options.get("args", ()), (list, tuple)):
-        msg = f"{where}: args={options.get('args')!r} is not a list of arguments"
+def _dependencies(pyproject_toml: Local, groups: Sequence[str]) -> list[str]:
+    project = _toml(pyproject_toml).get("project", {})
+    if "dependencies" not in project:
+        msg = f"{str(pyproject_toml)!r} has no [project] dependencies; those of [tool.poetry] are installed by poetry_install_from_file"
         raise InvalidError(msg)
-    if not is_amount(options.get("timeout", 1)):
-        msg = f"{where}: timeout={options.get('timeout')!r} is not a number of seconds above 0"
+    packages: list[str] = list(project["dependencies"])
+    optional: dict[str, list[str]] = project.get("optional-dependencies", {})
+    for group in groups:
+        if group not in optional:
+            msg = f"{str(pyproject_toml)!r} has no optional dependencies {group!r}; it has {', '.join(sorted(optional)) or 'none'}"
+            raise InvalidError(msg)
+        packages += optional[group]
+    return packages
+
+
+def _toml(path: Local) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(_read(path))
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{str(path)!r} is not TOML: {error}"
+        raise InvalidError(msg) from None
+
+
+def _repository(reference: str, user: str, where: str) -> str:
+    host = reference.partition("/")[0]
+    names = {"github.com": "GITHUB_TOKEN", "gitlab.com": "GITLAB_TOKEN"}
+    if host not in names:
+        msg = f"{where}: {reference!r} is neither github.com/owner/name nor gitlab.com/owner/name, without https:// before it"
         raise InvalidError(msg)
+    return f"git+https://{user}:${{{names[host]}}}@{reference}"
 
 
-def _no_secrets(options: "PipOptions | SyncOptions | StepOptions", where: str) -> None:
-    for name in ("secrets", "volumes"):
-        if cast("dict[str, Any]", options).get(name):
-            msg = f"{where}: {name}= is not supported here; do what needs it in Image.run_function, which takes {name}="
-            raise UnimplementedError(msg)
+def _named(name: str) -> str:
+    """`NAME:TAG` of a published image."""
+    plain, _, tag = strings(name, "Image")[0].partition(":")
+    check_name(plain, "an image")
+    if plain.startswith("im-"):
+        msg = f"{name!r} cannot name an image: what begins with 'im-' is an id; give another"
+        raise InvalidError(msg)
+    return f"{plain}:{check_name(tag or 'latest', 'the tag of an image')}"
 
 
-def _secret(secret: Secret) -> dict[str, Any]:
-    if secret.spec.values is not None:  # the server seals them before it keeps the recipe
-        return {"values": dict(secret.spec.values)}
-    return {"name": secret.spec.name, "required_keys": list(secret.spec.required_keys)}
+def _id(digest: str) -> str:
+    return f"im-{digest[:24]}"
 
 
 def _python(version: str | None) -> str:
@@ -449,7 +579,11 @@ def _read(path: Local) -> str:
     if not is_local():
         return ""
     try:
-        return Path(path).read_text()
+        return Path(path).expanduser().read_text()
     except OSError as error:
         msg = f"cannot read {str(path)!r}: {error.strerror}"
         raise InvalidError(msg) from error
+
+
+def _read_if_there(path: Path) -> str | None:
+    return _read(path) if path.exists() else None

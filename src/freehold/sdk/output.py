@@ -52,6 +52,8 @@ def _is_on() -> bool:
 class _Printed:
     """A `Progress` of plain lines."""
 
+    keeps_log = True  # what a build says stays in sight
+
     def __init__(self) -> None:
         self._building: set[str] = set()
         self._lock = threading.Lock()  # images are built at once

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -11,6 +11,9 @@ from freehold.protocol.schemas import FunctionHandle
 from freehold.sdk import client
 from freehold.sdk.context import is_local
 from freehold.sdk.http import segment
+
+if TYPE_CHECKING:
+    from freehold.sdk.image import Image
 
 
 class Running(Protocol):
@@ -22,6 +25,8 @@ class Running(Protocol):
     def handles(self) -> dict[str, FunctionHandle]: ...
     @property
     def main(self) -> str | None: ...
+    @property
+    def _image(self) -> "Image | None": ...
 
 
 class Reference:
@@ -49,6 +54,11 @@ class Reference:
     def app(self) -> Running | None:
         """The app of the program that it belongs to."""
         return self._app
+
+    @property
+    def default_image(self) -> "Image | None":
+        """The app's image, for functions that name none."""
+        return self._app._image if self._app is not None else None
 
     @property
     def main(self) -> str | None:

@@ -25,6 +25,11 @@ _LAST_LINES = 20
 class Progress(Protocol):
     """What wants to be told while an app comes up; the CLI has one."""
 
+    @property
+    def keeps_log(self) -> bool:
+        """Whether the lines of a build stay where they were shown: the error of a failed one then need not repeat the last."""
+        ...
+
     def uploading(self, files: int, size_bytes: int) -> None: ...
     def image_log(self, digest: str, line: str) -> None: ...
     def image_ready(self, digest: str, image: ImageView) -> None: ...
@@ -33,6 +38,8 @@ class Progress(Protocol):
 
 class Silent:
     """A Progress that says nothing."""
+
+    keeps_log = False
 
     def uploading(self, files: int, size_bytes: int) -> None: ...
     def image_log(self, digest: str, line: str) -> None: ...
@@ -115,6 +122,20 @@ def build_images(api: Api, images: Iterable[ImageSpec], progress: Progress) -> N
         raise failures[0]
 
 
+def build(api: Api, spec: ImageSpec, bundles: Bundles) -> ImageView:
+    """Build one image outside of an app. Blocks."""
+    upload(api, bundles, Silent())
+    return _build(api, image_digest(spec), spec, Silent())
+
+
+def image_log(api: Api, digest: str) -> list[str]:
+    """The lines of an image's build."""
+    events: Iterable[dict[str, Any]] = (
+        msgspec.json.decode(line) for line in api.lines("GET", f"/v1/images/{digest}/log")
+    )
+    return [str(event["log"]) for event in events if "log" in event]
+
+
 def _build(api: Api, digest: str, spec: ImageSpec, progress: Progress) -> ImageView:
     last: list[str] = []
     for line in api.lines("POST", "/v1/images", ImageRequest(spec=spec)):
@@ -124,9 +145,10 @@ def _build(api: Api, digest: str, spec: ImageSpec, progress: Progress) -> ImageV
             progress.image_log(digest, str(event["log"]))
         elif "error" in event:
             error = event["error"]
-            raise from_wire(
-                error.get("code", "failed_precondition"), error.get("message", ""), error.get("type", "ImageBuildError")
-            )
+            message: str = error.get("message", "")
+            if last and progress.keeps_log:
+                message = message.partition("\n")[0]
+            raise from_wire(error.get("code", "failed_precondition"), message, error.get("type", "ImageBuildError"))
         elif "image" in event:
             return msgspec.convert(event["image"], ImageView)
     text = "\n".join(last)

@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 
 from freehold.core.clock import SystemClock
+from freehold.core.digests import image_digest
 from freehold.core.home import Home
 from freehold.core.ids import new_id
 from freehold.core.states import AppState
@@ -117,7 +118,7 @@ class Server:
         await store.open()
         self._undo.push_async_callback(store.close)
         await store.write(writes.end_instances(clock.now(), "the server ended"))
-        self.launcher = launcher = ProcessLauncher(home)
+        self.launcher = launcher = ProcessLauncher(home, host_apt=settings.host_apt)
         self._undo.push_async_callback(launcher.close)
         self._wire(token)
         await self.environments.open()
@@ -182,7 +183,9 @@ class Server:
         )
         self.fleet.logs = InstanceLogs(self.logs, home)
         self.secrets = Secrets(home, store)
-        self.images = Images(launcher=launcher, store=store, clock=clock, secrets=self.secrets)
+        self.images = Images(
+            launcher=launcher, store=store, clock=clock, secrets=self.secrets, users=self._image_users
+        )  # fmt: skip
         self.blobs, self.volumes = Blobs(home.blobs), Volumes(home.volumes)
         self.buckets = Buckets(home.buckets, self.secrets)
         self._undo.push_async_callback(self.buckets.close)
@@ -194,7 +197,7 @@ class Server:
             home=home, images=self.images, blobs=self.blobs, volumes=self.volumes, buckets=self.buckets, secrets=self.secrets,
             registry=self.registry, lease_s=settings.lease_s,
         )  # fmt: skip
-        launcher.attachments = ImageAttachments("main", preparer=preparer, secrets=self.secrets, volumes=self.volumes)
+        launcher.attachments = ImageAttachments(preparer=preparer, secrets=self.secrets, volumes=self.volumes)
         admission = Admission(
             machine=self.fleet.machine, images=self.images, secrets=self.secrets, volumes=self.volumes, buckets=self.buckets,
             blobs=self.blobs, clock=clock,
@@ -262,6 +265,15 @@ class Server:
         self.doors.listener, self.doors.first_port = self.ingress, self.ingress.port
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.ingress.port}"
+
+    def _image_users(self) -> dict[str, set[str]]:
+        """Apps by the digest of the images that their functions, and instances that still finish, run from."""
+        pairs = [(f.spec.image, f.app.name) for f in self.registry.functions.values()]
+        pairs += [(i.pool.spec.image, i.pool.app_name) for i in self.fleet.instances.values()]
+        found: dict[str, set[str]] = {}
+        for image, app in pairs:
+            found.setdefault(image_digest(image), set()).add(app)
+        return found
 
     def _instance_principal(self, token: str) -> Principal | None:
         instance = self.fleet.by_token.get(token)

@@ -21,6 +21,7 @@ _ELSEWHERE = {
     "FREEHOLD_PROFILE",
     "FREEHOLD_MODAL",
     "FREEHOLD_ENVIRONMENT",
+    "FREEHOLD_FORCE_BUILD",
 }
 
 
@@ -46,6 +47,10 @@ class Settings(BaseSettings):
     log_max_bytes: int = Field(64 * 2**20, ge=2**16, description="size at which a log file is rotated")
     log_files_kept: int = Field(10, ge=1, description="rotated files kept for each log")
     log_level: str = Field("info", pattern="(?i)^(debug|info|warning|error)$", description="of the server's own log")
+    host_apt: bool = Field(
+        False,
+        description="builds of images may install the Debian packages that this machine lacks, with apt-get, as root",
+    )
     acquire_timeout_s: float = Field(300.0, gt=0, description="how long a web request waits for a cold pool")
 
     @field_validator("devices")

@@ -23,7 +23,12 @@ kept = [freehold.Secret.from_name("kept"), freehold.Secret.from_dict({"INLINE": 
 def known():
     assert os.environ["KEPT"] == os.environ["INLINE"] and os.environ["KEPT"].startswith("c4n4ry")
 
-image = freehold.Image.debian_slim().run_function(known, secrets=kept)
+shown = "echo $KEPT; test $KEPT = $INLINE"
+image = freehold.Image.debian_slim().run_function(known, secrets=kept).run_commands(shown, secrets=kept)
+image = image.dockerfile_commands("RUN " + shown, secrets=kept)
+login = freehold.Image.from_registry("registry.example.com/x", secret=kept[1])
+private = freehold.Image.debian_slim().pip_install("git+https://me:$KEPT@localhost:1/x", secrets=kept)
+failing = freehold.Image.debian_slim().run_commands("echo $KEPT $INLINE >&2; exit 5", secrets=kept)
 
 @app.function(serialized=True, image=image, secrets=kept, timeout=1, startup_timeout=20)
 def go_wrong(how):
@@ -44,7 +49,7 @@ with app.run():
     for how in ("raise", "exit", "die", "late", "child", "odd"):
         try: go_wrong.remote(how)
         except BaseException as error: print(how, type(error).__name__, error)
-    for wrong in ({"secrets": [*kept, freehold.Secret.from_name("missing")]}, {"image": freehold.Image.debian_slim().run_commands("exit 5")}):
+    for wrong in ({"secrets": [*kept, freehold.Secret.from_name("missing")]}, {"image": failing}, {"image": login}, {"image": private}):
         other = freehold.App("other")
         other.function(serialized=True, **({"secrets": kept} | wrong))(known)
         try:
@@ -86,6 +91,8 @@ def process_list() -> str:
 def everything_shown(home: Freehold) -> str:
     """All that the API, the dashboard, the metrics and the command line show."""
     words = ("keeper", *(row["id"] for kind in ("call", "instance") for row in home.json(kind, "list")))
+    listed = ask(home, "GET", "/v1/images", as_owner(home)).text.partition("\r\n\r\n")[2]
+    words = (*words, *(row["digest"] for row in json.loads(listed)))
     asked = {call_of(key, word) for key in ROUTES if key.startswith("GET") for word in (words if "{" in key else "x")}
     commands = (["secret", "list"], ["config", "show"], ["app", "logs", "keeper"], ["call", "list"], ["status"])
     pages = [ask(home, *call, as_owner(home)).text for call in sorted(asked)]
@@ -115,7 +122,9 @@ def test_s9_a_secret_is_nowhere_to_be_found(home: Freehold) -> None:
         "ValueError without a value",
         "InstanceDiedError",
         "FunctionTimeoutError",
-        "ImageBuildError",
+        "ImageBuildError step 1 of 1, run_commands",
+        "ImageBuildError step 1 of 1 of the recipe",
+        "ImageBuildError step 1 of 1, pip_install",
         "NotFoundError",
         "napping",
     ):

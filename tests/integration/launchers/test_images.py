@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from freehold.core.digests import image_digest
@@ -15,7 +16,7 @@ from freehold.core.errors import ImageBuildError
 from freehold.core.home import Home
 from freehold.core.specs import FunctionSpec, ImageSpec, ImageStep
 from freehold.launchers.process.launcher import ProcessLauncher
-from freehold.sdk.serialization import dump_code
+from freehold.sdk.serialization import dump_arguments, dump_code
 
 from . import fake
 from .conftest import PROGRAMS
@@ -35,6 +36,10 @@ def remember(text: str) -> None:
     print("remembering", text)
 
 
+def _call(*args: Any) -> str:
+    return base64.b64encode(msgspec.msgpack.encode(dump_arguments(args, {}))).decode()
+
+
 class Attached:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,10 +47,12 @@ class Attached:
     async def files(self, digest: str) -> Path:
         return self.folder / digest
 
-    async def secret(self, name: str) -> dict[str, str]:
+    async def secret(self, name: str, *, workspace: str) -> dict[str, str]:
+        assert workspace == "main"
         return {"SECRET": name}
 
-    async def volume(self, name: str, *, create: bool) -> Path:
+    async def volume(self, name: str, *, workspace: str, create: bool) -> Path:
+        assert workspace == "main"
         (self.folder / name).mkdir(exist_ok=create)
         return self.folder / name
 
@@ -65,7 +72,7 @@ async def test_steps_shape_what_instances_see(home: Home, spec: Spec, tmp_path: 
         ("env", {"vars": {"COLOUR": "blue"}}),
         ("add_local", {"digest": "abc", "remote_path": "/root/assets"}),
         ("run_commands", {"commands": ["echo $COLOUR > /root/colour.txt; mkdir -p /models; cat /root/assets/copied.txt > /models/weights"]}),
-        ("run_function", {"qualname": "remember", "serialized": base64.b64encode(dump_code(remember, ("this",), {})).decode(), "timeout_s": 60}),
+        ("run_function", {"qualname": "remember", "call": _call("this"), "serialized": base64.b64encode(dump_code(remember)).decode()}),
         ("workdir", {"path": "/models"}),
     )  # fmt: skip
     lines: list[str] = []
@@ -95,7 +102,9 @@ async def test_a_working_directory_is_made(launcher: ProcessLauncher, home: Home
 
 async def test_a_failed_step_is_named_with_its_last_lines(launcher: ProcessLauncher, home: Home) -> None:
     recipe = image(("run_commands", {"commands": ["echo before; ls /nowhere; exit 3"]}))
-    with pytest.raises(ImageBuildError, match=r"run_commands .* exit code 2") as caught:
+    with pytest.raises(
+        ImageBuildError, match=r"^step 1 of 1, run_commands 'echo before; .*': failed with exit code 2\n"
+    ) as caught:
         await launcher.ensure_image(recipe, lambda _: None)
     assert "/nowhere" in str(caught.value)
     digest = image_digest(recipe)
@@ -182,3 +191,90 @@ async def test_no_step_writes_outside_the_image(home: Home, tmp_path: Path) -> N
     finally:
         await launcher.close()
     assert not list((tmp_path / "outside").iterdir())
+
+
+@pytest.mark.parametrize("level", ["pids", "none"], indirect=True)
+async def test_a_function_runs_by_name_and_its_files_stay_out_of_the_image(
+    launcher: ProcessLauncher, tmp_path: Path
+) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/program.py").write_text(
+        "from pathlib import Path\nGREETING = 'hello'\ndef word(): return GREETING\nclass Loader:\n"
+        "    @staticmethod\n    def load(name): (Path.home() / 'made.txt').write_text(f'{word()} {name} {__name__}'); print('made it')\n"
+    )
+    launcher.attachments = Attached(tmp_path)
+    step = ImageStep(
+        kind="run_function", args={"module": "program", "qualname": "Loader.load", "code": os.urandom(4).hex(), "call": _call("you")},
+        beside={"mounts": [{"digest": "files", "remote_path": "/root"}], "timeout_s": 30.0},
+    )  # fmt: skip
+    folder = await launcher.ensure_image(ImageSpec(steps=(step,)), lambda _: None)
+    assert (folder / "fs/root/made.txt").read_text() == "hello you program"
+    assert sorted(p.name for p in (folder / "fs/root").iterdir() if not p.name.startswith(".")) == ["made.txt"]
+
+
+async def test_secrets_variables_and_volumes_are_there_for_their_step_alone(
+    launcher: ProcessLauncher, tmp_path: Path
+) -> None:
+    launcher.attachments = Attached(tmp_path)
+    lines: list[str] = []
+    shown = "echo ${SECRET-none} ${OWN-none} > /root/%s; echo it is $SECRET"
+    if launcher.guards()["bubblewrap"] == "ok":
+        shown += "; if [ -d /data ]; then echo x > /data/written; fi"
+    recipe = image(
+        ("run_commands", {"commands": [shown % "first"], "secrets": [{"name": "hush-hush"}], "env": {"OWN": "1"}, "volumes": {"/data": {"name": "vol", "create_if_missing": True}}}),
+        ("run_commands", {"commands": [shown % "second"]}),
+        ("env", {"vars": {"ONCE": os.urandom(4).hex()}}),
+    )  # fmt: skip
+    folder = await launcher.ensure_image(recipe, lines.append)
+    assert (folder / "fs/root/first").read_text() == "hush-hush 1\n"
+    assert (folder / "fs/root/second").read_text() == "none none\n"
+    assert "it is ***" in lines
+    assert not any("hush-hush" in line for line in [*lines, *await launcher.image_log(image_digest(recipe))])
+    if launcher.guards()["bubblewrap"] == "ok":
+        assert (tmp_path / "vol/written").exists()
+
+
+async def test_a_failing_step_does_not_show_its_secrets(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    launcher.attachments = Attached(tmp_path)
+    recipe = image(("run_commands", {"commands": ["echo $SECRET >&2; exit 3"], "secrets": [{"name": "hush-hush"}]}))
+    with pytest.raises(ImageBuildError, match=r"exit code 3\n +\*\*\*$"):
+        await launcher.ensure_image(recipe, lambda _: None)
+    assert await launcher.image_log(image_digest(recipe)) != []
+
+
+async def test_dockerfiles_and_their_files(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    for name in ("a.txt", "data/b.txt", "data/deep/c.txt"):
+        (tmp_path / "ctx" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ctx" / name).write_text(name)
+    launcher.attachments = Attached(tmp_path)
+    text = (
+        'FROM python:3\nARG WHO=nobody\nENV GREETING="hello $WHO"\nWORKDIR /srv\nCOPY a.txt renamed.txt\nCOPY a.txt sub/\nCOPY data /srv/data\n'
+        "COPY data/*.txt .\nRUN echo $GREETING > said.txt\nRUN [\"python\", \"-c\", \"open('ran.txt', 'w').write('x')\"]\n"
+    )
+    recipe = image(("from_dockerfile", {"dockerfile": text, "context": "ctx", "build_args": {"WHO": "you"}}))
+    lines: list[str] = []
+    folder = await launcher.ensure_image(recipe, lines.append)
+    made = {str(p.relative_to(folder / "fs/srv")): p.read_text() for p in (folder / "fs/srv").rglob("*") if p.is_file()}
+    assert made == {
+        "renamed.txt": "a.txt", "sub/a.txt": "a.txt", "data/b.txt": "data/b.txt", "data/deep/c.txt": "data/deep/c.txt", "b.txt": "data/b.txt",
+        "said.txt": "hello you\n", "ran.txt": "x",
+    }  # fmt: skip
+    assert any(line.startswith("warning: ") and "stands in for it" in line for line in lines)
+
+
+async def test_images_are_measured_and_deleted(launcher: ProcessLauncher) -> None:
+    recipe = image(("env", {"vars": {"ONCE": os.urandom(4).hex()}}))
+    folder = await launcher.ensure_image(recipe, lambda _: None)
+    digest = image_digest(recipe)
+    os.utime(folder, (1.0, 1.0))
+    facts = await launcher.image_facts(digest)
+    assert facts is not None
+    assert facts.used == 1.0
+    assert (facts.size_bytes or 0) > 1_000_000
+    assert any("venv" in line for line in await launcher.image_log(digest))
+    await launcher.ensure_image(recipe, lambda _: None)
+    again = await launcher.image_facts(digest)
+    assert again is not None
+    assert again.used > 1e9
+    await launcher.delete_image(digest)
+    assert (folder.exists(), await launcher.image_facts(digest), await launcher.image_log(digest)) == (False, None, [])

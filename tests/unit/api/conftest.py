@@ -27,6 +27,7 @@ from freehold.protocol.schemas import (
     LogLine,
     PoolRef,
     PoolView,
+    PruneResult,
     ScalingChange,
     SecretView,
     StatusView,
@@ -190,20 +191,40 @@ class FakeEnvironments:
 class FakeImages:
     fails = False
 
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+        self.published: list[tuple[str, str]] = []
+
     async def admit(self, workspace: str, spec: Any) -> Any:
         return spec
 
-    async def ensure(self, workspace: str, spec: Any, *, force: bool = False) -> ImageView:
+    async def ensure(self, workspace: str, spec: Any) -> ImageView:
         await asyncio.sleep(0.1)  # one that was there already answers at once, without its log
         if self.fails:
             msg = "step 2 pip_install failed"
             raise ImageBuildError(msg)
         return ImageView(digest="d", state="ready", created=1.0)
 
-    async def get(self, digest: str) -> ImageView:
-        return ImageView(digest=digest, state="ready", created=1.0)
+    async def list(self, workspace: str) -> list[ImageView]:
+        return [ImageView(digest="d", state="ready", created=1.0)]
 
-    async def log(self, digest: str) -> AsyncIterator[str]:
+    async def publish(self, workspace: str, ref: str, name: str) -> None:
+        self.published.append((ref, name))
+
+    async def get(self, workspace: str, ref: str) -> ImageView:
+        return ImageView(digest=ref, state="ready", created=1.0)
+
+    async def delete(self, ref: str) -> None:
+        self.deleted.append(ref)
+
+    async def prune(self, workspace: str, *, unused_s: float = 0.0) -> PruneResult:
+        return PruneResult(deleted=("d",), freed_bytes=int(unused_s))
+
+    async def follow(self, digest: str) -> AsyncIterator[str]:
+        yield "one"
+        yield "two"
+
+    async def log(self, ref: str) -> AsyncIterator[str]:
         yield "one"
         yield "two"
 

@@ -173,6 +173,19 @@ async def test_images_stream_their_log_then_their_end(world: Any) -> None:
     assert "step 2" in last["error"]["message"]
 
 
+async def test_images_are_listed_read_and_deleted(world: Any) -> None:
+    async with world.client() as client:
+        assert [i["digest"] for i in (await client.get("/v1/images")).json()] == ["d"]
+        assert (await client.get("/v1/images/im-abc")).json()["digest"] == "im-abc"
+        log = await client.get("/v1/images/im-abc/log")
+        assert [json.loads(line) for line in log.text.splitlines()] == [{"log": "one"}, {"log": "two"}]
+        assert (await client.post("/v1/images/im-abc/names", json={"name": "x:1"})).status_code == 204
+        assert (await client.delete("/v1/images/im-abc")).status_code == 204
+        pruned = await client.post("/v1/images/prune", json={"unused_s": 60})
+        assert pruned.json() == {"deleted": ["d"], "freed_bytes": 60}
+    assert (world.images.deleted, world.images.published) == (["im-abc"], [("im-abc", "x:1")])
+
+
 async def test_logs_are_lines_with_their_filters(world: Any) -> None:
     async with world.client() as client:
         answer = await client.get("/v1/logs?app=ocr&since=10m&tail=5&type=system&type=api&search=x")

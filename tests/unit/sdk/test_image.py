@@ -3,16 +3,21 @@
 import base64
 import importlib
 import pickle
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import freehold
 from freehold.core.digests import image_digest
-from freehold.core.errors import Error, InvalidError
+from freehold.core.errors import Error, InvalidError, NotFoundError
 from freehold.core.specs import ImageStep
+from freehold.protocol.frames import Payload
+from freehold.sdk import steps as steps_module
+from freehold.sdk.serialization import load_arguments
 from freehold.sdk.source import Bundles
 
 
@@ -97,27 +102,89 @@ def test_local_files_go_along_or_into_the_image(tmp_path: Path) -> None:
         base.add_local_file(tmp_path / "x.txt", "/srv/../etc/x")
 
 
-def test_run_function_carries_its_code() -> None:
-    made = args(base.run_function(download, args=("big",), secrets=[freehold.Secret.from_name("hf")], timeout=60))
-    assert pickle.loads(base64.b64decode(made["serialized"]))() == "got big"
-    assert (made["qualname"], made["timeout_s"]) == ("download", 60.0)
+def run_function(image: freehold.Image) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Args of the last step, and what stands beside them."""
+    return args(image), steps(image)[-1].beside
+
+
+def test_run_function_goes_by_name_with_its_file() -> None:
+    made, beside = run_function(
+        base.run_function(download, args=("big",), secrets=[freehold.Secret.from_name("hf")], timeout=60, cpu=2.0)
+    )
+    assert (made["module"], made["qualname"]) == (__name__, "download")
+    payload = msgspec.msgpack.decode(base64.b64decode(made["call"]), type=Payload)
+    assert load_arguments(payload) == (("big",), {})
     assert made["secrets"] == [{"name": "hf", "required_keys": []}]
+    assert (beside["timeout_s"], beside["cpu"], beside["mounts"][0]["remote_path"]) == (60.0, 2.0, "/root")
     volumes = args(base.run_function(download, volumes={"/models": freehold.Volume.from_name("m")}))["volumes"]
     assert volumes["/models"]["name"] == "m"
     given = args(base.run_function(download, secrets=[freehold.Secret.from_dict({"A": "b"})]))
     assert given["secrets"] == [{"values": {"A": "b"}}]  # which the server seals
+    assert run_function(base.run_function(download, include_source=False))[1]["mounts"] == []
     with pytest.raises(InvalidError, match=r"without @app\.function"):
         base.run_function(freehold.App().function()(download))
 
 
-def test_an_edit_above_a_function_keeps_the_image() -> None:
-    def digest(lines_above: int) -> str:
-        scope: dict[str, Any] = {"__name__": "job"}
-        exec(compile("\n" * lines_above + "def get():\n    return [n for n in range(3)]\n", "job.py", "exec"), scope)
-        with Bundles() as bundles:
-            return image_digest(base.run_function(scope["get"]).spec(bundles))
+def test_run_function_goes_by_value_where_no_file_has_it() -> None:
+    def inner() -> str:
+        return download("inner")
 
-    assert digest(0) == digest(7)
+    beside = run_function(base.run_function(inner))[1]
+    assert "mounts" not in beside
+    assert pickle.loads(base64.b64decode(beside["serialized"]))() == "got inner"
+
+
+_PROGRAM = """
+SIZE, NAMES = 3, {"a": [1, 2]}
+
+class Loader:
+    kind = "plain"
+    @staticmethod
+    def load(n):
+        return n + SIZE
+
+def helper():
+    return Loader.load(1), NAMES
+
+def get():
+    return [helper() for n in range(3)]
+
+def apart():
+    return 1
+"""
+
+
+def _digest(text: str) -> str:
+    scope: dict[str, Any] = {"__name__": "job"}
+    exec(compile(text, "job.py", "exec"), scope)
+    with Bundles() as bundles:
+        return image_digest(base.run_function(scope["get"]).spec(bundles))
+
+
+def test_an_edit_beside_a_function_keeps_the_image() -> None:
+    first = _digest(_PROGRAM)
+    for old, new in (
+        ("SIZE, N", "\n\n# more\nSIZE, N"),
+        ("return 1\n", "return 2\n"),
+        ("def helper", "\n\ndef helper"),
+    ):
+        assert old in _PROGRAM
+        assert _digest(_PROGRAM.replace(old, new)) == first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("range(3)", "range(4)"),
+        ("load(1)", "load(2)"),
+        ("SIZE, NAMES = 3", "SIZE, NAMES = 4"),
+        ("n + SIZE", "n - SIZE"),
+        ("[1, 2]", "[1, 3]"),
+        ('"plain"', '"other"'),
+    ],
+)
+def test_a_change_of_what_a_function_uses_makes_another_image(old: str, new: str) -> None:
+    assert _digest(_PROGRAM.replace(old, new)) != _digest(_PROGRAM)
 
 
 def test_wrong_values_are_named() -> None:
@@ -129,26 +196,151 @@ def test_wrong_values_are_named() -> None:
         base.pip_install_from_requirements("nope.txt")
 
 
-def test_imports_may_fail_here_and_are_told_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    with base.imports():
+def test_imports_may_fail_and_the_image_remembers() -> None:
+    image = freehold.Image.debian_slim()
+    with image.imports():
         importlib.import_module("nothing_of_this_name")
-    monkeypatch.setenv("FREEHOLD_REMOTE", "1")
-    with pytest.warns(UserWarning, match="nothing_of_this_name"), base.imports():
-        importlib.import_module("nothing_of_this_name")
+    assert isinstance(image.failed_imports[0], ModuleNotFoundError)
+    with pytest.warns(UserWarning, match=r"imports.., OSError: no driver"), image.imports():
+        raise OSError("no driver")
 
 
-def test_steps_that_need_containers_are_recipes_too() -> None:
+def test_every_beginning_and_step_is_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM python:3.12\nRUN true\n")
+    (tmp_path / "env.yml").write_text("dependencies: [x]\n")
+    secret = freehold.Secret.from_name("login")
     image = (
-        freehold.Image.from_registry("nvidia/cuda:12", add_python="3.12")
-        .dockerfile_commands("RUN true")
+        freehold.Image.from_registry(
+            "nvidia/cuda:12", add_python="3.12", setup_dockerfile_commands=["RUN true"], secret=secret
+        )
+        .dockerfile_commands("RUN true", build_args={"A": "b"}, gpu="T4")
         .entrypoint([])
         .cmd(["x"])
         .shell(["/bin/sh"])
+        .micromamba_install("cuda", channels=["nvidia"], spec_file=tmp_path / "env.yml")
     )
-    assert [s.kind for s in steps(image)] == ["from_registry", "dockerfile_commands", "entrypoint", "cmd", "shell"]
-    assert [s.kind for s in steps(freehold.Image.micromamba().micromamba_install("cuda", channels=["nvidia"]))] == [
-        "micromamba"
-    ] * 2
+    assert [s.kind for s in steps(image)] == [
+        "from_registry",
+        "dockerfile_commands",
+        "entrypoint",
+        "cmd",
+        "shell",
+        "micromamba_install",
+    ]
+    assert steps(image)[0].args == {
+        "tag": "nvidia/cuda:12", "add_python": "3.12", "setup_dockerfile_commands": ["RUN true"],
+        "registry_secrets": [{"name": "login", "required_keys": []}],
+    }  # fmt: skip
+    assert steps(image)[1].args == {"commands": ["RUN true"], "build_args": {"A": "b"}, "gpu": ["T4"]}
+    assert args(image) == {"packages": ["cuda"], "channels": ["nvidia"], "spec_file": "dependencies: [x]\n"}
+    made = args(freehold.Image.from_dockerfile(tmp_path / "Dockerfile", add_python="3.11", env={"A": "b"}))
+    assert made == {"dockerfile": "FROM python:3.12\nRUN true\n", "add_python": "3.11", "env": {"A": "b"}}
+    assert args(freehold.Image.from_aws_ecr("1.dkr.ecr.x/y:1", secret))["registry"] == "aws"
+    assert args(freehold.Image.from_gcp_artifact_registry("x-docker.pkg.dev/y", secret))["registry"] == "gcp"
+    assert args(freehold.Image.from_registry("alpine:3.18.3", add_python="3.11-musl"))["add_python"] == "3.11-musl"
+    assert args(freehold.Image.micromamba("3.11")) == {"python_version": "3.11"}
+    assert steps(freehold.Image.from_scratch())[0].kind == "from_scratch"
+    assert args(freehold.Image.from_id("im-" + "0a" * 12)) == {"id": "im-" + "0a" * 12}
+
+
+def test_a_dockerfiles_context_is_what_it_copies(tmp_path: Path) -> None:
+    for name in ("a.txt", "src/m.py", "src/deep/n.py", "src/n.log", "other.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / ".dockerignore").write_text("# logs\n**/*.log\n")
+
+    def names(image: freehold.Image) -> list[str]:
+        with Bundles() as bundles:
+            digest = image.spec(bundles).steps[-1].args["context"]
+            with tarfile.open(fileobj=bundles.tars[digest]) as tar:
+                return sorted(tar.getnames())
+
+    image = base.dockerfile_commands("COPY a.txt /", "COPY src /srv", context_dir=tmp_path)
+    assert names(image) == ["a.txt", "src/deep/n.py", "src/m.py"]
+    assert names(base.dockerfile_commands("ARG WHAT=src", "COPY $WHAT /srv", context_dir=tmp_path))[:2] == [
+        ".dockerignore",
+        "a.txt",
+    ]
+    everything = base.dockerfile_commands("COPY . /srv", context_dir=tmp_path, ignore=lambda p: p.suffix != ".txt")
+    assert names(everything) == ["a.txt", "other.txt"]
+    assert names(base.dockerfile_commands("COPY *.txt /", context_dir=tmp_path)) == ["a.txt", "other.txt"]
+    assert names(
+        base.dockerfile_commands("COPY x /y", context_files={"x": tmp_path / "a.txt"}, context_dir=tmp_path)
+    ) == ["x"]
+    with pytest.raises(InvalidError, match=r"COPY 'nope': there is no such file in the context"):
+        steps(base.dockerfile_commands("COPY nope /", context_dir=tmp_path))
+    with pytest.raises(InvalidError, match=r"COPY '../x' lies outside of the context"):
+        base.dockerfile_commands("COPY ../x /", context_dir=tmp_path)
+
+
+def test_what_a_step_needs_while_it_runs_is_its_own() -> None:
+    secret, volume = freehold.Secret.from_dict({"TOKEN": "t"}), freehold.Volume.from_name("data")
+    made = args(
+        base.run_commands(
+            "make", env={"A": "1", "B": None}, secrets=[secret], volumes={"/data": volume}, gpu=["T4", "any"]
+        )
+    )
+    assert made["env"] == {"A": "1"}
+    assert made["secrets"] == [{"values": {"TOKEN": "t"}}]
+    assert (made["volumes"]["/data"]["name"], made["gpu"]) == ("data", ["T4", "any"])
+    assert [s.kind for s in steps(base.pip_install("x", env={"A": "1"}))] == ["debian_slim", "pip_install"]
+    private = args(
+        base.pip_install_private_repos("github.com/a/b@1", "gitlab.com/c/d", git_user="me", secrets=[secret])
+    )
+    assert private["packages"] == [
+        "git+https://me:${GITHUB_TOKEN}@github.com/a/b@1",
+        "git+https://me:${GITLAB_TOKEN}@gitlab.com/c/d",
+    ]
+
+
+def test_poetry_projects(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.poetry]\n")
+    with pytest.raises(NotFoundError, match=r"poetry.lock' is not here: .*ignore_lockfile=True"):
+        base.poetry_install_from_file(tmp_path / "pyproject.toml")
+    assert "lock" not in args(base.poetry_install_from_file(tmp_path / "pyproject.toml", ignore_lockfile=True))
+    (tmp_path / "poetry.lock").write_text("# lock")
+    made = args(
+        base.poetry_install_from_file(tmp_path / "pyproject.toml", with_=["dev"], only=["main"], poetry_version="1.8")
+    )
+    assert (made["lock"], made["with"], made["only"], made["poetry_version"]) == ("# lock", ["dev"], ["main"], "1.8")
+
+
+def test_force_build_makes_another_image_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest(image: freehold.Image) -> str:
+        with Bundles() as bundles:
+            return image_digest(image.spec(bundles))
+
+    plain, forced = base.pip_install("x"), base.pip_install("x", force_build=True)
+    assert digest(plain) != digest(forced)
+    assert digest(forced) == digest(base.pip_install("x", force_build=True))
+    monkeypatch.setattr(steps_module, "FORCED", "of the next process")
+    assert digest(forced) != digest(base.pip_install("x", force_build=True))
+    before = digest(plain)
+    monkeypatch.setenv("MODAL_FORCE_BUILD", "1")
+    assert digest(plain) != before
+
+
+def test_pipe() -> None:
+    def with_tools(image: freehold.Image, *names: str, extra: str = "") -> freehold.Image:
+        return image.pip_install(*names, extra)
+
+    assert args(base.pipe(with_tools, "a", extra="b"))["packages"] == ["a", "b"]
+    with pytest.raises(
+        InvalidError,
+        match=r"Image.pipe.lambda.*it returned None, not an Image|Image.pipe\(<lambda>\): it returned None",
+    ):
+        base.pipe(lambda image: None)  # pyright: ignore[reportUnknownLambdaType, reportArgumentType]
+
+
+def test_older_names_still_work(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("x")
+    with pytest.warns(DeprecationWarning, match="add_local_file"):
+        made = args(base.copy_local_file(tmp_path / "x.txt", "/srv/"))
+    assert made["remote_path"] == "/srv"
+    with pytest.warns(DeprecationWarning, match="add_local_dir"):
+        assert args(base.copy_local_dir(tmp_path, "/srv"))["remote_path"] == "/srv"
+    with pytest.raises(InvalidError, match="no mounts any more"):
+        base.copy_mount(object())
 
 
 _WRONG_STEPS: list[tuple[Callable[[Any], object], str]] = [
@@ -160,9 +352,31 @@ _WRONG_STEPS: list[tuple[Callable[[Any], object], str]] = [
         "Image.pip_install has no option 'index'; did you mean 'index_url'",
     ),
     (
-        lambda image: image.pip_install("a", secrets=[freehold.Secret.from_name("s")]),
-        "secrets= is not supported here; .*run_function",
+        lambda image: image.pip_install("a", secrets=["s"]),
+        r"Image.pip_install: secrets='s' is not a list of freehold.Secret",
     ),
+    (lambda image: image.apt_install("a", volumes={}), "Image.apt_install has no option 'volumes'"),
+    (
+        lambda image: image.run_commands("a", volumes={"/etc": freehold.Volume.from_name("d")}),
+        "cannot be mounted at '/etc'",
+    ),
+    (lambda image: image.run_commands("a", env={"A": 1}), "Image.run_commands: env: the value of 'A' is of type int"),
+    (lambda image: image.run_commands("a", gpu="T4:x"), "Image.run_commands: gpu='T4:x'"),
+    (lambda image: image.pip_install("a", force_build="yes"), "force_build='yes' is neither True nor False"),
+    (lambda image: image.pip_install_private_repos("github.com/a/b", git_user="me"), "give secrets="),
+    (
+        lambda image: image.pip_install_private_repos(
+            "https://github.com/a/b", git_user="me", secrets=[freehold.Secret.from_name("s")]
+        ),
+        "is neither github.com",
+    ),
+    (
+        lambda image: image.dockerfile_commands("RNU x"),
+        "Image.dockerfile_commands: line 1: 'RNU' is not an instruction .*did you mean 'RUN'",
+    ),
+    (lambda image: image.from_id("nope"), "Image.from_id.'nope'.: an image's id is of the form im-"),
+    (lambda image: image.from_registry("x", add_python="three"), "python_version='three'"),
+    (lambda image: image.uv_sync(groups="dev"), r"groups='dev' is one text: give a list, \['dev'\]"),
     (lambda image: image.apt_install(3), "Image.apt_install: 3 is not a text"),
     (lambda image: image.run_commands(["ls", None]), "Image.run_commands: None is not a text"),
     (lambda image: image.run_commands("ls", shell=True), "Image.run_commands has no option 'shell'"),
@@ -192,3 +406,12 @@ _WRONG_STEPS: list[tuple[Callable[[Any], object], str]] = [
 def test_what_a_step_cannot_be_is_named(make: Callable[[Any], object], message: str) -> None:
     with pytest.raises(Error, match=message):
         make(base)
+
+
+def test_the_cut_off_date_of_packages_is_part_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_EXCLUDE_NEWER", "2024-06-01")
+    assert args(base.pip_install("x"))["env"] == {"UV_EXCLUDE_NEWER": "2024-06-01"}
+    assert args(base.uv_pip_install("x", env={"UV_EXCLUDE_NEWER": "2023-01-01"}))["env"] == {
+        "UV_EXCLUDE_NEWER": "2023-01-01"
+    }
+    assert "env" not in args(base.run_commands("x"))

@@ -10,7 +10,7 @@ from freehold.core.ids import new_id
 from freehold.core.placement import Machine
 from freehold.core.specs import FunctionSpec, ImageSpec
 from freehold.core.states import AppState, InstanceState
-from freehold.launchers.contract import Exit, Started, StartRequest
+from freehold.launchers.contract import Exit, ImageFacts, Started, StartRequest
 from freehold.protocol.frames import Input, Join, Payload, Ready, Result, Submit, Welcome
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
@@ -58,6 +58,15 @@ class PlayedLauncher:
 
     async def ensure_image(self, spec: ImageSpec, log: Callable[[str], None]) -> Path:
         return Path("/nowhere")
+
+    async def image_facts(self, digest: str) -> ImageFacts | None:
+        return None
+
+    async def image_log(self, digest: str) -> list[str]:
+        return []
+
+    async def delete_image(self, digest: str) -> None:
+        pass
 
     async def start(self, request: StartRequest) -> Started:
         self.started.append(request)

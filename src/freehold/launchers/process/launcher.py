@@ -16,10 +16,12 @@ from typing import Any
 from freehold.core.errors import NotFoundError, StartError, StartupTimeoutError
 from freehold.core.home import Home
 from freehold.core.specs import ImageSpec
-from freehold.launchers.contract import Attachments, Exit, Started, StartRequest
+from freehold.launchers.contract import Attachments, Exit, ImageFacts, Started, StartRequest
 from freehold.launchers.process import sandbox
+from freehold.launchers.process.apt import Apt
+from freehold.launchers.process.build import Runs, library, package_dir
 from freehold.launchers.process.cgroup import Cgroups
-from freehold.launchers.process.image import Images, Runs, library, package_dir
+from freehold.launchers.process.image import Images
 from freehold.launchers.process.parents import Command, Live, Parent
 from freehold.launchers.process.sandbox import Level, View
 from freehold.protocol.control import Boot, Fork
@@ -57,9 +59,9 @@ class Image:
 
 
 class ProcessLauncher:
-    """A `Launcher`. `level` forces less of a view than the machine gives."""
+    """A `Launcher`. `level` forces less of a view than the machine gives; `host_apt` lets builds install Debian packages on it."""
 
-    def __init__(self, home: Home, *, level: Level | None = None) -> None:
+    def __init__(self, home: Home, *, level: Level | None = None, host_apt: bool = False) -> None:
         self._home = home
         self.exited: Callable[[Exit], None] = lambda _: None
         self._bwrap = sandbox.find_bwrap()
@@ -69,7 +71,7 @@ class ProcessLauncher:
             self._level, self._why = level, f"switched off by the setting sandbox={level!r}"
         self._cgroups = Cgroups(hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12])
         self.attachments: Attachments = _Unattached(home)
-        self._images = Images(home, Runs(self._bwrap, self._level), lambda: self.attachments)
+        self._images = Images(home, Runs(self._bwrap, self._level, Apt(installs=host_apt)), lambda: self.attachments)
         self._scratch = home.root / "scratch"
         self._parents: dict[str, Parent] = {}  # warm, by pool
         self._all: set[Parent] = set()
@@ -84,6 +86,15 @@ class ProcessLauncher:
 
     async def ensure_image(self, spec: ImageSpec, log: Callable[[str], None]) -> Path:
         return await self._images.ensure(spec, log)
+
+    async def image_facts(self, digest: str) -> ImageFacts | None:
+        return await asyncio.to_thread(self._images.facts, digest)
+
+    async def image_log(self, digest: str) -> list[str]:
+        return await asyncio.to_thread(self._images.log, digest)
+
+    async def delete_image(self, digest: str) -> None:
+        await asyncio.to_thread(self._images.delete, digest)
 
     async def start(self, request: StartRequest) -> Started:
         begun = time.monotonic()
@@ -308,10 +319,10 @@ class _Unattached:
             raise NotFoundError(f"the local files of digest {digest[:12]} are not on this machine: deploy again")
         return folder
 
-    async def secret(self, name: str) -> dict[str, str]:
+    async def secret(self, name: str, *, workspace: str) -> dict[str, str]:  # noqa: ARG002 (the contract's)
         raise NotFoundError(f"there is no secret {name!r}")
 
-    async def volume(self, name: str, *, create: bool) -> Path:  # noqa: ARG002 (the contract's)
+    async def volume(self, name: str, *, workspace: str, create: bool) -> Path:  # noqa: ARG002 (the contract's)
         raise NotFoundError(f"there is no volume {name!r}")
 
 

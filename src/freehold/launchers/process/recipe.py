@@ -1,12 +1,18 @@
 """An image's recipe as the commands that make it: pure, so that it can be read and tested without running one."""
 
+import re
 import shlex
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePosixPath
 from typing import Any, cast
 
-from freehold.core.errors import ImageBuildError
+from freehold.core.errors import ImageBuildError, InvalidError
 from freehold.core.specs import ImageSpec, ImageStep
+from freehold.launchers.process.apt import peel
+from freehold.launchers.process.base import CONTAINER, stand_in
+from freehold.launchers.process.commands import Apt, Call, Command, Copy, Host, Pip, Plan, Poetry, Shell, Sync, Work
+from freehold.launchers.process.dockerfile import Reading, read_instructions, shell_commands
 
 # what the runner imports inside an image, or runs there
 RUNNER_NEEDS = (
@@ -21,32 +27,9 @@ RUNNER_NEEDS = (
     "anyio",
     "typer",
 )
-_CONTAINER = "the process launcher uses this machine's own system; the container launcher can build it"
-_QUIET = ("entrypoint", "cmd", "shell")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """One thing to run in the image's environment."""
-
-    title: str
-    argv: tuple[str, ...] = ()
-    pip: tuple[str, ...] = ()  # arguments of `uv pip install`, instead of argv
-    requirements: tuple[str, ...] = ()
-    apt: tuple[str, ...] = ()  # packages that must be on the host
-    function: dict[str, Any] | None = None  # args of run_function
-    project: dict[str, Any] | None = None  # args of uv_sync
-    env: dict[str, str] = field(default_factory=dict[str, str])
-    workdir: str | None = None
-    copied: tuple[str, str] | None = None  # digest and remote_path of local files
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    python: str | None
-    commands: tuple[Command, ...]
-    env: dict[str, str]
-    workdir: str | None
+_INDEXES = (("index_url", "--index-url"), ("find_links", "--find-links"), ("extra_index_url", "--extra-index-url"))
+_TITLE_MAX = 200
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 
 
 def runner_requirements() -> tuple[str, ...]:
@@ -60,65 +43,167 @@ def runner_requirements() -> tuple[str, ...]:
     return tuple(pinned)
 
 
-def read(spec: ImageSpec) -> Recipe:
+def read(spec: ImageSpec, host: Host | None = None) -> Plan:
     """Turn the steps into commands; ImageBuildError for a step that only a container can give."""
-    python: str | None = None
-    env: dict[str, str] = {}
-    workdir: str | None = None
-    commands: list[Command] = []
-    for step in spec.steps:
-        match step.kind:
-            case "debian_slim":
-                python = step.args.get("python_version")
-            case "env":
-                env |= {str(k): str(v) for k, v in cast("dict[str, Any]", step.args.get("vars") or {}).items()}
-            case "workdir":
-                workdir = step.args["path"]
-            case "add_local":
-                digest, remote = step.args["digest"], step.args["remote_path"]
-                commands.append(Command(title=f"copy local files to {remote}", copied=(digest, remote)))
-            case kind if kind in _QUIET:
-                continue  # they shape a container's own process, which there is none of
-            case _:
-                made = [replace(c, env=dict(env), workdir=workdir) for c in _commands(step)]
-                commands += made
-    return Recipe(python=python, commands=tuple(commands), env=env, workdir=workdir)
+    plan = Plan(host=host or Host())
+    for number, step in enumerate(spec.steps, 1):
+        try:
+            _STEPS[step.kind](step, plan)
+        except (ImageBuildError, InvalidError) as error:
+            raise ImageBuildError(f"step {number} of {len(spec.steps)} of the recipe: {error}") from None
+    return plan
 
 
-def _commands(step: ImageStep) -> list[Command]:
-    args = step.args
-    match step.kind:
-        case "pip_install" | "uv_pip_install":
-            return [_pip(step)]
-        case "run_commands":
-            return [Command(title=f"run_commands {c!r}", argv=("/bin/sh", "-ec", c)) for c in args.get("commands", [])]
-        case "run_function":
-            name = args.get("qualname") or args.get("name") or "function"
-            return [Command(title=f"run_function {name!r}", function=dict(args))]
-        case "apt_install":
-            packages = tuple(p for arg in args.get("packages", []) for p in shlex.split(arg))
-            return [Command(title=f"apt_install {' '.join(packages)}", apt=packages)]
-        case "uv_sync":
-            return [Command(title="uv_sync", project=dict(args))]
-        case "from_registry" | "from_dockerfile" | "micromamba" | "dockerfile_commands" | _:
-            shown = repr(args["tag"]) if "tag" in args else "…"
-            msg = f"Image.{step.kind}({shown}) cannot be given by the process launcher: {_CONTAINER}"
-            raise ImageBuildError(msg)
+# ---- where it begins
 
 
-def _pip(step: ImageStep) -> Command:
+def _debian_slim(step: ImageStep, plan: Plan) -> None:
+    plan.python = step.args.get("python_version")
+
+
+def _micromamba(step: ImageStep, plan: Plan) -> None:
+    plan.python = step.args.get("python_version")
+    plan.notes.append("Image.micromamba: a virtualenv of this machine's Python stands in for micromamba's")
+
+
+def _from_registry(step: ImageStep, plan: Plan) -> None:
+    if step.args.get("registry") or step.args.get("registry_secrets"):
+        raise ImageBuildError(
+            f"Image.from_registry({step.args['tag']!r}) is an image of a private registry: {CONTAINER}"
+        )
+    base = stand_in(step.args["tag"], step.args.get("add_python"), plan.host)
+    plan.python = base.python
+    plan.notes.append(base.note)
+    if step.args.get("setup_dockerfile_commands"):
+        _instructions("\n".join(step.args["setup_dockerfile_commands"]), step, plan, whole=False)
+
+
+def _from_dockerfile(step: ImageStep, plan: Plan) -> None:
+    _instructions(step.args["dockerfile"], step, plan, whole=True)
+
+
+def _impossible(step: ImageStep, plan: Plan) -> None:
+    del plan
+    shown = ", ".join(map(repr, step.args.get("packages", [])))
+    raise ImageBuildError(f"Image.{step.kind}({shown}) cannot be given by the process launcher: {CONTAINER}")
+
+
+def _unresolved(step: ImageStep, plan: Plan) -> None:
+    del plan
+    raise ImageBuildError(
+        f"Image.{step.kind}({next(iter(step.args.values()), '')!r}): there is no such image on this server"
+    )
+
+
+# ---- what is done
+
+
+def _pip(step: ImageStep, plan: Plan) -> None:
     args = step.args
     packages = [str(p) for p in cast("list[Any]", args.get("packages") or [])]
-    flags: list[str] = []
-    for key, flag in (("index_url", "--index-url"), ("find_links", "--find-links")):
-        if args.get(key):
-            flags += [flag, str(args[key])]
-    extra: str | list[str] = args.get("extra_index_url") or []
-    for url in [extra] if isinstance(extra, str) else extra:
-        flags += ["--extra-index-url", str(url)]
-    if args.get("pre"):
-        flags.append("--prerelease=allow")
-    flags += shlex.split(args.get("extra_options") or "")
-    lines = tuple(str(line) for line in cast("list[Any]", args.get("requirements") or []))
-    shown = " ".join([*packages, *lines])
-    return Command(title=f"{step.kind} {shown}", pip=(*flags, *packages), requirements=lines)
+    lines = [str(line) for line in cast("list[Any]", args.get("requirements") or [])]
+    flags = [(flag, str(args[key])) for key, flag in _INDEXES if args.get(key)]
+    words = ["--prerelease=allow"] if args.get("pre") else []
+    words += shlex.split(args.get("extra_options") or "")
+    title = f"{step.kind} {' '.join([*packages, *lines])}"
+    if not any("$" in text for text in (*packages, *(value for _, value in flags))):
+        arguments = (*(word for pair in flags for word in pair), *words, *packages)
+        _add(step, plan, title, Pip(arguments=arguments, requirements=tuple(lines)))
+        return
+    # variables are filled in by uv, and only in a file: on a command line everybody on this machine could read them
+    listed = [f"{flag} {value}" for flag, value in flags] + packages
+    filled = tuple(_VARIABLE.sub(r"${\1}", text) for text in listed)
+    _add(step, plan, title, Pip(arguments=tuple(words), requirements=(*filled, *lines)))
+
+
+def _uv_sync(step: ImageStep, plan: Plan) -> None:
+    _add(step, plan, "uv_sync", Sync(step.args))
+
+
+def _poetry(step: ImageStep, plan: Plan) -> None:
+    _add(step, plan, "poetry_install_from_file", Poetry(step.args))
+
+
+def _apt(step: ImageStep, plan: Plan) -> None:
+    packages = tuple(p for arg in step.args.get("packages", []) for p in shlex.split(arg))
+    _add(step, plan, f"apt_install {' '.join(packages)}", Apt(packages))
+
+
+def _run_commands(step: ImageStep, plan: Plan) -> None:
+    for command in step.args.get("commands", []):
+        packages, rest = peel(command)
+        title = f"run_commands {command!r}"
+        if packages:
+            _add(step, plan, title, Apt(packages))
+        if rest:
+            _add(step, plan, title, Shell(shell_commands(rest, plan)))
+
+
+def _run_function(step: ImageStep, plan: Plan) -> None:
+    name = step.args.get("qualname") or "function"
+    _add(step, plan, f"run_function {name!r}", Call({**step.args, **step.beside}))
+
+
+def _dockerfile_commands(step: ImageStep, plan: Plan) -> None:
+    _instructions("\n".join(step.args.get("commands", [])), step, plan, whole=False)
+
+
+# ---- what is set
+
+
+def _env(step: ImageStep, plan: Plan) -> None:
+    plan.env |= {str(k): str(v) for k, v in cast("dict[str, Any]", step.args.get("vars") or {}).items()}
+
+
+def _workdir(step: ImageStep, plan: Plan) -> None:
+    plan.workdir = str(PurePosixPath(plan.workdir or "/root", step.args["path"]))
+
+
+def _add_local(step: ImageStep, plan: Plan) -> None:
+    digest, remote = step.args["digest"], step.args["remote_path"]
+    _add(step, plan, f"copy local files to {remote}", Copy(digest=digest, remote=remote))
+
+
+def _shell(step: ImageStep, plan: Plan) -> None:
+    plan.shell = tuple(step.args.get("commands") or ("/bin/sh", "-c"))
+
+
+def _quiet(step: ImageStep, plan: Plan) -> None:
+    """It shapes a container's own process, which there is none of."""
+    if step.kind == "entrypoint" and step.args.get("commands"):
+        plan.notes.append(f"Image.entrypoint({step.args['commands']!r}) is not run: instances here are no containers")
+
+
+_STEPS: dict[str, Callable[[ImageStep, Plan], None]] = {
+    "debian_slim": _debian_slim, "micromamba": _micromamba, "from_registry": _from_registry, "from_dockerfile": _from_dockerfile,
+    "from_scratch": _impossible, "micromamba_install": _impossible, "from_id": _unresolved, "from_name": _unresolved,
+    "pip_install": _pip, "uv_pip_install": _pip, "uv_sync": _uv_sync, "poetry_install": _poetry, "apt_install": _apt,
+    "run_commands": _run_commands, "run_function": _run_function, "dockerfile_commands": _dockerfile_commands,
+    "env": _env, "workdir": _workdir, "add_local": _add_local, "shell": _shell, "entrypoint": _quiet, "cmd": _quiet,
+}  # fmt: skip
+
+
+def _instructions(text: str, step: ImageStep, plan: Plan, *, whole: bool) -> None:
+    reading = Reading(
+        plan=plan, method=step.kind, build_args=step.args.get("build_args") or {}, context=step.args.get("context"),
+        make=lambda title, work: _command(step, plan, title, work), whole=whole, add_python=step.args.get("add_python"),
+    )  # fmt: skip
+    read_instructions(text, reading)
+
+
+def _add(step: ImageStep, plan: Plan, title: str, work: Work) -> None:
+    plan.commands.append(_command(step, plan, title, work))
+
+
+def _command(step: ImageStep, plan: Plan, title: str, work: Work) -> Command:
+    args = step.args
+    short = " ".join(title.split())
+    return Command(
+        title=short if len(short) <= _TITLE_MAX else f"{short[:_TITLE_MAX]}…",
+        work=work,
+        env={**plan.env, **(args.get("env") or {})},
+        workdir=plan.workdir,
+        secrets=tuple(args.get("secrets") or ()),
+        volumes=dict(args.get("volumes") or {}),
+        timeout_s=step.beside.get("timeout_s"),
+    )

@@ -6,16 +6,16 @@ from freehold.server.services.prepare import Preparer, Secrets, Volumes
 
 
 class ImageAttachments:
-    """The server's side of `launchers.contract.Attachments`, for one workspace."""
+    """The server's side of `launchers.contract.Attachments`."""
 
-    def __init__(self, workspace: str, *, preparer: Preparer, secrets: Secrets, volumes: Volumes) -> None:
-        self._workspace, self._preparer, self._secrets, self._volumes = workspace, preparer, secrets, volumes
+    def __init__(self, *, preparer: Preparer, secrets: Secrets, volumes: Volumes) -> None:
+        self._preparer, self._secrets, self._volumes = preparer, secrets, volumes
 
     async def files(self, digest: str) -> Path:
         return await self._preparer.unpacked(digest)
 
-    async def secret(self, name: str) -> dict[str, str]:
-        return await self._secrets.values(self._workspace, name)
+    async def secret(self, name: str, *, workspace: str) -> dict[str, str]:
+        return await self._secrets.values(workspace, name)
 
-    async def volume(self, name: str, *, create: bool) -> Path:
-        return await self._volumes.host_path(self._workspace, name, create=create)
+    async def volume(self, name: str, *, workspace: str, create: bool) -> Path:
+        return await self._volumes.host_path(workspace, name, create=create)

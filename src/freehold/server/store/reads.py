@@ -181,6 +181,10 @@ class Reads:
         rows = await self._store.read("images", {"digest": digest}, ("digest",))
         return r.ImageRow._make(rows[0]) if rows else None
 
+    async def image_names(self, workspace: str) -> list[r.ImageNameRow]:
+        """By name."""
+        return [r.ImageNameRow._make(row) for row in await self._store.read("image_names", {"workspace": workspace})]
+
     async def workspaces(self) -> list[r.WorkspaceRow]:
         return [r.WorkspaceRow._make(row) for row in await self._store.read("workspaces", {})]
 

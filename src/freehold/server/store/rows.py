@@ -210,6 +210,13 @@ class ImageRow(NamedTuple):
     spec: bytes = b""
 
 
+class ImageNameRow(NamedTuple):
+    workspace: str
+    name: str  # NAME:TAG
+    digest: str
+    created: float
+
+
 class WorkspaceRow(NamedTuple):
     name: str
     created: float

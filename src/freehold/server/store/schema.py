@@ -168,3 +168,12 @@ images = _table(
     "images", ("digest",), _text("digest"), _text("state"), _real("created", null=False), _real("build_s"), _text("error", null=True),
     _bytes("spec"),
 )  # fmt: skip
+
+image_names = _table(
+    "image_names",
+    ("workspace", "name"),
+    _text("workspace"),
+    _text("name"),
+    _text("digest"),
+    _real("created", null=False),
+)

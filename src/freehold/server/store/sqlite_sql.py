@@ -24,7 +24,7 @@ class QueryText(NamedTuple):
     filtered: bool  # `head` has a WHERE
 
 
-HEAD = '0005'
+HEAD = '0006'
 
 SCHEMA: tuple[str, ...] = (
     'CREATE TABLE app_versions ( app_id TEXT NOT NULL, version INTEGER NOT NULL, created REAL NOT NULL, tag TEXT, client TEXT NOT NULL, functions TEXT NOT NULL, spec BLOB NOT NULL, CONSTRAINT pk_app_versions PRIMARY KEY (app_id, version) ) WITHOUT ROWID, STRICT',
@@ -35,6 +35,7 @@ SCHEMA: tuple[str, ...] = (
     'CREATE TABLE endpoints ( workspace TEXT NOT NULL, label TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, function TEXT NOT NULL, method TEXT NOT NULL, port INTEGER NOT NULL, created REAL NOT NULL, CONSTRAINT pk_endpoints PRIMARY KEY (workspace, label) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE events ( id TEXT NOT NULL, workspace TEXT NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL, CONSTRAINT pk_events PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE functions ( id TEXT NOT NULL, workspace TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL, image TEXT NOT NULL, version INTEGER NOT NULL, created REAL NOT NULL, ended REAL, spec BLOB NOT NULL, CONSTRAINT pk_functions PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
+    'CREATE TABLE image_names ( workspace TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, created REAL NOT NULL, CONSTRAINT pk_image_names PRIMARY KEY (workspace, name) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE images ( digest TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, build_s REAL, error TEXT, spec BLOB NOT NULL, CONSTRAINT pk_images PRIMARY KEY (digest) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE inputs ( call_id TEXT NOT NULL, idx INTEGER NOT NULL, state TEXT NOT NULL, attempt INTEGER NOT NULL, method TEXT NOT NULL, created REAL NOT NULL, started REAL, ended REAL, instance TEXT, args_bytes INTEGER NOT NULL, result_bytes INTEGER, error TEXT, traceback TEXT, args BLOB, result BLOB, args_crc INTEGER, result_crc INTEGER, CONSTRAINT pk_inputs PRIMARY KEY (call_id, idx) ) WITHOUT ROWID, STRICT',
     'CREATE TABLE instances ( id TEXT NOT NULL, workspace TEXT NOT NULL, app_id TEXT NOT NULL, app TEXT NOT NULL, function_id TEXT NOT NULL, function TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, ready REAL, ended REAL, reason TEXT, pid INTEGER, slots INTEGER NOT NULL, devices TEXT NOT NULL, phases TEXT NOT NULL, cpu REAL NOT NULL, memory_mib INTEGER NOT NULL, simulated INTEGER NOT NULL, pool TEXT NOT NULL, CONSTRAINT pk_instances PRIMARY KEY (id) ) WITHOUT ROWID, STRICT',
@@ -93,6 +94,9 @@ WRITES: dict[str, WriteText] = {
     'put_volumes': WriteText(table='volumes', head='INSERT INTO volumes (id, workspace, name, created, ephemeral) VALUES ', row='(?, ?, ?, ?, ?)', tail=' ON CONFLICT (id) DO UPDATE SET ephemeral = excluded.ephemeral'),
     'delete_volumes': WriteText(table='volumes', head='DELETE FROM volumes WHERE volumes.workspace = ? AND volumes.name = ?'),
     'put_images': WriteText(table='images', head='INSERT INTO images (digest, state, created, build_s, error, spec) VALUES ', row='(?, ?, ?, ?, ?, ?)', tail=' ON CONFLICT (digest) DO UPDATE SET state = excluded.state, created = excluded.created, build_s = excluded.build_s, error = excluded.error, spec = excluded.spec'),
+    'delete_images': WriteText(table='images', head='DELETE FROM images WHERE images.digest = ?'),
+    'put_image_names': WriteText(table='image_names', head='INSERT INTO image_names (workspace, name, digest, created) VALUES ', row='(?, ?, ?, ?)', tail=' ON CONFLICT (workspace, name) DO UPDATE SET digest = excluded.digest, created = excluded.created'),
+    'delete_image_names': WriteText(table='image_names', head='DELETE FROM image_names WHERE image_names.digest = ?'),
     'fail_images': WriteText(table='images', head="UPDATE images SET state='failed', error=? WHERE images.state = 'building'"),
     'put_workspaces': WriteText(table='workspaces', head='INSERT INTO workspaces (name, created) VALUES ', row='(?, ?)', tail=' ON CONFLICT DO NOTHING'),
     'delete_workspaces': WriteText(table='workspaces', head='DELETE FROM workspaces WHERE workspaces.name = ?'),
@@ -122,5 +126,6 @@ QUERIES: dict[str, QueryText] = {
     'secrets': QueryText(head='SELECT secrets.id, secrets.workspace, secrets.name, secrets.digest, secrets.keys, secrets.created, secrets.updated, secrets.sealed FROM secrets WHERE secrets.workspace = :workspace', conditions={'named': '(secrets.name IS NOT NULL)', 'ref': '(secrets.id = :ref OR secrets.name = :ref)', 'digest': '(secrets.digest = :digest AND secrets.name IS NULL)'}, tail='ORDER BY secrets.name', filtered=True),
     'volumes': QueryText(head='SELECT volumes.id, volumes.workspace, volumes.name, volumes.created, volumes.ephemeral FROM volumes WHERE volumes.workspace = :workspace', conditions={'name': '(volumes.name = :name)'}, tail='ORDER BY volumes.name', filtered=True),
     'images': QueryText(head='SELECT images.digest, images.state, images.created, images.build_s, images.error, images.spec FROM images', conditions={'digest': '(images.digest = :digest)'}, tail='ORDER BY images.created DESC', filtered=False),
+    'image_names': QueryText(head='SELECT image_names.workspace, image_names.name, image_names.digest, image_names.created FROM image_names WHERE image_names.workspace = :workspace', conditions={}, tail='ORDER BY image_names.name', filtered=True),
     'workspaces': QueryText(head='SELECT workspaces.name, workspaces.created FROM workspaces', conditions={}, tail='ORDER BY workspaces.name', filtered=False),
 }

@@ -161,6 +161,15 @@ def _other_writes() -> dict[str, WriteStatement]:
         "put_volumes": _full(_put(s.volumes, "ephemeral"), s.volumes, rows.VolumeRow),
         "delete_volumes": deleted(s.volumes),
         "put_images": _full(_put(s.images, "state", "created", "build_s", "error", "spec"), s.images, rows.ImageRow),
+        "delete_images": WriteStatement(
+            clause=sa.delete(s.images).where(s.images.c.digest == _p("digest")), table="images", fields=("digest",)
+        ),
+        "put_image_names": _full(_put(s.image_names, "digest", "created"), s.image_names, rows.ImageNameRow),
+        "delete_image_names": WriteStatement(
+            clause=sa.delete(s.image_names).where(s.image_names.c.digest == _p("digest")),
+            table="image_names",
+            fields=("digest",),
+        ),
         "fail_images": WriteStatement(clause=failed, table="images", fields=("error",)),
         "put_workspaces": _full(_insert(s.workspaces).on_conflict_do_nothing(), s.workspaces, rows.WorkspaceRow),
         "delete_workspaces": WriteStatement(
@@ -338,6 +347,7 @@ def _other_queries() -> dict[str, Query]:
             conditions={"digest": m.digest == _p("digest")},
             tail="ORDER BY images.created DESC",
         ),
+        "image_names": Query(clause=_of_workspace(s.image_names), conditions={}, tail="ORDER BY image_names.name"),
         "workspaces": Query(clause=sa.select(s.workspaces), tail="ORDER BY workspaces.name"),
     }
 

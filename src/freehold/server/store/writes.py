@@ -146,6 +146,19 @@ def put_images(rows: Sequence[r.ImageRow]) -> Write:
     return Write("put_images", rows)
 
 
+def delete_images(digests: Sequence[str]) -> Write:
+    return Write("delete_images", [(d,) for d in digests])
+
+
+def put_image_names(rows: Sequence[r.ImageNameRow]) -> Write:
+    return Write("put_image_names", rows)
+
+
+def delete_image_names(digests: Sequence[str]) -> Write:
+    """Forget the names of images that are deleted."""
+    return Write("delete_image_names", [(d,) for d in digests])
+
+
 def fail_unfinished_images(error: str) -> Write:
     """Mark images that were building when the server died as failed."""
     return Write("fail_images", [(error,)])

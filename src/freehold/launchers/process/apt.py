@@ -1,0 +1,185 @@
+"""Debian packages of this machine: whether those that an image names are there, and installing them where that is allowed."""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from freehold.core.errors import ImageBuildError
+
+Log = Callable[[str], None]
+_STALE_S = 24 * 3600.0
+_LISTS = Path("/var/lib/apt/lists")
+_PACKAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?(?:=(?P<version>\S+)|/\S+)?")
+_FORMAT = "${db:Status-Abbrev}\t${Package}\t${Version}\t${Provides}\n"
+# packages that went under another name, and what has their content now
+_NOW = {
+    "libgl1-mesa-glx": "libgl1", "libgl1-mesa-dev": "libgl-dev", "libegl1-mesa": "libegl1", "libgles2-mesa": "libgles2",
+    "libosmesa6": "libosmesa6", "libtinfo5": "libtinfo6", "libncurses5": "libncurses6", "libtiff5": "libtiff6", "libwebp6": "libwebp7",
+    "netcat": "netcat-openbsd", "python-is-python2": "python-is-python3", "python3-distutils": "python3", "software-properties-common": "apt",
+    "apt-transport-https": "apt", "dnsutils": "bind9-dnsutils",
+}  # fmt: skip
+# packages whose whole point is a command: it does as well when it came some other way
+_COMMANDS = {
+    "git": ("git",), "git-lfs": ("git-lfs",), "curl": ("curl",), "wget": ("wget",), "ffmpeg": ("ffmpeg", "ffprobe"), "unzip": ("unzip",),
+    "zip": ("zip",), "jq": ("jq",), "rsync": ("rsync",), "make": ("make",), "cmake": ("cmake",), "gcc": ("gcc",), "g++": ("g++",),
+    "build-essential": ("gcc", "g++", "make"), "clang": ("clang",), "ninja-build": ("ninja",), "nodejs": ("node",), "npm": ("npm",),
+    "procps": ("ps",), "aria2": ("aria2c",), "tesseract-ocr": ("tesseract",), "poppler-utils": ("pdftotext",), "graphviz": ("dot",),
+    "imagemagick": ("convert",), "openssh-client": ("ssh",), "postgresql-client": ("psql",), "redis-server": ("redis-server",),
+    "xz-utils": ("xz",), "zstd": ("zstd",), "pandoc": ("pandoc",), "sox": ("sox",), "tmux": ("tmux",), "vim": ("vim",), "nano": ("nano",),
+}  # fmt: skip
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # what an image's view has of it
+_EASY = r"[^&|;<>()`$\"'\n]"
+_HEAD = re.compile(rf"^\s*(?:sudo\s+)?(?:[A-Z_]+=\S+\s+)*apt(?:-get)?(?=\s)(?P<words>{_EASY}*?)\s*(?:&&|;|$)")
+_TAIL = re.compile(
+    r"(?:&&|;)\s*(?:sudo\s+)?(?:rm\s+-rf?\s+/var/lib/apt/lists/?\*?|apt(?:-get)?\s+(?:auto)?(?:clean|remove)(?:\s+-y)?)\s*;?\s*$"
+)
+_HARMLESS = ("update", "clean", "autoclean", "autoremove", "upgrade", "dist-upgrade", "full-upgrade")
+
+
+class Run(Protocol):
+    """How a build runs a program, its output in the build's log; ImageBuildError with its last lines when it fails."""
+
+    def __call__(self, title: str, argv: list[str], *, env: dict[str, str]) -> Awaitable[None]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Apt:
+    """The packages of this machine. `installs`: what is missing may be installed, for everyone on it."""
+
+    installs: bool = False
+    _one: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def provide(self, packages: Iterable[str], title: str, run: Run, log: Log) -> None:
+        """Return when all packages are there; ImageBuildError names those that are not, with the ways to get them."""
+        wanted = tuple(packages)
+        verdict = await asyncio.to_thread(_look, wanted)
+        if verdict.missing and self.installs:
+            async with self._one:
+                await self._install(verdict.missing, title, run)
+            verdict = await asyncio.to_thread(_look, wanted)
+        for note in verdict.notes:
+            log(f"warning: {note}")
+        if verdict.missing:
+            raise ImageBuildError(_refusal(verdict.missing, title))
+        log(f"on this machine: {' '.join(wanted)}")
+
+    async def _install(self, missing: tuple[str, ...], title: str, run: Run) -> None:
+        if shutil.which("apt-get") is None or os.geteuid() != 0:
+            why = (
+                "this machine has no apt-get" if shutil.which("apt-get") is None else "the server does not run as root"
+            )
+            raise ImageBuildError(f"{title}: host_apt is on, but {why}. {_refusal(missing, title)}")
+        quiet = {"DEBIAN_FRONTEND": "noninteractive", "PATH": _SYSTEM_PATH}
+        patient = ["apt-get", "-o", "DPkg::Lock::Timeout=600", "-q"]
+        if lists_age_s(time.time()) > _STALE_S:
+            await run(f"{title}: apt-get update", [*patient, "update"], env=quiet)
+        names = [_NOW.get(_name(p), p) for p in missing]
+        await run(title, [*patient, "install", "-y", "--no-install-recommends", *names], env=quiet)
+
+
+def lists_age_s(now: float, folder: Path = _LISTS) -> float:
+    """How old the youngest of apt's package lists is; without any, older than all."""
+    try:
+        times = [
+            p.stat().st_mtime
+            for p in folder.iterdir()
+            if p.name.endswith(("Packages", "InRelease", ".lz4", ".gz", ".xz"))
+        ]
+    except OSError:
+        times = []
+    return now - max(times) if times else float("inf")
+
+
+def judge(packages: Iterable[str], there: Mapping[str, str], has_command: Callable[[str], bool]) -> Verdict:
+    """Compare what is wanted with what is there. `there`: versions by name, of packages and of what they provide."""
+    missing: list[str] = []
+    notes: list[str] = []
+    for text in packages:
+        name, version = _name(text), _version(text)
+        found = next((n for n in (name, _NOW.get(name, name), f"{name}t64") if n in there), None)
+        if found is None and not (name in _COMMANDS and all(has_command(c) for c in _COMMANDS[name])):
+            missing.append(text)
+        elif found is not None and version and there[found] and not _is_version(there[found], version):
+            notes.append(f"apt_install {text}: this machine has {found} {there[found]}")
+    return Verdict(missing=tuple(missing), notes=tuple(notes))
+
+
+def parse_installed(text: str) -> dict[str, str]:
+    """Versions by name from what `dpkg-query` shows in our format; what a package provides has its version where it says one."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        status, _, rest = line.partition("\t")
+        name, version, provides = (*rest.split("\t"), "", "")[:3]
+        if status[1:2] != "i":
+            continue
+        found[name] = version
+        for one in filter(None, (p.strip() for p in provides.split(","))):
+            given, _, detail = one.partition(" ")
+            found.setdefault(given.partition(":")[0], detail.strip("()= "))
+    return found
+
+
+def peel(command: str) -> tuple[tuple[str, ...], str]:
+    """The packages that a shell command begins with installing by apt, and the rest of it."""
+    packages: list[str] = []
+    while (match := _HEAD.match(command)) is not None:
+        words = [w for w in match["words"].split() if not w.startswith("-")]
+        if not words or words[0] not in ("install", *_HARMLESS):
+            break
+        packages += words[1:] if words[0] == "install" else []
+        command = command[match.end() :].strip()
+    if not packages:
+        return (), command
+    while (tail := _TAIL.search(f"&& {command}")) is not None:
+        command = f"&& {command}"[: tail.start()].removeprefix("&&").strip()
+    return tuple(packages), command
+
+
+# ---- how
+
+
+def _look(packages: tuple[str, ...]) -> Verdict:
+    query = shutil.which("dpkg-query")
+    text = ""
+    if query is not None:
+        text = subprocess.run([query, "-W", "-f", _FORMAT], check=False, capture_output=True, text=True).stdout
+    return judge(packages, parse_installed(text), lambda c: shutil.which(c, path=_SYSTEM_PATH) is not None)
+
+
+def _name(text: str) -> str:
+    match = _PACKAGE.fullmatch(text)
+    if match is None:
+        raise ImageBuildError(
+            f"apt_install: {text!r} is not the name of a Debian package, such as 'ffmpeg' or 'curl=7.88.1-10'"
+        )
+    return match["name"]
+
+
+def _version(text: str) -> str | None:
+    match = _PACKAGE.fullmatch(text)
+    return match["version"] if match else None
+
+
+def _is_version(there: str, wanted: str) -> bool:
+    return there.startswith(wanted[:-1]) if wanted.endswith("*") else there == wanted
+
+
+def _refusal(missing: tuple[str, ...], title: str) -> str:
+    names = " ".join(_NOW.get(_name(p), p) for p in missing)
+    return (
+        f"{title}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on this machine, and the process launcher uses its "
+        f"packages. Run `sudo apt-get install {names}`, let builds do so with `freehold up --host-apt` (as root), or use the container launcher"
+    )

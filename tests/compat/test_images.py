@@ -1,0 +1,116 @@
+"""Images as Modal's programs make them: what is built, what is there while it is built, and what says that it cannot be."""
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.harness import Freehold, MakeHome
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+def run(server: Freehold, program: str, *words: str) -> str:
+    done = server("run", *words, program, cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def api(server: Freehold, method: str, path: str) -> Any:
+    request = urllib.request.Request(
+        f"{server.url}/v1/images{path}", method=method, headers={"Authorization": f"Bearer {server.token}"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        text = answer.read().decode()
+    return [json.loads(line) for line in text.splitlines()] if path.endswith("/log") else json.loads(text or "null")
+
+
+def test_functions_run_in_the_image_with_what_their_module_has(server: Freehold, tmp_path: Path) -> None:
+    said = run(server, "image_run_function.py")
+    assert (
+        said
+        == "{'arguments': 'abab!?', 'helper': 'hello', 'lambda': 'by value', 'method': 'loader', 'module': 'sqlite_fts4'}"
+    )
+    edited = tmp_path / "image_run_function.py"
+    edited.write_text(
+        (PROGRAMS / "image_run_function.py").read_text().replace("def kept()", "# a line more\n\n\ndef kept()")
+    )
+    again = server("run", "image_run_function.py", cwd=tmp_path)
+    assert again.stdout.strip() == said
+    assert "building image" not in again.stderr
+    edited.write_text((PROGRAMS / "image_run_function.py").read_text().replace('"hello"', '"bye"'))
+    changed = server("run", "image_run_function.py", cwd=tmp_path)
+    assert "'helper': 'bye'" in changed.stdout
+    assert "building image" in changed.stderr
+
+
+def test_imports_fail_only_where_their_own_image_lacks_them(server: Freehold) -> None:
+    said = run(server, "image_imports.py").splitlines()
+    assert said[0] == "sqlite_fts4 false"
+    assert said[-1] == "StartError True"
+
+
+def test_steps_have_secrets_variables_and_volumes_of_their_own(server: Freehold) -> None:
+    done = server("run", "image_steps.py", cwd=PROGRAMS)
+    assert done.stdout.strip() == "['built', '/srv', '/srv', 'yes', False, False]", done.stderr
+    assert "*** is secret" in done.stderr
+    assert "hush-hush" not in done.stdout + done.stderr
+
+
+def test_a_failed_step_is_told_once_with_its_last_lines(server: Freehold) -> None:
+    for words in (("run", "-q"), ("deploy",)):
+        done = server(*words, "image_fails.py", cwd=PROGRAMS)
+        assert done.returncode == 1
+        assert (
+            "error: step 2 of 3, run_commands 'echo looking; ls /nowhere-at-all': failed with exit code 2\n"
+            in done.stderr
+        )
+        assert done.stderr.count("No such file or directory") == 1
+        assert "Traceback" not in done.stderr
+
+
+def test_an_image_is_built_published_and_found_again(server: Freehold) -> None:
+    done = server("python", "image_build.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    *read, image = done.stdout.split()
+    assert read == ["first", "first"]
+    shown = api(server, "GET", f"/{image}")
+    assert (shown["state"], shown["names"], shown["steps"][1]) == (
+        "ready",
+        ["image-build:v1"],
+        "run_commands(commands=['echo first > /root/first'])",
+    )
+    assert any(line["log"].startswith("==> step 1 of 1: run_commands") for line in api(server, "GET", f"/{image}/log"))
+    api(server, "DELETE", f"/{image}")
+    assert shown["digest"] not in [one["digest"] for one in api(server, "GET", "")]
+
+
+def test_force_build_builds_anew_in_each_run_and_once_in_it(server: Freehold) -> None:
+    first, second = (run(server, "image_forced.py", "-q").split() for _ in range(2))
+    assert first[0] == first[1]
+    assert second[0] == second[1]
+    assert first[0] != second[0]
+
+
+def test_every_kind_of_image_is_planned(make_home: MakeHome) -> None:
+    done = make_home()("plan", "image_surface.py", "--json", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["images"]) == 9
+
+
+def test_what_needs_a_container_says_so(server: Freehold) -> None:
+    done = server("run", "-q", "image_cuda.py", cwd=PROGRAMS)
+    assert done.returncode == 1
+    assert re.search(r"error: .*from_registry\('pytorch/pytorch.*needs the container launcher", done.stderr)
+
+
+@pytest.mark.slow
+def test_another_python_builds_and_runs(server: Freehold) -> None:
+    done = server("run", "image_python.py", cwd=PROGRAMS)
+    if "is not on this machine" in done.stderr:
+        pytest.skip("one Python only on this machine")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("True ")
+    assert "stands in for it" in done.stderr

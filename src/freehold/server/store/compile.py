@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from freehold.server.store import schema, statements
 
 TARGET = Path(__file__).with_name("sqlite_sql.py")
-HEAD_REVISION = "0005"
+HEAD_REVISION = "0002"
 
 _HEADER = '''"""SQL text for SQLite, written by `python -m freehold.server.store.compile`. Do not edit."""
 

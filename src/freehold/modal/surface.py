@@ -70,8 +70,8 @@ MODULES: dict[str, dict[str, str]] = {
         **{
             n: f"freehold.sdk.types:{n}"
             for n in (
-                "AppInfo", "AppLifecycle", "AppState", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo",
-                "InputInfo", "InputStatus", "LogEntry", "VolumeMountInfo",
+                "AppInfo", "AppLifecycle", "AppState", "DictInfo", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo",
+                "InputInfo", "InputStatus", "LogEntry", "QueueInfo", "VolumeMountInfo",
             )
         },
     },

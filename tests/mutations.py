@@ -115,6 +115,14 @@ MUTATIONS = (
         ("server/link.py", "        if message.again or message.key:\n", "        import contextlib, pickle\n        with contextlib.suppress(Exception):\n            pickle.loads(message.inputs[0].payload.data)\n        if message.again or message.key:\n"),
     ),
     _m(
+        "r22-once", "the removal of what is taken from a queue", "tests/unit/server/test_queues.py",
+        ("server/services/queues.py", "            tx.write(writes.take_queue_items(*spot, rows[-1][0]))\n", ""),
+    ),
+    _m(
+        "r22-back", "the way back of items whose getter has left", "tests/unit/server/test_queues.py -k cancelled_getter",
+        ("server/services/queues.py", "work.add_done_callback(self._back_from)", "pass"),
+    ),
+    _m(
         "s5-shell", "files made without a command", f"{SECURITY}/test_opaque.py -k s5",
         ("server/services/secrets.py", "        _check_name(name)\n        if not values:", "        import subprocess\n        subprocess.run(['echo', name])\n        _check_name(name)\n        if not values:"),
     ),

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
         web_server,
         wsgi_app,
     )
+    from freehold.sdk.dict import Dict
     from freehold.sdk.file_pattern_matcher import FilePatternMatcher
     from freehold.sdk.function import Function
     from freehold.sdk.image import Image
     from freehold.sdk.network_file_system import NetworkFileSystem
     from freehold.sdk.output import enable_output
     from freehold.sdk.proxy import Proxy
+    from freehold.sdk.queue import Queue
     from freehold.sdk.retries import Retries
     from freehold.sdk.schedule import Cron, Period
     from freehold.sdk.scheduler_placement import SchedulerPlacement
@@ -56,12 +58,14 @@ _HOMES = {
     "decorators": (
         "asgi_app", "batched", "concurrent", "enter", "exit", "fastapi_endpoint", "method", "web_server", "wsgi_app",
     ),
+    "dict": ("Dict",),
     "file_pattern_matcher": ("FilePatternMatcher",),
     "function": ("Function",),
     "image": ("Image",),
     "output": ("enable_output",),
     "network_file_system": ("NetworkFileSystem",),
     "proxy": ("Proxy",),
+    "queue": ("Queue",),
     "retries": ("Retries",),
     "scheduler_placement": ("SchedulerPlacement",),
     "schedule": ("Cron", "Period"),
@@ -73,11 +77,11 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Client", "CloudBucketMount", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher", "Function",
-    "FunctionCall", "Image", "NetworkFileSystem", "Period", "Proxy", "Retries", "SchedulerPlacement", "Secret",
-    "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent", "current_function_call_id",
-    "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "interact", "is_local",
-    "method", "parameter", "web_server", "wsgi_app",
+    "App", "Client", "CloudBucketMount", "Cls", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
+    "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Proxy", "Queue", "Retries",
+    "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent",
+    "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
+    "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-        "App", "Client", "CloudBucketMount", "Cls", "Cron", "Environment", "Error", "FilePatternMatcher",
-        "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Proxy", "Retries",
+        "App", "Client", "CloudBucketMount", "Cls", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
+        "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Proxy", "Queue", "Retries",
         "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent",
         "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
         "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
@@ -25,6 +25,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "modal.config": (
         "Config", "config",
+    ),
+    "modal.dict": (
+        "Dict", "DictManager",
     ),
     "modal.environments": (
         "Environment",
@@ -64,6 +67,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "modal.proxy": (
         "Proxy",
     ),
+    "modal.queue": (
+        "Queue", "QueueManager",
+    ),
     "modal.retries": (
         "Retries",
     ),
@@ -77,9 +83,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "Secret", "SecretManager",
     ),
     "modal.types": (
-        "AppInfo", "AppLifecycle", "AppState", "FileEntry", "FileEntryType", "FunctionAutoscalerSettings",
-        "FunctionCurrentStats", "FunctionInfo", "InputInfo", "InputStatus", "LogEntry", "SecretInfo", "VolumeInfo",
-        "VolumeMountInfo",
+        "AppInfo", "AppLifecycle", "AppState", "DictInfo", "FileEntry", "FileEntryType",
+        "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo", "InputInfo", "InputStatus",
+        "LogEntry", "QueueInfo", "SecretInfo", "VolumeInfo", "VolumeMountInfo",
     ),
     "modal.volume": (
         "FileEntry", "FileEntryType", "Volume", "VolumeManager",

@@ -21,6 +21,7 @@ from freehold.protocol.schemas import (
     VersionView,
     VolumeView,
 )
+from freehold.protocol.stored import DictView, QueueView
 from freehold.sdk.config import discover
 from freehold.sdk.http import Api, Query, Readable, segment
 from freehold.sdk.tail import log_lines
@@ -145,6 +146,14 @@ def copy_files(api: Api, volume: str, sources: Sequence[str], target: str, *, re
 
 def delete_volume(api: Api, name: str) -> None:
     api.act("DELETE", f"/v1/volumes/{segment(name)}")
+
+
+def dicts(api: Api) -> list[DictView]:
+    return api.get("/v1/dicts", list[DictView])
+
+
+def queues(api: Api) -> list[QueueView]:
+    return api.get("/v1/queues", list[QueueView])
 
 
 def files(api: Api, volume: str, path: str, *, recursive: bool = False) -> list[FileView]:

@@ -46,6 +46,8 @@ COMMANDS: dict[str, Entry] = {
     "container": Entry("container:app", "List, read and stop containers: instances, as Modal calls them.", _LOOK),
     "environment": Entry("environment:app", "Keep apps and data apart, such as those of development.", _SERVER),
     "secret": Entry("secret:app", "Keep values that functions get as environment variables.", _DATA),
+    "dict": Entry("dict:app", "Keep keys and values that programs share.", _DATA),
+    "queue": Entry("queue:app", "Look into queues that programs share.", _DATA),
     "volume": Entry("volume:app", "Keep files that functions share.", _DATA),
 }
 

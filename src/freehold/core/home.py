@@ -47,6 +47,11 @@ class Home:
         return self.root / "buckets"
 
     @property
+    def dicts(self) -> Path:
+        """Large values of dicts, a folder each."""
+        return self.root / "dicts"
+
+    @property
     def images(self) -> Path:
         return self.root / "images"
 

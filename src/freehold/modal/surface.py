@@ -24,6 +24,7 @@ MODULES: dict[str, dict[str, str]] = {
         "parameter": "freehold.sdk.cls:parameter",
     },
     "modal.client": {"Client": "freehold.sdk.client:Client"},
+    "modal.dict": {"Dict": "freehold.sdk.dict:Dict", "DictManager": "freehold.sdk.named:Objects"},
     "modal.environments": {"Environment": "freehold.sdk.workspace:Environment"},
     "modal.config": {name: f"freehold.modal.config:{name}" for name in ("Config", "config")},
     "modal.exception": {
@@ -52,6 +53,7 @@ MODULES: dict[str, dict[str, str]] = {
             "asgi_app", "batched", "concurrent", "enter", "exit", "fastapi_endpoint", "method", "web_server", "wsgi_app",
         )
     },
+    "modal.queue": {"Queue": "freehold.sdk.queue:Queue", "QueueManager": "freehold.sdk.named:Objects"},
     "modal.retries": {"Retries": "freehold.sdk.retries:Retries"},
     "modal.runner": {"deploy_app": "freehold.modal.old:deploy_app", "run_app": "freehold.modal.old:run_app"},
     "modal.scheduler_placement": {"SchedulerPlacement": "freehold.sdk.scheduler_placement:SchedulerPlacement"},
@@ -68,8 +70,8 @@ MODULES: dict[str, dict[str, str]] = {
         **{
             n: f"freehold.sdk.types:{n}"
             for n in (
-                "AppInfo", "AppLifecycle", "AppState", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo",
-                "InputInfo", "InputStatus", "LogEntry", "VolumeMountInfo",
+                "AppInfo", "AppLifecycle", "AppState", "DictInfo", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo",
+                "InputInfo", "InputStatus", "LogEntry", "QueueInfo", "VolumeMountInfo",
             )
         },
     },

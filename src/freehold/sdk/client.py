@@ -46,6 +46,7 @@ from freehold.protocol.link import Link, open_link
 from freehold.protocol.version import PROTOCOL_VERSION
 from freehold.sdk.carrier import Blobs, Shared
 from freehold.sdk.config import Target, discover, no_server
+from freehold.sdk.connections import Connections
 from freehold.sdk.exchange import Exchange
 from freehold.sdk.http import Api, auth_error
 from freehold.sdk.serialization import Sink, Source
@@ -115,6 +116,11 @@ class Client:
     @cached_property
     def api(self) -> Api:
         return Api(self.target)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """For requests that come often, or that wait."""
+        return Connections(self.target)
 
     @cached_property
     def _blobs(self) -> Blobs:
@@ -200,6 +206,7 @@ class Client:
     def close(self) -> None:
         """Send what is left and hang up."""
         self.dead = True
+        self.connections.close()
         if self.ready and self._thread.is_alive():
             self._closing = True
             self._loop.call_soon_threadsafe(self._hang_up)

@@ -60,6 +60,11 @@ class Api:
         with self._exchange("PUT", _with_query(path, query), content, size=size, timeout_s=None) as answer:
             answer.read()
 
+    def post_bytes(self, path: str, content: Readable, size: int, into: type[T]) -> T:
+        """Send bytes by themselves, and read what the answer says of them."""
+        with self._exchange("POST", path, content, size=size, timeout_s=None) as answer:
+            return msgspec.json.decode(answer.read(), type=into)
+
     def download(self, path: str) -> Generator[bytes, None, None]:
         with self._exchange("GET", path, timeout_s=None) as answer:
             while chunk := answer.read(_CHUNK):
@@ -106,15 +111,20 @@ class Api:
             raise no_server(self.target, error) from error
 
     def _check(self, answer: http.client.HTTPResponse) -> None:
-        theirs = answer.headers.get(VERSION_HEADER)
-        if theirs is not None and theirs != str(PROTOCOL_VERSION):
-            raise version_error(theirs)
-        if answer.status < 400:
-            return
-        error = _read_error(answer)
-        if answer.status == http.HTTPStatus.UNAUTHORIZED:
-            raise auth_error(self.target, str(error)) from None
-        raise error
+        check_version(answer.headers.get(VERSION_HEADER))
+        if answer.status >= 400:
+            raise refusal(self.target, answer.status, answer.reason, answer.read())
+
+
+def check_version(theirs: str | None) -> None:
+    if theirs is not None and theirs != str(PROTOCOL_VERSION):
+        raise version_error(theirs)
+
+
+def refusal(target: Target, status: int, reason: str, data: bytes) -> Exception:
+    """The error that an answer of 400 or above tells of."""
+    error = _read_error(status, reason, data)
+    return auth_error(target, str(error)) if status == http.HTTPStatus.UNAUTHORIZED else error
 
 
 def segment(value: str) -> str:
@@ -159,11 +169,10 @@ def _with_query(path: str, query: Query | None) -> str:
     return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
-def _read_error(answer: http.client.HTTPResponse) -> Exception:
-    data = answer.read()
+def _read_error(status: int, reason: str, data: bytes) -> Exception:
     try:
         body: dict[str, Any] = json.loads(data)["error"]
         return from_wire(str(body["code"]), str(body["message"]), body.get("type"))
     except (ValueError, KeyError, TypeError):
         text = data[:200].decode(errors="replace").strip()
-        return ServiceError(f"the server answered {answer.status} {answer.reason}: {text or 'no explanation'}")
+        return ServiceError(f"the server answered {status} {reason}: {text or 'no explanation'}")

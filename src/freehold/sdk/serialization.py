@@ -73,6 +73,22 @@ def dumps(value: Any, *, name: str = "the value", sink: Sink | None = None, main
     return _finish(data, buffers, sink)
 
 
+def dump_key(key: Any) -> bytes:
+    """Pickle a key so that equal strings, bytes, numbers and tuples of such give equal bytes, whichever objects they are."""
+    file = io.BytesIO()
+    try:
+        pickler = _Plain(file, [], None)
+        pickler.fast = True  # else the second of two equal parts is a reference where they are one object
+        pickler.dump(key)
+        return file.getvalue()
+    except (_ByValueError, pickle.PicklingError, AttributeError, TypeError, ValueError):
+        return dumps(key, name="the key").data
+
+
+def load_key(data: bytes) -> Any:
+    return loads(Payload(data=data))
+
+
 def loads(payload: Payload, *, source: Source | None = None) -> Any:
     """The value of a payload, of either format."""
     data = _data(payload, source)

@@ -146,3 +146,21 @@ class LogEntry:
 
     def __str__(self) -> str:
         return self.message
+
+
+@dataclass
+class DictInfo:
+    """What is known of a Dict as such."""
+
+    name: str | None  # None: ephemeral
+    created_at: datetime
+    created_by: str | None = None  # a server has one user
+
+
+@dataclass
+class QueueInfo:
+    """What is known of a Queue as such."""
+
+    name: str | None  # None: ephemeral
+    created_at: datetime
+    created_by: str | None = None  # as above

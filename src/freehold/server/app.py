@@ -48,12 +48,15 @@ from freehold.server.services.attachments import ImageAttachments
 from freehold.server.services.blobs import Blobs
 from freehold.server.services.buckets import Buckets
 from freehold.server.services.calls import Calls, CallsParts
+from freehold.server.services.dict_files import DictFiles
+from freehold.server.services.dicts import Dicts
 from freehold.server.services.endpoints import Endpoints
 from freehold.server.services.environments import Environments
 from freehold.server.services.images import Images
 from freehold.server.services.instances import Instances
 from freehold.server.services.pools import Pools
 from freehold.server.services.prepare import Preparer
+from freehold.server.services.queues import Queues
 from freehold.server.services.schedules import Schedules
 from freehold.server.services.secrets import Secrets
 from freehold.server.services.status import Status
@@ -68,6 +71,7 @@ from freehold.telemetry.logging import LoggingConfig, configure
 log = logging.getLogger("freehold.server")
 TICK_S = 0.2
 RECALL_S = 0.025
+SWEEP_S = 5.0
 LONG_RUNNING_S = 1.0
 OVERDUE_SLACK_S = 5.0
 
@@ -124,6 +128,9 @@ class Server:
         await self.environments.open()
         self.blobs.open()
         self.volumes.open()
+        await self.dicts.open()
+        await self.queues.open()
+        self._undo.push_async_callback(self.queues.close)
         self.logs.start()
         self._undo.push_async_callback(self.logs.close)
         # in this order: who dials in must find its app, and its calls, as they were
@@ -142,6 +149,7 @@ class Server:
         self._undo.push_async_callback(self.fleet.close, grace_s=settings.drain_s)
         self._keep(self._tick())
         self._keep(self._recall())
+        self._keep(self._sweep())
         self._keep(self._hourly())
         self._keep(self.schedules.run())
         self._keep(self.buckets.keep_stored())
@@ -189,6 +197,7 @@ class Server:
         self.blobs, self.volumes = Blobs(home.blobs), Volumes(home.volumes)
         self.buckets = Buckets(home.buckets, self.secrets)
         self._undo.push_async_callback(self.buckets.close)
+        self.dicts, self.queues = Dicts(store, DictFiles(home.dicts, clock), clock), Queues(store, clock)
         self.dispatcher.keep_large = LargeResults(home.arena, self.blobs).keep
         self.doors = Doors(
             registry=self.registry, fleet=self.fleet, record=self.record, clock=clock, host=settings.host, token=token
@@ -220,7 +229,9 @@ class Server:
         self.terminals = Terminals(registry=self.registry, fleet=self.fleet)
         self.instances = Instances(fleet=self.fleet, store=store)
         self.environments = Environments(store=store, clock=clock)
-        self.environments.empty = [self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all]
+        self.environments.empty = [
+            self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all, self.dicts.delete_all, self.queues.delete_all
+        ]  # fmt: skip
         self.links.environment = self.environments.find
         self.status = Status(
             store=store,
@@ -234,7 +245,7 @@ class Server:
         face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
         services = Services(
             apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
-            buckets=self.buckets, secrets=self.secrets, environments=self.environments, terminals=self.terminals, status=self.status,
+            buckets=self.buckets, dicts=self.dicts, queues=self.queues, secrets=self.secrets, environments=self.environments, terminals=self.terminals, status=self.status,
             events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,
         )  # fmt: skip
@@ -247,6 +258,7 @@ class Server:
         config = ApiConfig(host=self.settings.host, on_request=self.measure.request)
         door = await face.open_face(services, authority, config, socket=self.home.api_socket)
         self._undo.push_async_callback(door.close, grace_s=0.2)
+        self._undo.callback(self.queues.release)  # who waits at the door is sent home before it closes
 
     async def _open_ingress(self) -> None:
         settings, home = self.settings, self.home
@@ -301,6 +313,15 @@ class Server:
         while True:
             await asyncio.sleep(RECALL_S)
             _guarded(self.fleet.recall_stalled)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for kept in (self.dicts, self.queues):
+                try:
+                    await kept.sweep()
+                except Exception:
+                    log.exception("sweep_failed")
 
     async def _hourly(self) -> None:
         while True:

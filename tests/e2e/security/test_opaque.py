@@ -80,6 +80,13 @@ def rogue(canary):
     send(f.Ready(1, {}, {}), f.StartFailed("enter", failure), f.Beat([(call, 0, 1)]))
     link.recv(1)
 
+shared = freehold.Dict.from_name("canary", create_if_missing=True)
+shared.update({("key", 1): Canary(), "large": [Canary(), b"x" * 1_000_000]})
+assert shared[("key", 1)] == "opened" and shared.pop("large")[0] == "opened" and len(list(shared.items())) == 1
+with freehold.Queue.ephemeral() as queue:
+    queue.put(Canary(), partition="canary")
+    assert list(queue.iterate(partition="canary")) == [queue.get(partition="canary")] == ["opened"]
+
 with app.run():
     assert echo.remote(Canary()) == "opened"
     assert echo.spawn(Canary()).get() == "opened"

@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 
 from freehold.protocol.frames import FromClient, FromServer, Hello, Welcome
 from freehold.protocol.link import Link
+from freehold.protocol.stored import QueueGet, QueueItems, QueuePut
 from freehold.server.api.door import ApiDoor
 from freehold.server.ingress.contract import IngressConfig
 from freehold.server.ingress.listeners import Ingress
@@ -198,3 +199,24 @@ async def test_a_websocket_with_a_session_must_come_from_our_own_pages(running: 
         pass
     async with connect(url, additional_headers={"authorization": f"Bearer {INSTANCE_TOKEN}"}):
         pass
+
+
+async def test_an_item_goes_to_who_still_waits_and_not_to_who_has_left(running: Running) -> None:
+    world = running.world
+    await world.store.open()
+    await world.queues.open()
+    body = msgspec.msgpack.encode(QueueGet(wait_s=20))
+    try:
+        async with httpx.AsyncClient(headers=running.headers) as client:
+            at = f"{running.url}/v1/queues/{(await client.post(f'{running.url}/v1/queues', json={'name': 'q'})).json()['id']}"
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(f"{at}/get", content=body, timeout=0.2)
+            await running.until(lambda: not world.queues._arrivals._places)
+            waiting = asyncio.ensure_future(client.post(f"{at}/get", content=body, timeout=20))
+            await running.until(lambda: world.queues._arrivals._places)
+            await client.post(f"{at}/put", content=msgspec.msgpack.encode(QueuePut(items=[b"x"])))
+            answer = await asyncio.wait_for(waiting, 20)
+        assert msgspec.msgpack.decode(answer.content, type=QueueItems).items == [b"x"]
+    finally:
+        await world.queues.close()
+        await world.store.close()

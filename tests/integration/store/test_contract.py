@@ -12,7 +12,7 @@ from freehold.core.ids import new_id
 from freehold.core.states import AppState, CallState, InstanceState
 from freehold.server.store import rows as r
 from freehold.server.store import writes as w
-from freehold.server.store.contract import Store, Write
+from freehold.server.store.contract import Store, Transaction, Write
 from freehold.server.store.prune import forget_calls
 from freehold.server.store.reads import Reads
 
@@ -402,3 +402,73 @@ async def test_the_hot_path_costs_little(store: Store) -> None:
             await asyncio.sleep(0)
     await left.wait()
     assert (time.process_time() - begun) / count < 0.0002  # 25 µs on an idle core
+
+
+# ---- transactions
+
+
+def counted(tx: Transaction, step: int = 1) -> int:
+    """Count up the items of a partition, from what is stored."""
+    found = tx.read("queue_partition", {"queue_id": "qu-1", "part": b"p"})
+    count = (found[0][2] if found else 0) + step
+    tx.write(w.put_queue_partition(r.QueuePartitionRow("qu-1", b"p", count, 0, 9.0)))
+    return count
+
+
+async def test_transactions_see_what_was_written_before_them_each_once(store: Store) -> None:
+    counts = await asyncio.gather(*[store.transact(counted) for _ in range(200)])
+    assert sorted(counts) == list(range(1, 201))
+    rows = await store.read("queue_partition", {"queue_id": "qu-1", "part": b"p"})
+    assert rows == [("qu-1", b"p", 200, 0, 9.0)]
+
+
+async def test_a_transaction_that_raises_leaves_nothing_and_its_neighbours_commit(store: Store, reads: Reads) -> None:
+    def failing(tx: Transaction) -> int:
+        counted(tx, 1000)
+        msg = "no such thing"
+        raise errors.NotFoundError(msg)
+
+    call = a_call()
+    outcomes = await asyncio.gather(
+        *[store.transact(counted) for _ in range(10)], store.transact(failing), store.write(w.put_calls([call])),
+        *[store.transact(counted) for _ in range(10)], return_exceptions=True,
+    )  # fmt: skip
+    failed = [o for o in outcomes if isinstance(o, BaseException)]
+    assert [(type(o), str(o)) for o in failed] == [(errors.NotFoundError, "no such thing")]
+    assert sorted(o for o in outcomes if isinstance(o, int)) == list(range(1, 21))
+    assert await reads.call("main", call.id) == call
+
+
+async def test_a_transaction_tells_how_many_rows_a_write_changed(store: Store) -> None:
+    def entries(*keys: bytes, replace: bool) -> Callable[[Transaction], int]:
+        rows = [r.DictEntryRow("di-1", key, 1, None, b"v") for key in keys]
+        return lambda tx: tx.write(w.put_dict_entries(rows, replace=replace))
+
+    many = [b"%d" % n for n in range(700)]
+    assert await store.transact(entries(*many, replace=False)) == 700
+    assert await store.transact(entries(b"1", b"new", replace=False)) == 1
+    assert await store.transact(entries(b"1", b"new", replace=True)) == 2
+    assert await store.transact(lambda tx: tx.write(w.delete_dict_entry("di-1", b"none"))) == 0
+    assert (await store.read("dict_length", {"dict_id": "di-1"}))[0][0] == 701
+
+
+async def test_what_a_transaction_wrote_is_there_after_reopening(make_store: Callable[[], Store]) -> None:
+    store = make_store()
+    await store.open()
+    await asyncio.gather(*[store.transact(counted) for _ in range(50)])
+    await store.close()
+    with pytest.raises(errors.ConflictError, match="closed"):
+        await store.transact(counted)
+    again = make_store()
+    await again.open()
+    assert await again.transact(counted) == 51
+    await again.close()
+
+
+@pytest.mark.parametrize(("kind", "row"), [("dicts", r.DictRow), ("queues", r.QueueRow)])
+async def test_a_name_belongs_to_one(store: Store, kind: w.Kind, row: Callable[..., r.DictRow | r.QueueRow]) -> None:
+    inserts = [w.insert_named(kind, row(f"x-{n}", "main", name, 1.0)) for n, name in enumerate(("a", "a", None, None))]
+    await store.transact(lambda tx: tx.write(inserts[0]))
+    with pytest.raises(errors.AlreadyExistsError):
+        await store.transact(lambda tx: tx.write(inserts[1]))
+    await store.transact(lambda tx: [tx.write(op) for op in inserts[2:]])

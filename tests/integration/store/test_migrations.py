@@ -40,6 +40,18 @@ async def test_an_older_database_is_migrated_at_open(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_a_database_of_the_first_release_keeps_what_it_holds(tmp_path: Path) -> None:
+    migrations.upgrade(tmp_path / "freehold.db", "0001")  # before dicts and queues
+    with sqlite3.connect(tmp_path / "freehold.db") as db:
+        db.execute("INSERT INTO workspaces VALUES ('theirs', 1.0)")
+    db.close()
+    store = SqliteStore(tmp_path / "freehold.db")
+    await store.open()
+    assert [w.name for w in await Reads(store).workspaces()] == ["main", "theirs"]
+    assert await store.read("queues", {"workspace": "main", "before": 9.0, "limit": 9}) == []
+    await store.close()
+
+
 async def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "freehold.db")
     await store.open()

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from freehold.core.clock import SystemClock
 from freehold.core.errors import ImageBuildError, NotFoundError
 from freehold.core.overrides import Overrides
 from freehold.core.specs import FunctionSpec, Method, Parameter, Scaling
@@ -39,7 +40,11 @@ from freehold.server.api.contract import ApiConfig, Services
 from freehold.server.events import Event
 from freehold.server.ingress.contract import RequestRecord
 from freehold.server.services.blobs import Blobs
+from freehold.server.services.dict_files import DictFiles
+from freehold.server.services.dicts import Dicts
+from freehold.server.services.queues import Queues
 from freehold.server.services.volumes import Volumes
+from freehold.server.store.sqlite import SqliteStore
 
 TOKEN = "token-of-the-platform"
 INSTANCE_TOKEN = "token-of-an-instance"
@@ -328,6 +333,8 @@ class World:
         self.volumes, self.blobs = Volumes(self.folder / "volumes"), Blobs(self.folder / "blobs")
         self.volumes.open()
         self.blobs.open()
+        self.store = SqliteStore(self.folder / "freehold.db")  # opened by the tests that want it
+        self.dicts, self.queues = Dicts(self.store, DictFiles(self.folder / "dicts", SystemClock())), Queues(self.store)
 
     def _instance(self, token: str) -> Principal | None:
         known = {INSTANCE_TOKEN: "main", FOREIGN_TOKEN: "other"}
@@ -336,7 +343,7 @@ class World:
     def app(self, **options: Any) -> FastAPI:
         services = Services(
             apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), images=self.images, blobs=self.blobs, volumes=self.volumes,
-            buckets=self.buckets, secrets=self.secrets, environments=FakeEnvironments(), terminals=self.terminals, status=self.status,
+            buckets=self.buckets, dicts=self.dicts, queues=self.queues, secrets=self.secrets, environments=FakeEnvironments(), terminals=self.terminals, status=self.status,
             events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
             shutdown=lambda: self.stopped.append(True),
         )  # fmt: skip

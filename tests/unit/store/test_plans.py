@@ -34,6 +34,9 @@ def plan(db: sqlite3.Connection, sql: str) -> str:
         ("calls", "id"), ("calls", "key"), ("calls", "app"), ("calls", "parent"), ("inputs", ""), ("outcomes", ""), ("input", ""),
         ("attempts", ""), ("instances", "id"), ("instances", "app"), ("events", "subject"), ("functions", "id"), ("functions", "app_id"),
         ("app_versions", "version"), ("secrets", "ref"), ("secrets", "digest"), ("volumes", "name"), ("images", "digest"), ("nth_call", ""),
+        ("dicts_by_id", ""), ("dicts_by_name", ""), ("dict_entry", ""), ("dict_entries", ""), ("dict_keys", ""), ("dict_length", ""),
+        ("dict_files", ""), ("expired_dicts", ""), ("queues_by_id", ""), ("queues_by_name", ""), ("queue_partition", ""),
+        ("queue_items", ""), ("queue_counts", ""), ("queue_total", ""), ("queue_partitions", ""), ("expired_queue_partitions", ""),
     ],
 )  # fmt: skip
 def test_an_index_leads_there(db: sqlite3.Connection, query: str, where: str) -> None:
@@ -68,6 +71,12 @@ def test_pages_come_in_order_without_a_sort(
         "delete_secrets",
         "set_schedule_due",
         "delete_schedules",
+        "beat_dicts",
+        "end_queues",
+        "delete_dict_entry",
+        "delete_first_dict_entries",
+        "take_queue_items",
+        "delete_queue_items",
     ],
 )
 def test_writes_search(db: sqlite3.Connection, name: str) -> None:

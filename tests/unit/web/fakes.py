@@ -69,7 +69,7 @@ class World:
         unused: Any = None
         return Services(
             apps=cast("Any", Apps(self)), calls=cast("Any", Calls(self)), pools=unused, instances=cast("Any", Instances(self)),
-            images=unused, blobs=unused, buckets=unused, volumes=cast("Any", Volumes(self)), secrets=cast("Any", Secrets(self)),
+            images=unused, blobs=unused, dicts=unused, queues=unused, buckets=unused, volumes=cast("Any", Volumes(self)), secrets=cast("Any", Secrets(self)),
             environments=unused, terminals=unused,
             status=Status(self), events=self.events, links=unused, logs=Logs(self), metrics=lambda: b"", shutdown=lambda: None,
         )  # fmt: skip

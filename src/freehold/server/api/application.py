@@ -15,6 +15,7 @@ from freehold.server.api import (
     blobs,
     buckets,
     calls,
+    dicts,
     environments,
     failures,
     functions,
@@ -26,6 +27,7 @@ from freehold.server.api import (
     logs,
     openapi,
     pools,
+    queues,
     secrets,
     status,
     terminals,
@@ -37,6 +39,8 @@ from freehold.server.api.exchange import Context
 from freehold.server.api.gatekeeper import Gatekeeper
 
 _NOUNS = (
+    dicts,  # first: asked the most often
+    queues,
     health,
     status,
     apps,

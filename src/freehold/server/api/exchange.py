@@ -18,6 +18,7 @@ from freehold.server.api.failures import UNTOLD, TooLargeError, error_bytes, req
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_pack = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +64,19 @@ async def read(request: Request, kind: type[T]) -> T:
         raise InvalidError(msg) from None
 
 
-async def read_bytes(request: Request) -> bytes:
-    limit = context(request).config.max_body_bytes
+async def read_packed(request: Request, kind: type[T], limit: int | None = None) -> T:
+    """A msgpack body as `kind`. Raises InvalidError that names the field, TooLargeError beyond the limit."""
+    data = await read_bytes(request, limit)
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        fits = "does not fit" if isinstance(error, msgspec.ValidationError) else "is not the msgpack of a"
+        msg = f"the request's body {fits} {kind.__name__}: {error}; see its form in GET /openapi.json"
+        raise InvalidError(msg) from None
+
+
+async def read_bytes(request: Request, limit: int | None = None) -> bytes:
+    limit = context(request).config.max_body_bytes if limit is None else limit
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
@@ -110,6 +122,10 @@ async def _disconnected(request: Request) -> None:
 
 def answer(value: Any, status: int = 200) -> Response:
     return Response(_encoder.encode(value), status, media_type="application/json")
+
+
+def packed(value: Any) -> Response:
+    return Response(_pack(value), media_type="application/msgpack")
 
 
 def ndjson(request: Request, lines: AsyncIterator[Any]) -> Response:

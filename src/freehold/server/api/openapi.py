@@ -16,15 +16,17 @@ from freehold.server.api.exchange import answer, services, workspace
 
 router = APIRouter(tags=["platform"])
 F = TypeVar("F", bound=Callable[..., Any])
+MSGPACK, _JSON = "application/msgpack", "application/json"
 _OWN_FACES = ("asgi_app", "wsgi_app", "web_server")  # what they return is no JSON
 _REF = "#/components/schemas/{name}"
 
 
-def describe(*, body: Any = None, answer: Any = None) -> Callable[[F], F]:
+def describe(*, body: Any = None, answer: Any = None, media: str = _JSON) -> Callable[[F], F]:
     """Note what a route takes and gives, for the document only; msgspec does the reading and writing."""
 
     def note(route: F) -> F:
         route.__freehold_schema__ = (body, answer)  # type: ignore[attr-defined]
+        route.__freehold_media__ = media  # type: ignore[attr-defined]
         return route
 
     return note
@@ -69,18 +71,20 @@ def _add_schemas(document: dict[str, Any], routes: list[Any]) -> None:
     by_kind = dict(zip(map(repr, [*kinds, ErrorBody]), schemas, strict=True))
     document.setdefault("components", {}).setdefault("schemas", {}).update(components)
     for route, body, answer_kind in noted:
+        media = route.endpoint.__freehold_media__
         for method in route.methods:
             operation = document["paths"][route.path_format][method.lower()]
             if body is not None:
-                operation["requestBody"] = {"required": True, "content": _json(by_kind[repr(body)])}
+                operation["requestBody"] = {"required": True, "content": {media: {"schema": by_kind[repr(body)]}}}
             if answer_kind is not None:
-                operation["responses"]["200"] = {"description": "OK", "content": _json(by_kind[repr(answer_kind)])}
+                content = {media if body is not None else _JSON: {"schema": by_kind[repr(answer_kind)]}}
+                operation["responses"]["200"] = {"description": "OK", "content": content}
             fault = {"type": "object", "properties": {"error": by_kind[repr(ErrorBody)]}}
             operation["responses"]["4XX"] = {"description": "Refused", "content": _json(fault)}
 
 
 def _json(schema: Any) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+    return {_JSON: {"schema": schema}}
 
 
 def _function_paths(specs: Any) -> dict[str, Any]:
@@ -135,7 +139,8 @@ def _section(title: str, paths: dict[str, Any]) -> str:
 
 def _entry(path: str, verb: str, operation: dict[str, Any]) -> str:
     text = operation.get("description") or operation.get("summary", "")
-    schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    schema = operation.get("requestBody", {}).get("content", {})
+    schema = schema.get(_JSON, schema.get(MSGPACK, {})).get("schema")
     detail = f"<pre>{html.escape(json.dumps(schema, indent=2))}</pre>" if schema else ""
     head = f"<code><b>{verb.upper()}</b> {html.escape(path)}</code> {html.escape(text)}"
     return f"<details><summary>{head}</summary>{detail}</details>" if detail else f"<p>{head}</p>"

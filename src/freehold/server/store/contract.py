@@ -1,9 +1,10 @@
 """What a store promises: atomic writes by named statement, group commit, reads off the loop."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 Params = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Write(NamedTuple):
@@ -14,6 +15,18 @@ class Write(NamedTuple):
 
 
 Done = Callable[[Exception | None], None]
+
+
+class Transaction(Protocol):
+    """What a step works with inside the writer's transaction: it sees what was written before it, committed or not."""
+
+    def read(self, query: str, params: Params, where: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+        """As `Store.read`."""
+        ...
+
+    def write(self, op: Write) -> int:
+        """Write, and return how many rows that changed."""
+        ...
 
 
 class Store(Protocol):
@@ -39,6 +52,15 @@ class Store(Protocol):
         """The same for the hot path: `done(None)` or `done(error)` runs on the loop after the commit, in order.
 
         `alone` may run before it, in whichever thread commits, when nothing else was in the group: it must be quick, and not fail.
+        """
+        ...
+
+    def transact(self, step: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Read and write as one unit, durable when this returns what `step` did.
+
+        `step` runs in the thread that commits, once or, when a neighbour in its group fails, again after a rollback: it must be quick, and
+        change nothing but through its transaction. What it raises is raised here, and leaves nothing written. It must be alone in
+        writing its tables: it runs after all plain writes of its group.
         """
         ...
 

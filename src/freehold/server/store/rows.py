@@ -201,6 +201,55 @@ class VolumeRow(NamedTuple):
     ephemeral: bool = False
 
 
+class DictRow(NamedTuple):
+    """`expires` is None for good, 0 once it is deleted, and else when it goes unless its client tells that it lives."""
+
+    id: str
+    workspace: str
+    name: str | None  # None: ephemeral, or deleted
+    created: float
+    expires: float | None = None
+
+
+class DictEntryRow(NamedTuple):
+    """A key, pickled, and its value: here, or in a file of this name."""
+
+    dict_id: str
+    key: bytes
+    size: int
+    file: str | None = None
+    value: bytes | None = None
+
+
+class QueueRow(NamedTuple):
+    """As `DictRow`; `sequence` is the number of the last item, `partitions` counts those that hold items."""
+
+    id: str
+    workspace: str
+    name: str | None
+    created: float
+    expires: float | None = None
+    sequence: int = 0
+    partitions: int = 0
+
+
+class QueuePartitionRow(NamedTuple):
+    """A partition that holds items, until it is empty or expires; b"" is the one without a name."""
+
+    queue_id: str
+    partition: bytes
+    items: int
+    bytes: int
+    expires: float
+
+
+class QueueItemRow(NamedTuple):
+    queue_id: str
+    partition: bytes
+    sequence: int
+    value: bytes
+
+
 class ImageRow(NamedTuple):
     digest: str
     state: str  # building, ready, failed

@@ -177,3 +177,32 @@ image_names = _table(
     _text("digest"),
     _real("created", null=False),
 )
+# ephemeral ones have no name and expire unless their client tells that it lives; deleted ones expire at 0
+dicts = _table("dicts", ("id",), _text("id"), _text("workspace"), _text("name", null=True), _real("created", null=False), _real("expires"))  # fmt: skip
+_index("ux_dicts_name", dicts.c.workspace, dicts.c.name, unique=True, where=dicts.c.name.is_not(None))
+_index("ix_dicts_expires", dicts.c.expires, where=dicts.c.expires.is_not(None))
+
+# a value lies in the row, or in a file of this name
+dict_entries = _table(
+    "dict_entries", ("dict_id", "key"), _text("dict_id"), _bytes("key"), _number("size"), _text("file", null=True), _bytes("value", null=True),
+)  # fmt: skip
+_index("ix_dict_entries_file", dict_entries.c.dict_id, dict_entries.c.file, where=dict_entries.c.file.is_not(None))
+
+# `sequence` is the number of the last item that any of its partitions was given
+queues = _table(
+    "queues", ("id",), _text("id"), _text("workspace"), _text("name", null=True), _real("created", null=False), _real("expires"),
+    _number("sequence"), _number("partitions"),
+)  # fmt: skip
+_index("ux_queues_name", queues.c.workspace, queues.c.name, unique=True, where=queues.c.name.is_not(None))
+_index("ix_queues_expires", queues.c.expires, where=queues.c.expires.is_not(None))
+
+# those that hold items; the one without a name is b""
+queue_partitions = _table(
+    "queue_partitions", ("queue_id", "partition"), _text("queue_id"), _bytes("partition"), _number("items"), _number("bytes"),
+    _real("expires", null=False),
+)  # fmt: skip
+_index("ix_queue_partitions_expires", queue_partitions.c.expires)
+
+queue_items = _table(
+    "queue_items", ("queue_id", "partition", "sequence"), _text("queue_id"), _bytes("partition"), _number("sequence"), _bytes("value"),
+)  # fmt: skip

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 from freehold.core.errors import ConflictError, Error, ResourceExhaustedError
-from freehold.server.store.contract import Done, Params, Write
+from freehold.server.store.contract import Done, Params, Transaction, Write
 from freehold.server.store.mark import Mark
 from freehold.server.store.sqlite_connect import connect, connect_reader
 from freehold.server.store.sqlite_errors import disk_full, of_the_store, translate
@@ -25,6 +25,7 @@ from freehold.server.store.sqlite_open import open_database
 from freehold.server.store.sqlite_sql import QUERIES, WRITES, QueryText, WriteText
 
 _log = logging.getLogger("freehold.store")
+T = TypeVar("T")
 
 MAX_PENDING_UNITS = 200_000
 LEAST_FREE_BYTES = 4 * 1024 * 1024  # kept for the outcomes of what runs
@@ -43,6 +44,7 @@ class _Unit(NamedTuple):
     ops: Sequence[Write]
     done: Done
     alone: Callable[[], object] | None = None
+    step: Callable[[Transaction], object] | None = None  # after the ops of its group
 
 
 class SqliteStore:
@@ -94,28 +96,36 @@ class SqliteStore:
         self._mark.close()
 
     def write_then(self, ops: Sequence[Write], done: Done, *, alone: Callable[[], object] | None = None) -> None:
-        if self._writer is None or self._pending >= MAX_PENDING_UNITS:
-            self._refuse(done)
-            return
-        self._pending += 1
-        self._queue.put(_Unit(ops, done, alone))
+        self._put(_Unit(ops, done, alone))
 
     async def write(self, *ops: Write) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(error: Exception | None) -> None:
-            if future.cancelled():
-                return
-            future.set_result(None) if error is None else future.set_exception(error)
-
-        self.write_then(ops, done)
+        future, done = _future_of_a_commit()
+        self._put(_Unit(ops, done))
         await future
+
+    async def transact(self, step: Callable[[Transaction], T]) -> T:
+        future, done = _future_of_a_commit()
+        results: list[T] = []
+
+        def keep(transaction: Transaction) -> None:
+            results.append(step(transaction))
+
+        self._put(_Unit((), done, step=keep))
+        await future
+        return results[-1]
 
     async def read(self, query: str, params: Params, where: Sequence[str] = ()) -> list[tuple[Any, ...]]:
         if self._readers is None or self._loop is None:
             raise ConflictError("the store is closed")
         sql = _select(QUERIES[query], where)
         return await self._loop.run_in_executor(self._readers.pool, self._readers.fetch, sql, params)
+
+    def _put(self, unit: _Unit) -> None:
+        if self._writer is None or self._pending >= MAX_PENDING_UNITS:
+            self._refuse(unit.done)
+            return
+        self._pending += 1
+        self._queue.put(unit)
 
     def _refuse(self, done: Done) -> None:
         error: Error = (
@@ -216,6 +226,8 @@ class _Writer(threading.Thread):
         try:
             for op in unit.ops:
                 self._apply(db, WRITES[op.statement], op.rows)
+            if unit.step is not None:
+                unit.step(_Transaction(db, self._apply_step))
         except Exception as error:
             if of_the_store(error):
                 raise
@@ -230,24 +242,32 @@ class _Writer(threading.Thread):
         with self._transaction() as db:
             for text, rows in _by_statement(units):
                 self._apply(db, text, rows)
+            for unit in units:
+                if unit.step is not None:
+                    unit.step(_Transaction(db, self._apply_step))
 
-    def _transaction(self) -> "_Transaction":
+    def _transaction(self) -> "_Commit":
         if self._db is None:
             self._db = connect(self._path)
-        return _Transaction(self._db, self._sequence + 1)
+        return _Commit(self._db, self._sequence + 1)
 
-    def _apply(self, db: sqlite3.Connection, text: WriteText, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _apply(self, db: sqlite3.Connection, text: WriteText, rows: Sequence[tuple[Any, ...]]) -> int:
         self._logged_bytes += _BYTES_A_ROW * len(rows)
         if text.checked:
             rows = self._checked(rows, text.checked)
         if text.order is not None:
             rows = [tuple(row[i] for i in text.order) for row in rows]
         if not text.row:
-            db.executemany(text.head, rows)
-            return
+            return db.executemany(text.head, rows).rowcount
+        changed = 0
         for some in _portions(rows):
             values = some[0] if len(some) == 1 else list(itertools.chain.from_iterable(some))
-            db.execute(_many(text, len(some)), values)
+            changed += db.execute(_many(text, len(some)), values).rowcount
+        return changed
+
+    def _apply_step(self, db: sqlite3.Connection, op: Write) -> int:
+        self._logged_bytes += sum(len(value) for row in op.rows for value in row if isinstance(value, bytes))
+        return self._apply(db, WRITES[op.statement], op.rows)
 
     def _checked(self, rows: Sequence[tuple[Any, ...]], positions: tuple[int, ...]) -> list[tuple[Any, ...]]:
         def crc(value: bytes | None) -> int | None:
@@ -311,6 +331,19 @@ class _Writer(threading.Thread):
 
 
 class _Transaction:
+    """See `contract.Transaction`."""
+
+    def __init__(self, db: sqlite3.Connection, apply: Callable[[sqlite3.Connection, Write], int]) -> None:
+        self._db, self._apply = db, apply
+
+    def read(self, query: str, params: Params, where: Sequence[str] = ()) -> list[tuple[Any, ...]]:
+        return self._db.execute(_select(QUERIES[query], where), params).fetchall()
+
+    def write(self, op: Write) -> int:
+        return self._apply(self._db, op)
+
+
+class _Commit:
     """BEGIN IMMEDIATE … COMMIT with the next sequence number, or ROLLBACK."""
 
     def __init__(self, db: sqlite3.Connection, sequence: int) -> None:
@@ -353,6 +386,17 @@ class _Readers:
         self.pool.shutdown(wait=True)
         for db in self._all:
             db.close()
+
+
+def _future_of_a_commit() -> tuple["asyncio.Future[None]", Done]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(error: Exception | None) -> None:
+        if future.cancelled():
+            return
+        future.set_result(None) if error is None else future.set_exception(error)
+
+    return future, done
 
 
 def _by_statement(units: Iterable[_Unit]) -> list[tuple[WriteText, list[tuple[Any, ...]]]]:

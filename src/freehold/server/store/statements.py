@@ -180,8 +180,53 @@ def _other_writes() -> dict[str, WriteStatement]:
     }
 
 
+def _named_writes(table: sa.Table, row: Any) -> dict[str, WriteStatement]:
+    """Writes of dicts or queues themselves; what they hold has its own."""
+    t, name = table.c, table.name
+    beat = sa.update(table).where(t.id == _p("ref"), t.expires > sa.literal_column("0")).values(expires=_p("until"))
+    spare = sa.update(table).where(t.expires > sa.literal_column("0")).values(expires=_p("until"))
+    end = sa.update(table).where(t.id == _p("ref")).values(name=sa.null(), expires=sa.literal_column("0"))
+    gone = sa.delete(table).where(t.id == _p("ref"))
+    return {
+        f"insert_{name}": _full(_insert(table), table, row),
+        f"beat_{name}": WriteStatement(clause=beat, table=name, fields=("ref", "until")),
+        f"spare_{name}": WriteStatement(clause=spare, table=name, fields=("until",)),
+        f"end_{name}": WriteStatement(clause=end, table=name, fields=("ref",)),
+        f"delete_{name}": WriteStatement(clause=gone, table=name, fields=("ref",)),
+    }
+
+
+def _dict_writes() -> dict[str, WriteStatement]:
+    e = s.dict_entries
+    one = sa.delete(e).where(e.c.dict_id == _p("dict_id"), e.c.key == _p("key"))
+    first = sa.delete(e).where(e.c.dict_id == _p("dict_id"), e.c.key <= _p("last"))
+    return _named_writes(s.dicts, rows.DictRow) | {
+        "put_dict_entries": _full(_put(e, "size", "file", "value"), e, rows.DictEntryRow),
+        "insert_dict_entries": _full(_insert(e).on_conflict_do_nothing(), e, rows.DictEntryRow),
+        "delete_dict_entry": WriteStatement(clause=one, table=e.name, fields=("dict_id", "key")),
+        "delete_first_dict_entries": WriteStatement(clause=first, table=e.name, fields=("dict_id", "last")),
+    }
+
+
+def _queue_writes() -> dict[str, WriteStatement]:
+    q, p, i = s.queues, s.queue_partitions, s.queue_items
+    count = sa.update(q).where(q.c.id == _p("ref")).values(sequence=_p("last"), partitions=_p("count"))
+    gone = sa.delete(p).where(p.c.queue_id == _p("queue_id"), p.c.partition == _p("part"))
+    taken = sa.delete(i).where(i.c.queue_id == _p("queue_id"), i.c.partition == _p("part"), i.c.sequence <= _p("last"))
+    all_items = sa.delete(i).where(i.c.queue_id == _p("queue_id"), i.c.partition == _p("part"))
+    of = ("queue_id", "part")
+    return _named_writes(q, rows.QueueRow) | {
+        "count_queues": WriteStatement(clause=count, table=q.name, fields=("ref", "last", "count")),
+        "put_queue_partitions": _full(_put(p, "items", "bytes", "expires"), p, rows.QueuePartitionRow),
+        "delete_queue_partition": WriteStatement(clause=gone, table=p.name, fields=of),
+        "insert_queue_items": _full(_insert(i), i, rows.QueueItemRow),
+        "take_queue_items": WriteStatement(clause=taken, table=i.name, fields=(*of, "last")),
+        "delete_queue_items": WriteStatement(clause=all_items, table=i.name, fields=of),
+    }
+
+
 def writes() -> dict[str, WriteStatement]:
-    return _call_writes() | _instance_writes() | _app_writes() | _other_writes()
+    return _call_writes() | _instance_writes() | _app_writes() | _other_writes() | _dict_writes() | _queue_writes()
 
 
 def _of_workspace(table: sa.Table) -> "sa.Select[Any]":
@@ -195,6 +240,10 @@ def _newest_of_workspace(table: sa.Table) -> "sa.Select[Any]":
 
 def _columns(table: sa.Table, *without: str) -> "sa.Select[Any]":
     return sa.select(*[c for c in table.c if c.name not in without])
+
+
+def _chosen(*columns: "sa.ColumnElement[Any]") -> "sa.Select[Any]":
+    return sa.select(*columns)
 
 
 def _count(condition: Clause) -> "sa.ColumnElement[Any]":
@@ -352,5 +401,73 @@ def _other_queries() -> dict[str, Query]:
     }
 
 
+def _kept(table: sa.Table) -> Clause:
+    """Not deleted."""
+    return sa.or_(table.c.expires.is_(None), table.c.expires > sa.literal_column("0"))
+
+
+def _named_queries(table: sa.Table) -> dict[str, Query]:
+    t, name = table.c, table.name
+    mine = t.workspace == _p("workspace")
+    page = (mine, t.name.is_not(None), t.created < _p("before"))
+    return {
+        name: Query(
+            clause=sa.select(table).where(*page), tail=f"ORDER BY {name}.created DESC, {name}.id DESC LIMIT :limit"
+        ),
+        f"{name}_by_id": Query(clause=sa.select(table).where(mine, t.id == _p("ref"), _kept(table))),
+        f"{name}_by_name": Query(clause=sa.select(table).where(mine, t.name == _p("ref"))),
+        f"all_{name}": Query(clause=sa.select(t.id).where(mine, _kept(table))),
+        f"expired_{name}": Query(clause=sa.select(t.id).where(t.expires < _p("now"))),
+    }
+
+
+def _dict_queries() -> dict[str, Query]:
+    d, e = s.dicts.c, s.dict_entries.c
+    mine = (d.id == _p("dict_id"), d.workspace == _p("workspace"), _kept(s.dicts))
+    entry = _chosen(e.size, e.file, e.value).select_from(
+        s.dicts.outerjoin(s.dict_entries, sa.and_(e.dict_id == d.id, e.key == _p("key")))
+    )
+    of_dict = (e.dict_id == _p("dict_id"), e.key > _p("after"))
+    page = 'ORDER BY dict_entries."key" LIMIT :limit'
+    return _named_queries(s.dicts) | {
+        "dict_entry": Query(clause=entry.where(*mine)),  # a row for each dict that is there, of NULLs without the key
+        "dict_entries": Query(clause=sa.select(s.dict_entries).where(*of_dict), tail=page),
+        "dict_keys": Query(clause=_columns(s.dict_entries, "value").where(*of_dict), tail=page),
+        "dict_length": Query(clause=sa.select(sa.func.count()).where(e.dict_id == _p("dict_id"))),
+        "dict_files": Query(clause=_chosen(e.key, e.file).where(e.dict_id == _p("dict_id"), e.file.is_not(None))),
+        "files_of_dicts": Query(clause=_chosen(e.dict_id, e.file).where(e.file.is_not(None))),
+    }
+
+
+def _queue_queries() -> dict[str, Query]:
+    p, i = s.queue_partitions.c, s.queue_items.c
+    one = (p.queue_id == _p("queue_id"), p.partition == _p("part"))
+    items = (i.queue_id == _p("queue_id"), i.partition == _p("part"), i.sequence > _p("after"))
+    live = (p.queue_id == _p("queue_id"), p.expires > _p("now"))
+    return _named_queries(s.queues) | {
+        "queue_counts": Query(
+            clause=_chosen(s.queues.c.sequence, s.queues.c.partitions).where(s.queues.c.id == _p("queue_id"))
+        ),
+        "queue_partition": Query(clause=sa.select(s.queue_partitions).where(*one)),
+        "queue_items": Query(
+            clause=_chosen(i.sequence, i.value).where(*items), tail="ORDER BY queue_items.sequence LIMIT :limit"
+        ),
+        "queue_total": Query(
+            clause=_chosen(sa.func.count(), sa.func.coalesce(sa.func.sum(p["items"]), sa.literal_column("0"))).where(
+                *live
+            )
+        ),
+        "queue_partitions": Query(
+            clause=sa.select(p.partition).where(p.queue_id == _p("queue_id"), p.partition >= _p("begin")),
+            tail='ORDER BY queue_partitions."partition" LIMIT :limit',
+        ),
+        "expired_queue_partitions": Query(
+            clause=_chosen(p.queue_id, p.partition).where(p.expires <= _p("now")), tail="LIMIT :limit"
+        ),
+    }
+
+
 def queries() -> dict[str, Query]:
-    return _call_queries() | _instance_queries() | _app_queries() | _other_queries()
+    return (
+        _call_queries() | _instance_queries() | _app_queries() | _other_queries() | _dict_queries() | _queue_queries()
+    )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from freehold.core.states import AppState, InstanceState
 from freehold.server.store import rows as r
@@ -170,3 +170,70 @@ def put_workspaces(rows: Sequence[r.WorkspaceRow]) -> Write:
 
 def delete_workspace(name: str) -> Write:
     return Write("delete_workspaces", [(name,)])
+
+
+# ---- dicts and queues: in transactions only, which read before they write
+
+Kind = Literal["dicts", "queues"]
+
+
+def insert_named(kind: Kind, row: r.DictRow | r.QueueRow) -> Write:
+    return Write(f"insert_{kind}", [row])
+
+
+def beat_named(kind: Kind, ref: str, until: float) -> Write:
+    """An ephemeral one lives until then, if it lives still."""
+    return Write(f"beat_{kind}", [(ref, until)])
+
+
+def spare_named(kind: Kind, until: float) -> Write:
+    """Every ephemeral one lives until then: their clients could not tell while the server was gone."""
+    return Write(f"spare_{kind}", [(until,)])
+
+
+def end_named(kind: Kind, ref: str) -> Write:
+    """Nobody finds it any more; what it holds goes in steps, then `delete_named`."""
+    return Write(f"end_{kind}", [(ref,)])
+
+
+def delete_named(kind: Kind, ref: str) -> Write:
+    return Write(f"delete_{kind}", [(ref,)])
+
+
+def put_dict_entries(rows: Sequence[r.DictEntryRow], *, replace: bool) -> Write:
+    """Insert, or replace what is stored; with replace=False a stored one stays."""
+    return Write("put_dict_entries" if replace else "insert_dict_entries", rows)
+
+
+def delete_dict_entry(dict_id: str, key: bytes) -> Write:
+    return Write("delete_dict_entry", [(dict_id, key)])
+
+
+def delete_first_dict_entries(dict_id: str, last: bytes) -> Write:
+    """Up to the key `last`, in the order of `Reads.dict_keys`."""
+    return Write("delete_first_dict_entries", [(dict_id, last)])
+
+
+def count_queue(queue_id: str, sequence: int, partitions: int) -> Write:
+    return Write("count_queues", [(queue_id, sequence, partitions)])
+
+
+def put_queue_partition(row: r.QueuePartitionRow) -> Write:
+    return Write("put_queue_partitions", [row])
+
+
+def delete_queue_partition(queue_id: str, partition: bytes) -> Write:
+    return Write("delete_queue_partition", [(queue_id, partition)])
+
+
+def insert_queue_items(rows: Sequence[r.QueueItemRow]) -> Write:
+    return Write("insert_queue_items", rows)
+
+
+def take_queue_items(queue_id: str, partition: bytes, last: int) -> Write:
+    """Delete the items up to that number."""
+    return Write("take_queue_items", [(queue_id, partition, last)])
+
+
+def delete_queue_items(queue_id: str, partition: bytes) -> Write:
+    return Write("delete_queue_items", [(queue_id, partition)])

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0002"
-down_revision = "0005"  # numbers name migrations, and this is their order
+down_revision = "0001"
 branch_labels = None
 depends_on = None
 

@@ -98,6 +98,7 @@ StepKind = Literal[
     "debian_slim", "from_registry", "from_dockerfile", "from_scratch", "from_id", "from_name", "micromamba",
     "pip_install", "uv_pip_install", "uv_sync", "poetry_install", "micromamba_install", "apt_install",
     "run_commands", "run_function", "dockerfile_commands", "env", "workdir", "add_local", "entrypoint", "cmd", "shell",
+    "snapshot",
 ]  # fmt: skip
 
 
@@ -124,7 +125,7 @@ class ImageSpec:
       micromamba_install {packages, channels, spec_file: text}; apt_install {packages}; run_commands {commands};
       dockerfile_commands {commands, build_args, context}; env {vars}; workdir {path}; add_local {digest, remote_path} (copy=True);
       run_function {module, qualname, code: digest, call: base64 of the pickled arguments}, beside {serialized or mounts, timeout_s, cpu, memory};
-      entrypoint, cmd, shell {commands}.
+      entrypoint, cmd, shell {commands}; snapshot {layer: digest of what a sandbox wrote}, which stands first and alone.
     Steps that run something also take {env, secrets: [SecretRef], volumes: {path: VolumeMount}, gpu, force: a word that is new in each
     process, which builds this step and those after it anew}.
     """

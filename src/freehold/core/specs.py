@@ -238,6 +238,44 @@ class FunctionSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Probe:
+    """How one sees that a sandbox is ready: a port takes connections, or a command succeeds."""
+
+    port: int | None = None
+    command: tuple[str, ...] = ()
+    interval_s: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxSpec:
+    """A sandbox: a place where untrusted code runs, held to itself."""
+
+    command: tuple[str, ...] = ()  # its end is the sandbox's; without one it lasts until its timeout
+    name: str | None = None  # unique among the running ones of its app
+    image: ImageSpec = field(default_factory=ImageSpec)
+    mounts: tuple[Mount, ...] = ()
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    secrets: tuple[SecretRef, ...] = ()
+    volumes: tuple[VolumeMount, ...] = ()
+    resources: Resources = field(default_factory=Resources)
+    timeout_s: float = 300.0  # of its whole life
+    idle_timeout_s: float | None = None  # without a command that runs, an input or a connection
+    workdir: str | None = None
+    block_network: bool = False
+    cidrs: tuple[str, ...] | None = None  # what it may connect to; with neither list: everything
+    domains: tuple[str, ...] | None = None  # "*.example.com" takes in what is below it, "*" everything
+    ports: tuple[int, ...] = ()  # that are reached through tunnels
+    terminal: bool = False
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    probe: Probe | None = None
+
+    @property
+    def walled(self) -> bool:
+        """Whether it has a network of its own."""
+        return self.block_network or self.cidrs is not None or self.domains is not None
+
+
+@dataclass(frozen=True, kw_only=True)
 class AppSpec:
     name: str | None
     functions: tuple[FunctionSpec, ...] = ()

@@ -164,6 +164,18 @@ class Launcher(Protocol):
         """End what is kept warm for a pool; its instances live on."""
         ...
 
+    def guards(self) -> dict[str, str]:
+        """Each protection by name: "ok", or what is missing and its fix."""
+        ...
+
+    async def close(self) -> None:
+        """Everything that was started is gone when this returns."""
+        ...
+
+
+class SandboxLauncher(Protocol):
+    """One way to hold untrusted code. All methods are called on one event loop."""
+
     async def open_sandbox(self, request: SandboxRequest) -> Sandbox:
         """Start a sandbox, with nothing but its first process in it. UnimplementedError where untrusted code cannot be held, with the fix."""
         ...
@@ -178,12 +190,4 @@ class Launcher(Protocol):
 
     async def forget_sandbox(self, sandbox: str) -> None:
         """Remove what an ended sandbox wrote."""
-        ...
-
-    def guards(self) -> dict[str, str]:
-        """Each protection by name: "ok", or what is missing and its fix."""
-        ...
-
-    async def close(self) -> None:
-        """Everything that was started is gone when this returns."""
         ...

@@ -35,6 +35,10 @@ class Cgroup:
         """Descriptors of cgroup.procs: whoever writes "0" there moves itself in."""
         return [os.open(folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in self._folders]
 
+    def files(self) -> list[str]:
+        """The cgroup.procs themselves, for one that is to have no descriptor of them."""
+        return [str(folder / "cgroup.procs") for folder in self._folders]
+
     def kill(self) -> bool:
         """Kill everything in it at once; tell whether that could be done."""
         for folder in self._folders:

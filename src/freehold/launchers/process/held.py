@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from freehold.launchers.process.parents import tail
 _READY_S = 20.0
 _PACKET_BYTES = 4096  # of what a warden says: an id and a number
 _AT_ONCE = 64  # packets a turn: whoever floods us waits
-_JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"/proc/self/fd/$1"; shift; n=$((n - 1)); done; exec "$@"'
+# by path: no descriptor of a group must reach the sandbox
+_JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1"; shift; n=$((n - 1)); done; exec "$@"'
 _ENDED = "the sandbox has ended"
 
 
@@ -46,7 +47,7 @@ class Cell:
     """How a sandbox is run."""
 
     argv: list[str]  # bubblewrap's; the warden's words come after it
-    warden: Any  # of a descriptor: the warden's words
+    warden: Callable[[int], list[str]]  # of a descriptor: the warden's words
     output: Path  # where bubblewrap and the warden complain
     groups: tuple[Cgroup, ...]
 
@@ -136,17 +137,16 @@ class Held:
     # ---- how
 
     def _spawn(self, cell: Cell, fd: int) -> subprocess.Popen[bytes]:
-        procs = [p for group in cell.groups for p in group.open()]
-        join = ["/bin/sh", "-c", _JOIN, "sh", str(len(procs)), *map(str, procs)]
+        procs = [p for group in cell.groups for p in group.files()]
+        join = ["/bin/sh", "-c", _JOIN, "sh", str(len(procs)), *procs]
         complaints = os.open(cell.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             return subprocess.Popen(
                 [*join, *cell.argv, *cell.warden(fd)], stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints, env={},
-                cwd="/", pass_fds=(fd, *procs), start_new_session=True,
+                cwd="/", pass_fds=(fd,), start_new_session=True,
             )  # fmt: skip
         finally:
-            for one in (complaints, *procs):
-                os.close(one)
+            os.close(complaints)
 
     async def _send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         data = json.dumps(message).encode()

@@ -36,7 +36,7 @@ class Jails:
         self._old = old
 
     def guard(self) -> str:
-        """ "ok", or why sandboxes cannot be had, or not whole, with the fix."""
+        """Why sandboxes cannot be had, or not whole, with the fix; else "ok"."""
         return self._probe()[2]
 
     async def open(self, request: SandboxRequest) -> Held:
@@ -109,7 +109,7 @@ class Jails:
         )
         return Cell(
             argv=jail.argv(bwrap, one),
-            warden=lambda fd: jail.warden(one, fd, request.processes),  # type: ignore[no-any-return]
+            warden=lambda fd: jail.warden(one, fd, request.processes),
             output=one.scratch / "warden.log",
             groups=(self._cgroups.tree(request.sandbox), limits),
         )

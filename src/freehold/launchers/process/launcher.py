@@ -159,7 +159,13 @@ class ProcessLauncher:
     def guards(self) -> dict[str, str]:
         view = "ok" if self._level != "none" else f"instances see the whole machine: {self._why}"
         tree = "ok" if self._level == "pids" else f"process trees are ended by a keeper: {self._why}"
-        return {"bubblewrap": view, "pid_namespace": tree, "pdeathsig": "ok", **self._cgroups.guards(), "sandboxes": self._jails.guard()}
+        return {
+            "bubblewrap": view,
+            "pid_namespace": tree,
+            "pdeathsig": "ok",
+            **self._cgroups.guards(),
+            "sandboxes": self._jails.guard(),
+        }
 
     async def close(self) -> None:
         self._closed = True

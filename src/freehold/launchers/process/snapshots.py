@@ -61,7 +61,7 @@ def _keep_tree(one: Jail, name: str, image: Path, draft: Path, layer: "_Layer") 
         shutil.copytree(below, target, symlinks=True, copy_function=_link)
     upper = os.open(one.scratch / "up" / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if not system or os.listdir(upper):
+        if not system or os.listdir(upper):  # noqa: PTH208 (a descriptor)
             target.mkdir(parents=True, exist_ok=True)
             layer.lay(upper, target, raw=system, skip=_NOT_KEPT if name == "root" else (), path=f"/{name}")
     finally:

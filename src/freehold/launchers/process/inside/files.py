@@ -42,7 +42,10 @@ def read(path: str) -> None:
 
 def write(path: str) -> None:
     folder = os.path.dirname(path)  # noqa: PTH120 (as above)
-    os.makedirs(folder, exist_ok=True)  # noqa: PTH103 (as above)
+    try:
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103 (as above)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
     target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     while chunk := os.read(0, _CHUNK):
         _write(target, chunk)
@@ -76,14 +79,14 @@ def describe(path: str) -> dict[str, Any]:
     }
 
 
-def make(path: str, parents: bool) -> None:  # noqa: FBT001 (by name, from JSON)
+def make(path: str, parents: bool) -> None:
     if parents:
         os.makedirs(path, exist_ok=True)  # noqa: PTH103 (as above)
     else:
         os.mkdir(path)  # noqa: PTH102 (as above)
 
 
-def remove(path: str, recursive: bool) -> None:  # noqa: FBT001 (by name, from JSON)
+def remove(path: str, recursive: bool) -> None:
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         os.unlink(path)  # noqa: PTH108 (as above)
     elif recursive:
@@ -92,7 +95,7 @@ def remove(path: str, recursive: bool) -> None:  # noqa: FBT001 (by name, from J
         os.rmdir(path)  # noqa: PTH106 (as above)
 
 
-def watch(path: str, recursive: bool, timeout_s: float | None) -> None:  # noqa: FBT001 (by name, from JSON)
+def watch(path: str, recursive: bool, timeout_s: float | None) -> None:
     """One JSON line an event, until the time is over or stdin ends."""
     path = os.path.realpath(path)
     os.stat(path)  # noqa: PTH116 (a path that is not there is said)

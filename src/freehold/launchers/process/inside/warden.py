@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import importlib
 import json
 import os
 import pty
@@ -91,7 +92,7 @@ class Warden:
         self._woken.setblocking(False)
         waker.setblocking(False)
         self._waker = waker
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _woken)
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
 
     def serve(self) -> None:
@@ -132,6 +133,8 @@ class Warden:
         data, fds, _, _ = socket.recv_fds(self._sock, _PACKET_BYTES, _MAX_FDS)
         if not data:
             return False
+        for fd in fds:
+            os.set_inheritable(fd, False)
         message = json.loads(data)
         match message["do"]:
             case "run":
@@ -258,18 +261,23 @@ class Warden:
         kept: list[Carried] = []
         for carried in self._carried:
             if carried.over():
-                self._terminals = {n: fd for n, fd in self._terminals.items() if fd not in carried._fds}  # noqa: SLF001 (its own module)
+                self._terminals = {n: fd for n, fd in self._terminals.items() if fd not in carried._fds}
                 carried.close()
             else:
                 kept.append(carried)
         self._carried = kept
 
 
+def _woken(_number: int, _frame: object) -> None:
+    """The wakeup descriptor tells."""
+
+
 def _exec(wanted: dict[str, Any]) -> int:
     """Become the command; the exit code of one that cannot be run, as a shell gives it."""
     argv, cwd = wanted["argv"], wanted["cwd"]
     try:
-        os.makedirs(cwd, exist_ok=True) if wanted.get("made") else None
+        if wanted["made"]:
+            os.makedirs(cwd, exist_ok=True)  # noqa: PTH103 (as below)
         os.chdir(cwd)
     except OSError as error:
         os.write(2, f"cannot enter the working directory {cwd!r}: {error.strerror}\n".encode())
@@ -283,9 +291,8 @@ def _exec(wanted: dict[str, Any]) -> int:
 
 def _tool(name: str, arguments: dict[str, Any]) -> int:
     sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120 (before pathlib is needed)
-    import files  # type: ignore[import-not-found]  # beside this script
-
-    return files.run(name, arguments)
+    tools: Any = importlib.import_module("files")  # beside this script
+    return tools.run(name, arguments)
 
 
 def _shut(fd: int) -> None:

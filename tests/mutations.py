@@ -46,6 +46,27 @@ _DISPATCHER, _FLEET, _RECORD = (f"server/dispatch/{name}.py" for name in ("dispa
 
 MUTATIONS = (
     _m(
+        "sb-settings", "the cover over the kernel's settings in a sandbox", "tests/unit/launchers/test_jail_plan.py -k kernels_settings",
+        ("launchers/process/jail.py", '"--proc", "/proc", *_proc()', '"--proc", "/proc"'),
+    ),
+    _m(
+        "sb-trace", "that the first process of a sandbox cannot be traced", "tests/integration/launchers/test_jail.py -k neither_traced",
+        ("launchers/process/inside/warden.py", "prctl(_PR_SET_DUMPABLE, 0, 0", "prctl(_PR_SET_DUMPABLE, 1, 0"),
+    ),
+    _m(
+        "sb-descriptors", "that commands in a sandbox inherit their streams only",
+        "tests/integration/launchers/test_jail.py -k three_streams",
+        ("launchers/process/inside/warden.py", "os.set_inheritable(fd, False)\n        message", "pass\n        message"),
+    ),
+    _m(
+        "sb-rebound", "the check of the address that an allowed name leads to", "tests/unit/server/test_sandbox_outbound.py -k no_list",
+        ("server/sandboxes/outbound.py", "return plain.is_global and not plain.is_multicast and self._names(name)", "return self._names(name)"),
+    ),
+    _m(
+        "sb-believed", "that a sandbox whose first process lies is killed", "tests/integration/launchers/test_jail.py -k lies_is_killed",
+        ("launchers/process/held.py", "            self.fault = why\n            self.kill_now()", "            self.fault = why"),
+    ),
+    _m(
         "r1-answer", "the wait for the commit before a call is acknowledged", f"{_DURABLE} -k no_acknowledged",
         (_RECORD, "call.noted = call.persisted = True\n        tasks", "call.noted = call.persisted = True\n        subscriber.send(Accepted(call.id))\n        tasks"),
     ),

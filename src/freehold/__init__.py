@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from freehold.sdk.proxy import Proxy
     from freehold.sdk.queue import Queue
     from freehold.sdk.retries import Retries
+    from freehold.sdk.sandbox import Probe, Sandbox
     from freehold.sdk.schedule import Cron, Period
     from freehold.sdk.scheduler_placement import SchedulerPlacement
     from freehold.sdk.secret import Secret
@@ -68,6 +69,7 @@ _HOMES = {
     "queue": ("Queue",),
     "retries": ("Retries",),
     "scheduler_placement": ("SchedulerPlacement",),
+    "sandbox": ("Probe", "Sandbox"),
     "schedule": ("Cron", "Period"),
     "secret": ("Secret",),
     "terminal": ("interact",),
@@ -78,8 +80,8 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "App", "Client", "CloudBucketMount", "Cls", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
-    "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Proxy", "Queue", "Retries",
-    "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent",
+    "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy", "Queue", "Retries",
+    "Sandbox", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent",
     "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
     "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip

@@ -3,9 +3,9 @@
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
         "App", "Client", "CloudBucketMount", "Cls", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
-        "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Proxy", "Queue", "Retries",
-        "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent",
-        "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
+        "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy", "Queue", "Retries",
+        "Sandbox", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched",
+        "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
         "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
     "modal.app": (
@@ -26,6 +26,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "modal.config": (
         "Config", "config",
     ),
+    "modal.container_process": (
+        "ContainerProcess",
+    ),
     "modal.dict": (
         "Dict", "DictManager",
     ),
@@ -34,11 +37,15 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "modal.exception": (
         "AlreadyExistsError", "AuthError", "ClientClosed", "ConflictError", "ConnectionError", "DataLossError",
-        "DeprecationError", "DeserializationError", "Error", "ExecutionError", "FunctionTimeoutError",
-        "ImageBuildError", "InputCancellation", "InteractiveTimeoutError", "InternalError", "InternalFailure",
-        "InvalidError", "MountUploadTimeoutError", "NotFoundError", "OutputExpiredError", "PermissionDeniedError",
-        "RemoteError", "RequestSizeError", "ResourceExhaustedError", "SerializationError", "ServerWarning",
-        "ServiceError", "TimeoutError", "UnimplementedError", "VersionError", "VolumeUploadTimeoutError",
+        "DeprecationError", "DeserializationError", "Error", "ExecTimeoutError", "ExecutionError",
+        "FunctionTimeoutError", "ImageBuildError", "InputCancellation", "InteractiveTimeoutError", "InternalError",
+        "InternalFailure", "InvalidError", "MountUploadTimeoutError", "NotFoundError", "OutputExpiredError",
+        "PermissionDeniedError", "RemoteError", "RequestSizeError", "ResourceExhaustedError",
+        "SandboxFilesystemDirectoryNotEmptyError", "SandboxFilesystemError", "SandboxFilesystemFileTooLargeError",
+        "SandboxFilesystemIsADirectoryError", "SandboxFilesystemNotADirectoryError", "SandboxFilesystemNotFoundError",
+        "SandboxFilesystemPathAlreadyExistsError", "SandboxFilesystemPermissionError", "SandboxTerminatedError",
+        "SandboxTimeoutError", "SerializationError", "ServerWarning", "ServiceError", "SnapshotCreationError",
+        "TimeoutError", "UnimplementedError", "VersionError", "VolumeUploadTimeoutError",
     ),
     "modal.file_pattern_matcher": (
         "FilePatternMatcher", "NON_PYTHON_FILES",
@@ -51,6 +58,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "modal.image": (
         "Image",
+    ),
+    "modal.io_streams": (
+        "StreamReader", "StreamWriter",
     ),
     "modal.mount": (
         "Mount",
@@ -76,16 +86,22 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "modal.runner": (
         "deploy_app", "run_app",
     ),
+    "modal.sandbox": (
+        "Probe", "Sandbox",
+    ),
     "modal.schedule": (
         "Cron", "Period", "Schedule",
     ),
     "modal.secret": (
         "Secret", "SecretManager",
     ),
+    "modal.stream_type": (
+        "StreamType",
+    ),
     "modal.types": (
-        "AppInfo", "AppLifecycle", "AppState", "DictInfo", "FileEntry", "FileEntryType",
-        "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo", "InputInfo", "InputStatus",
-        "LogEntry", "QueueInfo", "SecretInfo", "VolumeInfo", "VolumeMountInfo",
+        "AppInfo", "AppLifecycle", "AppState", "DictInfo", "FileEntry", "FileEntryType", "FileInfo", "FileType",
+        "FileWatchEvent", "FileWatchEventType", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo",
+        "InputInfo", "InputStatus", "LogEntry", "QueueInfo", "SecretInfo", "VolumeInfo", "VolumeMountInfo",
     ),
     "modal.volume": (
         "FileEntry", "FileEntryType", "Volume", "VolumeManager",

@@ -16,6 +16,8 @@ Error                              internal
 │   ├── FunctionTimeoutError           an input ran past its `timeout`
 │   ├── StartupTimeoutError            an instance was not ready within `startup_timeout`
 │   ├── OutputExpiredError             a result is no longer kept
+│   ├── SandboxTimeoutError            a sandbox reached its `timeout`, or something of it took too long
+│   ├── ExecTimeoutError               a command in a sandbox ran past its own `timeout`
 │   ├── InteractiveTimeoutError        nobody took the other end of a terminal
 │   ├── MountUploadTimeoutError        local files took too long to send
 │   └── VolumeUploadTimeoutError       files for a volume took too long to send
@@ -30,6 +32,11 @@ Error                              internal
 ├── ExecutionError                 aborted               user code could not be run to its end
 │   ├── InstanceDiedError              the process that ran it died, attempts exhausted
 │   └── StartError                     the user's module or an `@enter` hook failed
+├── SandboxTerminatedError         aborted               a sandbox was ended from outside
+├── SandboxFilesystemError         failed_precondition   a file of a sandbox cannot be worked on
+│   ├── SandboxFilesystemNotFoundError, …IsADirectoryError, …NotADirectoryError, …DirectoryNotEmptyError,
+│   └── …PermissionError, …PathAlreadyExistsError, …FileTooLargeError
+├── SnapshotCreationError          failed_precondition   a sandbox's files could not be kept
 ├── RemoteError                    aborted               user code raised something that cannot be rebuilt here
 │   └── ImageBuildError            failed_precondition   a step of an image failed
 ├── SerializationError             invalid_argument      a value cannot be pickled or written as JSON
@@ -126,6 +133,14 @@ class VolumeUploadTimeoutError(TimeoutError):
     """Files for a volume took too long to send."""
 
 
+class SandboxTimeoutError(TimeoutError):
+    """A sandbox reached its `timeout`, or what was asked of it took too long."""
+
+
+class ExecTimeoutError(TimeoutError):
+    """A command in a sandbox ran past its own `timeout`."""
+
+
 class CancelledError(Error):
     code = "cancelled"
 
@@ -182,6 +197,41 @@ class InstanceDiedError(ExecutionError):
 
 class StartError(ExecutionError):
     """The user's module or an `@enter` hook raised while an instance started."""
+
+
+class SandboxTerminatedError(Error):
+    """A sandbox was ended from outside."""
+
+    code = "aborted"
+
+
+class SandboxFilesystemError(Error):
+    code = "failed_precondition"
+
+
+class SandboxFilesystemNotFoundError(SandboxFilesystemError): ...
+
+
+class SandboxFilesystemIsADirectoryError(SandboxFilesystemError): ...
+
+
+class SandboxFilesystemNotADirectoryError(SandboxFilesystemError): ...
+
+
+class SandboxFilesystemDirectoryNotEmptyError(SandboxFilesystemError): ...
+
+
+class SandboxFilesystemPermissionError(SandboxFilesystemError): ...
+
+
+class SandboxFilesystemPathAlreadyExistsError(SandboxFilesystemError): ...
+
+
+class SandboxFilesystemFileTooLargeError(SandboxFilesystemError): ...
+
+
+class SnapshotCreationError(Error):
+    code = "failed_precondition"
 
 
 class RemoteError(Error):

@@ -70,6 +70,11 @@ class Home:
         return self.root / "instances"
 
     @property
+    def sandboxes(self) -> Path:
+        """One folder a sandbox: what it writes. Gone with it."""
+        return self.root / "sandboxes"
+
+    @property
     def token(self) -> Path:
         return self.root / "token"
 

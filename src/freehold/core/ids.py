@@ -5,7 +5,7 @@ import random
 import time
 from typing import Literal
 
-Prefix = Literal["ap", "fu", "fc", "in", "ev", "st", "vo", "im", "ws", "rq", "cl", "pl", "di", "qu"]
+Prefix = Literal["ap", "fu", "fc", "in", "ev", "st", "vo", "im", "ws", "rq", "cl", "pl", "di", "qu", "sb", "pr"]
 
 # not os.urandom: an id is no secret, and a system call a call lets go of the interpreter lock. Forked children reseed
 _random = random.Random()  # noqa: S311 (as above)

@@ -98,6 +98,7 @@ StepKind = Literal[
     "debian_slim", "from_registry", "from_dockerfile", "from_scratch", "from_id", "from_name", "micromamba",
     "pip_install", "uv_pip_install", "uv_sync", "poetry_install", "micromamba_install", "apt_install",
     "run_commands", "run_function", "dockerfile_commands", "env", "workdir", "add_local", "entrypoint", "cmd", "shell",
+    "snapshot",
 ]  # fmt: skip
 
 
@@ -124,7 +125,7 @@ class ImageSpec:
       micromamba_install {packages, channels, spec_file: text}; apt_install {packages}; run_commands {commands};
       dockerfile_commands {commands, build_args, context}; env {vars}; workdir {path}; add_local {digest, remote_path} (copy=True);
       run_function {module, qualname, code: digest, call: base64 of the pickled arguments}, beside {serialized or mounts, timeout_s, cpu, memory};
-      entrypoint, cmd, shell {commands}.
+      entrypoint, cmd, shell {commands}; snapshot {layer: digest of what a sandbox wrote}, which stands first and alone.
     Steps that run something also take {env, secrets: [SecretRef], volumes: {path: VolumeMount}, gpu, force: a word that is new in each
     process, which builds this step and those after it anew}.
     """
@@ -234,6 +235,44 @@ class FunctionSpec:
     def ports(self) -> frozenset[int]:
         """Ports on which its own web servers listen."""
         return frozenset(web.port for web in self.endpoints().values() if web.port is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """How one sees that a sandbox is ready: a port takes connections, or a command succeeds."""
+
+    port: int | None = None
+    command: tuple[str, ...] = ()
+    interval_s: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxSpec:
+    """A sandbox: a place where untrusted code runs, held to itself."""
+
+    command: tuple[str, ...] = ()  # its end is the sandbox's; without one it lasts until its timeout
+    name: str | None = None  # unique among the running ones of its app
+    image: ImageSpec = field(default_factory=ImageSpec)
+    mounts: tuple[Mount, ...] = ()
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    secrets: tuple[SecretRef, ...] = ()
+    volumes: tuple[VolumeMount, ...] = ()
+    resources: Resources = field(default_factory=Resources)
+    timeout_s: float = 300.0  # of its whole life
+    idle_timeout_s: float | None = None  # without a command that runs, an input or a connection
+    workdir: str | None = None
+    block_network: bool = False
+    cidrs: tuple[str, ...] | None = None  # what it may connect to; with neither list: everything
+    domains: tuple[str, ...] | None = None  # "*.example.com" takes in what is below it, "*" everything
+    ports: tuple[int, ...] = ()  # that are reached through tunnels
+    terminal: bool = False
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    probe: Probe | None = None
+
+    @property
+    def walled(self) -> bool:
+        """Whether it has a network of its own."""
+        return self.block_network or self.cidrs is not None or self.domains is not None
 
 
 @dataclass(frozen=True, kw_only=True)

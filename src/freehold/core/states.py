@@ -45,6 +45,19 @@ class InstanceState(StrEnum):
         return self not in (InstanceState.ERROR, InstanceState.OFFLINE)
 
 
+class SandboxState(StrEnum):
+    STARTING = "starting"
+    RUNNING = "running"
+    EXITED = "exited"  # its command has ended by itself
+    TIMED_OUT = "timed_out"
+    TERMINATED = "terminated"  # ended from outside: by its owner, with its app, with the server
+    FAILED = "failed"  # could not start
+
+    @property
+    def final(self) -> bool:
+        return self not in (SandboxState.STARTING, SandboxState.RUNNING)
+
+
 S = TypeVar("S", bound=StrEnum)
 Table = Mapping[S, frozenset[S]]
 
@@ -80,6 +93,13 @@ INSTANCE: Table[InstanceState] = {
     InstanceState.DRAINING: frozenset({InstanceState.ERROR, InstanceState.OFFLINE}),
     InstanceState.ERROR: frozenset({InstanceState.OFFLINE}),
     InstanceState.OFFLINE: frozenset(),
+}
+
+_ENDS = frozenset({SandboxState.EXITED, SandboxState.TIMED_OUT, SandboxState.TERMINATED, SandboxState.FAILED})
+SANDBOX: Table[SandboxState] = {
+    SandboxState.STARTING: _ENDS | {SandboxState.RUNNING},
+    SandboxState.RUNNING: _ENDS - {SandboxState.FAILED},
+    **dict.fromkeys(_ENDS, frozenset[SandboxState]()),
 }
 
 

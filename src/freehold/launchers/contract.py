@@ -1,9 +1,10 @@
 """What every launcher does: give environments, start instances, stop them whole, and tell when one dies."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from freehold.core.specs import FunctionSpec, ImageSpec
 
@@ -51,6 +52,58 @@ class Exit:
     code: int | None = None
     signal: int | None = None
     reason: str = ""  # "oom", "its warm parent died", ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxRequest:
+    """Everything a sandbox for untrusted code is started from. Paths are the host's."""
+
+    sandbox: str
+    image: Path
+    files: tuple[tuple[Path, str], ...] = ()  # unpacked folder, remote_path: copied, so that they may be changed
+    volumes: tuple[tuple[Path, str, bool], ...] = ()  # host path, path inside, read_only
+    network: bool = True  # the machine's; False: none but a loopback of its own
+    sockets: Path | None = None  # folder with the server's proxy for it
+    devices: bool = False
+    workdir: str | None = None
+    cpu_limit: float | None = None
+    memory_limit_mib: int | None = None
+    processes: int = 1024  # at most so many, threads included
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxCommand:
+    """What to run in a sandbox: a program, or one of the sandbox's own tools for files."""
+
+    argv: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict[str, str])  # complete
+    workdir: str = "/root"
+    make_workdir: bool = False
+    terminal: tuple[int, int] | None = None  # rows, columns
+    tool: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Sandbox(Protocol):
+    """A running sandbox."""
+
+    gone: asyncio.Event  # no process of it is left
+    fault: str  # why it was killed, when it broke the rules itself
+
+    async def run(self, command: SandboxCommand, fds: Sequence[int]) -> "tuple[int, asyncio.Future[int]]":
+        """Run a command over these ends of pipes (stdin, stdout, stderr); its number, and its exit code to come. ConflictError when it has ended."""
+        ...
+
+    async def signal(self, number: int, signum: int) -> None: ...
+    async def resize(self, number: int, rows: int, columns: int) -> None: ...
+
+    async def dial(self, port: int, fd: int) -> None:
+        """Join a descriptor with a port on the sandbox's own loopback."""
+        ...
+
+    async def kill(self) -> None:
+        """Kill every process in it; returns when they are gone."""
+        ...
 
 
 class Attachments(Protocol):
@@ -117,4 +170,24 @@ class Launcher(Protocol):
 
     async def close(self) -> None:
         """Everything that was started is gone when this returns."""
+        ...
+
+
+class SandboxLauncher(Protocol):
+    """One way to hold untrusted code. All methods are called on one event loop."""
+
+    async def open_sandbox(self, request: SandboxRequest) -> Sandbox:
+        """Start a sandbox, with nothing but its first process in it. UnimplementedError where untrusted code cannot be held, with the fix."""
+        ...
+
+    async def sandbox_env(self, image: Path) -> tuple[dict[str, str], str | None]:
+        """What a command in a sandbox of this image starts from: variables, and the image's working directory."""
+        ...
+
+    async def snapshot_sandbox(self, sandbox: str, image: Path) -> ImageSpec:
+        """Keep what a sandbox wrote, with its image, as an image of its own, and name it."""
+        ...
+
+    async def forget_sandbox(self, sandbox: str) -> None:
+        """Remove what an ended sandbox wrote."""
         ...

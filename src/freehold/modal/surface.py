@@ -70,7 +70,8 @@ MODULES: dict[str, dict[str, str]] = {
         **{
             n: f"freehold.sdk.types:{n}"
             for n in (
-                "AppInfo", "AppLifecycle", "AppState", "DictInfo", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo",
+                "AppInfo", "AppLifecycle", "AppState", "DictInfo", "FileInfo", "FileType", "FileWatchEvent",
+                "FileWatchEventType", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo",
                 "InputInfo", "InputStatus", "LogEntry", "QueueInfo", "VolumeMountInfo",
             )
         },
@@ -81,4 +82,14 @@ MODULES: dict[str, dict[str, str]] = {
         "Volume": "freehold.sdk.volume:Volume",
         "VolumeManager": "freehold.sdk.volume:VolumeManager",
     },
+    "modal.container_process": {"ContainerProcess": "freehold.sdk.container_process:ContainerProcess"},
+    "modal.io_streams": {
+        "StreamReader": "freehold.sdk.io_streams:StreamReader",
+        "StreamWriter": "freehold.sdk.io_streams:StreamWriter",
+    },
+    "modal.sandbox": {
+        "Probe": "freehold.sdk.sandbox:Probe",
+        "Sandbox": "freehold.sdk.sandbox:Sandbox",
+    },
+    "modal.stream_type": {"StreamType": "freehold.sdk.stream_type:StreamType"},
 }  # fmt: skip

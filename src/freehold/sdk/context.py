@@ -13,6 +13,11 @@ def is_local() -> bool:
     return os.environ.get("FREEHOLD_REMOTE") != "1"
 
 
+def own_app_id() -> str | None:
+    """The id of the app that this instance belongs to; None on the user's own machine."""
+    return None if is_local() else os.environ.get("FREEHOLD_APP_ID")
+
+
 def current_function_call_id() -> str | None:
     """The id of the call that this code runs for; None outside of one."""
     return _call.get()

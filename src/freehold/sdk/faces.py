@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from concurrent.futures import Future
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 P = ParamSpec("P")
@@ -93,6 +94,44 @@ class _Work(Generic[R]):
         self.result = await asyncio.to_thread(self._work)
 
 
+class _Patience(Generic[R]):
+    """A blocking function that may take for ever: the async face gives it a thread of its own, so that it holds up no other."""
+
+    result: R
+
+    def __init__(self, work: Callable[[], R]) -> None:
+        self._work = work
+
+    def block(self) -> None:
+        self.result = self._work()
+
+    async def settle(self) -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[R] = loop.create_future()
+
+        def run() -> None:
+            outcome: Future[R] = Future()
+            try:
+                outcome.set_result(self._work())
+            except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
+                outcome.set_exception(error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any longer
+                loop.call_soon_threadsafe(_settle, done, outcome)
+
+        threading.Thread(target=run, name="freehold-waits", daemon=True).start()
+        self.result = await done
+
+
+def _settle(done: "asyncio.Future[R]", outcome: "Future[R]") -> None:
+    if done.done():
+        return
+    error = outcome.exception()
+    if error is None:
+        done.set_result(outcome.result())
+    else:
+        done.set_exception(error)
+
+
 class _Pause:
     def __init__(self, step: Step) -> None:
         self._step = step
@@ -109,6 +148,13 @@ async def pause(step: Step) -> None:
 async def blocking(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call, inside a core, what blocks: a request, a file."""
     step = _Work(functools.partial(work, *args, **kwargs))
+    await _Pause(step)
+    return step.result
+
+
+async def patient(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call, inside a core, what blocks until something happens elsewhere: an end, an output."""
+    step = _Patience(functools.partial(work, *args, **kwargs))
     await _Pause(step)
     return step.result
 
@@ -242,6 +288,11 @@ class both_items(Generic[S, P, R]):  # noqa: N801 (a decorator)
 def both_static(core: Callable[P, Core[R]]) -> Both[P, R]:
     """Decorates a function, or the body of a static method, that is a core."""
     return Both(core)
+
+
+def both_items_static(core: Callable[P, AsyncGenerator[R, None]]) -> BothItems[P, R]:
+    """Decorates the body of a static method that is a core and yields."""
+    return BothItems(core)
 
 
 async def each(items: AsyncIterator[R]) -> list[R]:

@@ -56,14 +56,25 @@ class Api:
                 if line.strip():
                     yield line
 
-    def upload(self, path: str, content: Readable, size: int, query: Query | None = None) -> None:
-        with self._exchange("PUT", _with_query(path, query), content, size=size, timeout_s=None) as answer:
+    def upload(
+        self, path: str, content: Readable, size: int, query: Query | None = None, *, method: str = "PUT"
+    ) -> None:
+        with self._exchange(method, _with_query(path, query), content, size=size, timeout_s=None) as answer:
             answer.read()
 
     def post_bytes(self, path: str, content: Readable, size: int, into: type[T]) -> T:
         """Send bytes by themselves, and read what the answer says of them."""
         with self._exchange("POST", path, content, size=size, timeout_s=None) as answer:
             return msgspec.json.decode(answer.read(), type=into)
+
+    def pieces(self, path: str, query: Query | None = None) -> Generator[bytes, None, None]:
+        """Bytes of a streamed answer, as they come; ServiceError when it breaks off."""
+        with self._exchange("GET", _with_query(path, query), timeout_s=None) as answer:
+            try:
+                while piece := answer.read1(_CHUNK):
+                    yield piece
+            except (OSError, http.client.HTTPException) as error:
+                raise no_server(self.target, error or "it broke off in the middle of an answer") from error
 
     def download(self, path: str) -> Generator[bytes, None, None]:
         with self._exchange("GET", path, timeout_s=None) as answer:

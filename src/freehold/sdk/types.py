@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Literal
 
 LogSource = Literal["stdout", "stderr", "system"]
@@ -164,3 +164,50 @@ class QueueInfo:
     name: str | None  # None: ephemeral
     created_at: datetime
     created_by: str | None = None  # as above
+
+
+class FileType(Enum):
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+
+
+class FileWatchEventType(Enum):
+    Unknown = "Unknown"
+    Access = "Access"
+    Create = "Create"
+    Modify = "Modify"
+    Remove = "Remove"
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """An entry of a folder; of a link, the link itself."""
+
+    name: str
+    path: str
+    type: FileType
+    size: int
+    mode: int
+    permissions: str
+    owner: str
+    group: str
+    modified_time: float
+    symlink_target: str | None
+
+    def is_file(self) -> bool:
+        return self.type is FileType.FILE
+
+    def is_dir(self) -> bool:
+        return self.type is FileType.DIRECTORY
+
+    def is_symlink(self) -> bool:
+        return self.type is FileType.SYMLINK
+
+
+@dataclass
+class FileWatchEvent:
+    """What changed: a rename within sight has both paths, the old one first."""
+
+    paths: list[str]
+    type: FileWatchEventType

@@ -42,6 +42,7 @@ from freehold.server.logs import LogQuery, Logs, LogSource
 from freehold.server.machine import raise_file_limit, survey
 from freehold.server.measure import Measure
 from freehold.server.pulse import Pulse
+from freehold.server.sandboxes.service import TERMINATED, Sandboxes, SandboxParts
 from freehold.server.services.admission import Admission
 from freehold.server.services.apps import Apps, AppsParts
 from freehold.server.services.attachments import ImageAttachments
@@ -121,7 +122,8 @@ class Server:
         self.store = store = SqliteStore(home.database)
         await store.open()
         self._undo.push_async_callback(store.close)
-        await store.write(writes.end_instances(clock.now(), "the server ended"))
+        ended = clock.now(), "the server ended"
+        await store.write(writes.end_instances(*ended), writes.end_sandboxes(ended[0], TERMINATED, ended[1]))
         self.launcher = launcher = ProcessLauncher(home, host_apt=settings.host_apt)
         self._undo.push_async_callback(launcher.close)
         self._wire(token)
@@ -146,6 +148,7 @@ class Server:
         await self.links.serve()
         self.apps.warm_minimums()
         self.pools.warm_minimums()
+        self._undo.push_async_callback(self.sandboxes.close)
         self._undo.push_async_callback(self.fleet.close, grace_s=settings.drain_s)
         self._keep(self._tick())
         self._keep(self._recall())
@@ -233,6 +236,13 @@ class Server:
             self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all, self.dicts.delete_all, self.queues.delete_all
         ]  # fmt: skip
         self.links.environment = self.environments.find
+        self.sandboxes = Sandboxes(
+            SandboxParts(
+                home=home, launcher=launcher, registry=self.registry, places=self.fleet.places, images=self.images, secrets=self.secrets,
+                volumes=self.volumes, files=preparer, store=store, logs=self.logs, clock=clock, publish=self.events.publish,
+            )
+        )  # fmt: skip
+        self.apps.on_stop = self.sandboxes.end_app
         self.status = Status(
             store=store,
             fleet=self.fleet, registry=self.registry, launcher=launcher, clock=clock, home=home, version=VERSION, pid=os.getpid(),
@@ -244,7 +254,7 @@ class Server:
     async def _open_face(self, token: str) -> None:
         face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
         services = Services(
-            apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, images=self.images, blobs=self.blobs, volumes=self.volumes,
+            apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
             buckets=self.buckets, dicts=self.dicts, queues=self.queues, secrets=self.secrets, environments=self.environments, terminals=self.terminals, status=self.status,
             events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,

@@ -22,6 +22,7 @@ async def prune(store: Store, clock: Clock, *, keep_s: float) -> None:
     await forget_calls(store, id_before("fc", limit))
     await store.write(
         writes.prune_instances(id_before("in", limit)),
+        writes.prune_sandboxes(id_before("sb", limit)),
         writes.prune_events(id_before("ev", limit)),
     )
 

@@ -15,12 +15,14 @@ from fastapi import FastAPI
 from freehold.core.clock import SystemClock
 from freehold.core.errors import ImageBuildError, NotFoundError
 from freehold.core.overrides import Overrides
-from freehold.core.specs import FunctionSpec, Method, Parameter, Scaling
-from freehold.core.states import AppState
+from freehold.core.specs import FunctionSpec, ImageSpec, Method, Parameter, Scaling
+from freehold.core.states import AppState, SandboxState
 from freehold.protocol.schemas import (
     AppHandle,
     AppView,
     CallGraph,
+    CommandRequest,
+    CommandView,
     EnvironmentView,
     ImageView,
     JsonCall,
@@ -29,9 +31,13 @@ from freehold.protocol.schemas import (
     PoolRef,
     PoolView,
     PruneResult,
+    SandboxRequest,
+    SandboxView,
     ScalingChange,
     SecretView,
+    SnapshotView,
     StatusView,
+    TunnelView,
     VariantView,
 )
 from freehold.server.api.application import build_api
@@ -44,6 +50,7 @@ from freehold.server.services.dict_files import DictFiles
 from freehold.server.services.dicts import Dicts
 from freehold.server.services.queues import Queues
 from freehold.server.services.volumes import Volumes
+from freehold.server.store.rows import SandboxFilter
 from freehold.server.store.sqlite import SqliteStore
 
 TOKEN = "token-of-the-platform"
@@ -193,6 +200,97 @@ class FakeEnvironments:
     async def delete(self, workspace: str, environment: str) -> None: ...
 
 
+class FakeStream:
+    """A stream that has been written to its end, and an input that is told what comes."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes | None] = []
+
+    async def read(self, offset: int) -> tuple[bytes, int]:
+        data = b"hello\n"[offset : offset + 4]
+        return data, offset + len(data)
+
+    async def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    async def end(self) -> None:
+        self.written.append(None)
+
+
+class FakeCommand:
+    def __init__(self, stdin: FakeStream) -> None:
+        self.stdin = stdin
+
+
+class FakeSandboxes:
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.stream = FakeStream()
+
+    def _view(self, sandbox: str, **more: Any) -> SandboxView:
+        if sandbox != "sb-1":
+            msg = f"no sandbox {sandbox!r}"
+            raise NotFoundError(msg)
+        given: dict[str, Any] = {
+            "state": SandboxState.RUNNING,
+            "ended": None,
+            "returncode": None,
+            "reason": None,
+            "tags": {},
+        }
+        return SandboxView(
+            id="sb-1", app_id="ap-1", app="demo", name=None, created=1.0, image="d", timeout_s=300.0, **given | more
+        )
+
+    async def create(self, workspace: str, request: SandboxRequest) -> SandboxView:
+        self.asked.append(("create", workspace, request))
+        return self._view("sb-1")
+
+    async def list(self, workspace: str, which: SandboxFilter, tags: dict[str, str] | None = None) -> list[SandboxView]:
+        self.asked.append(("list", workspace, which, tags))
+        return [self._view("sb-1")]
+
+    async def get(self, workspace: str, sandbox: str) -> SandboxView:
+        return self._view(sandbox)
+
+    async def wait(self, workspace: str, sandbox: str, timeout_s: float) -> SandboxView:
+        self.asked.append(("wait", sandbox, timeout_s))
+        return self._view(sandbox, state=SandboxState.EXITED, returncode=3)
+
+    async def terminate(self, workspace: str, sandbox: str) -> SandboxView:
+        return self._view(sandbox, state=SandboxState.TERMINATED, returncode=137)
+
+    async def set_tags(self, workspace: str, sandbox: str, tags: dict[str, str]) -> SandboxView:
+        return self._view(sandbox, tags=tags)
+
+    def tunnels(self, workspace: str, sandbox: str) -> list[TunnelView]:
+        return [TunnelView(port=80, host="127.0.0.1", host_port=4080)]
+
+    async def snapshot(self, workspace: str, sandbox: str) -> SnapshotView:
+        return SnapshotView(spec=ImageSpec(), digest="d")
+
+    async def run(self, workspace: str, sandbox: str, request: CommandRequest) -> CommandView:
+        self.asked.append(("run", sandbox, request))
+        return CommandView(id="pr-1", returncode=None)
+
+    async def wait_command(self, workspace: str, sandbox: str, command: str, timeout_s: float) -> CommandView:
+        self.asked.append(("wait_command", command, timeout_s))
+        return CommandView(id=command, returncode=0)
+
+    def command(self, workspace: str, sandbox: str, command: str) -> FakeCommand:
+        return FakeCommand(self.stream)
+
+    def output(self, workspace: str, sandbox: str, command: str, stream: str) -> FakeStream:
+        self.asked.append(("output", command, stream))
+        return self.stream
+
+    async def signal(self, workspace: str, sandbox: str, command: str, number: int) -> None:
+        self.asked.append(("signal", command, number))
+
+    async def resize(self, workspace: str, sandbox: str, command: str, size: tuple[int, int]) -> None:
+        self.asked.append(("resize", command, size))
+
+
 class FakeImages:
     fails = False
 
@@ -314,6 +412,7 @@ class World:
     host: str = "127.0.0.1"
     apps: FakeApps = field(default_factory=FakeApps)
     calls: FakeCalls = field(default_factory=FakeCalls)
+    sandboxes: FakeSandboxes = field(default_factory=FakeSandboxes)
     images: FakeImages = field(default_factory=FakeImages)
     secrets: FakeSecrets = field(default_factory=FakeSecrets)
     buckets: FakeBuckets = field(default_factory=FakeBuckets)
@@ -342,7 +441,7 @@ class World:
 
     def app(self, **options: Any) -> FastAPI:
         services = Services(
-            apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), images=self.images, blobs=self.blobs, volumes=self.volumes,
+            apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
             buckets=self.buckets, dicts=self.dicts, queues=self.queues, secrets=self.secrets, environments=FakeEnvironments(), terminals=self.terminals, status=self.status,
             events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
             shutdown=lambda: self.stopped.append(True),

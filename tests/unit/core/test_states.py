@@ -6,10 +6,10 @@ from enum import StrEnum
 import pytest
 
 from freehold.core.errors import InternalError
-from freehold.core.states import APP, CALL, INSTANCE, CallState, InstanceState, move
+from freehold.core.states import APP, CALL, INSTANCE, SANDBOX, CallState, InstanceState, SandboxState, move
 
 
-@pytest.mark.parametrize("table", [APP, CALL, INSTANCE])
+@pytest.mark.parametrize("table", [APP, CALL, INSTANCE, SANDBOX])
 def test_every_state_has_its_row(table: Mapping[StrEnum, frozenset[StrEnum]]) -> None:
     assert set(table) == set(type(next(iter(table))))
 
@@ -17,6 +17,7 @@ def test_every_state_has_its_row(table: Mapping[StrEnum, frozenset[StrEnum]]) ->
 def test_final_states_lead_nowhere() -> None:
     assert all(not CALL[s] for s in CallState if s.final)
     assert not INSTANCE[InstanceState.OFFLINE]
+    assert all(not SANDBOX[s] for s in SandboxState if s.final)
 
 
 def test_an_illegal_move_is_an_internal_error_that_names_both() -> None:

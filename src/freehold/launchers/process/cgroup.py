@@ -20,6 +20,7 @@ class Hierarchies:
     kill: Path | None = None  # v2, with cgroup.kill
     memory: Path | None = None
     cpu: Path | None = None
+    pids: Path | None = None
     memory_v2: bool = False
     cpu_v2: bool = False
 
@@ -33,6 +34,10 @@ class Cgroup:
     def open(self) -> list[int]:
         """Descriptors of cgroup.procs: whoever writes "0" there moves itself in."""
         return [os.open(folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in self._folders]
+
+    def files(self) -> list[str]:
+        """The cgroup.procs themselves, for one that is to have no descriptor of them."""
+        return [str(folder / "cgroup.procs") for folder in self._folders]
 
     def kill(self) -> bool:
         """Kill everything in it at once; tell whether that could be done."""
@@ -88,16 +93,24 @@ class Cgroups:
             else f"no cgroup v2 that can be written: process trees are ended one by one; {fix}",
             "cgroup_memory": "ok" if h.memory else f"memory limits are not enforced: {fix}",
             "cgroup_cpu": "ok" if h.cpu else f"cpu limits are not enforced: {fix}",
+            "cgroup_pids": "ok" if h.pids else f"a sandbox's processes are counted by their user only: {fix}",
         }
 
     def tree(self, name: str) -> Cgroup:
         """Make a group for the tree kill."""
         return self._make(name, [self.hierarchies.kill])
 
-    def limits(self, instance: str, *, memory_mib: int | None, cpu: float | None) -> Cgroup:
+    def limits(
+        self, instance: str, *, memory_mib: int | None, cpu: float | None, processes: int | None = None
+    ) -> Cgroup:
         """Make the groups that hold one instance to its limits; none when it has none."""
         h = self.hierarchies
-        made = self._make(instance, [h.memory if memory_mib else None, h.cpu if cpu else None])
+        made = self._make(
+            instance, [h.memory if memory_mib else None, h.cpu if cpu else None, h.pids if processes else None]
+        )
+        if processes and h.pids:
+            with contextlib.suppress(OSError):
+                (h.pids / instance / "pids.max").write_text(str(processes))
         if memory_mib and h.memory:
             _limit_memory(h.memory / instance, memory_mib * 1024 * 1024, v2=h.memory_v2)
         if cpu and h.cpu:
@@ -125,7 +138,7 @@ class Cgroups:
 
     def _parents(self) -> list[Path]:
         h = self.hierarchies
-        return [p for p in dict.fromkeys([h.kill, h.memory, h.cpu]) if p is not None]
+        return [p for p in dict.fromkeys([h.kill, h.memory, h.cpu, h.pids]) if p is not None]
 
 
 def _find(root: Path, proc: Path, name: str) -> Hierarchies:
@@ -141,6 +154,7 @@ def _find(root: Path, proc: Path, name: str) -> Hierarchies:
         kill=v2 if v2 and _kills(v2) else None,
         memory=v2 if "memory" in controllers else _usable(root / "memory", own.get("memory", "/"), name),
         cpu=v2 if "cpu" in controllers else _usable(root / "cpu", own.get("cpu", "/"), name),
+        pids=v2 if "pids" in controllers else _usable(root / "pids", own.get("pids", "/"), name),
         memory_v2="memory" in controllers,
         cpu_v2="cpu" in controllers,
     )
@@ -160,9 +174,9 @@ def _usable(root: Path, own: str, name: str) -> Path | None:
 
 
 def _enable(group: Path) -> set[str]:
-    """Hand memory and cpu down to the groups below; a group that holds processes cannot, and then we go without."""
+    """Hand memory, cpu and pids down to the groups below; a group that holds processes cannot, and then we go without."""
     have: set[str] = set()
-    for controller in ("memory", "cpu"):
+    for controller in ("memory", "cpu", "pids"):
         with contextlib.suppress(OSError):
             if controller not in (group / "cgroup.controllers").read_text().split():
                 (group.parent / "cgroup.subtree_control").write_text(f"+{controller}")

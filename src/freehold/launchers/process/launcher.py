@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from typing import Any
 from freehold.core.errors import NotFoundError, StartError, StartupTimeoutError
 from freehold.core.home import Home
 from freehold.core.specs import ImageSpec
-from freehold.launchers.contract import Attachments, Exit, ImageFacts, Started, StartRequest
-from freehold.launchers.process import sandbox
+from freehold.launchers.contract import Attachments, Exit, ImageFacts, Sandbox, SandboxRequest, Started, StartRequest
+from freehold.launchers.process import jail, sandbox
 from freehold.launchers.process.apt import Apt
 from freehold.launchers.process.build import Runs, library, package_dir
 from freehold.launchers.process.cgroup import Cgroups
 from freehold.launchers.process.image import Images
+from freehold.launchers.process.jails import Jails
 from freehold.launchers.process.parents import Command, Live, Parent
 from freehold.launchers.process.sandbox import Level, View
 from freehold.protocol.control import Boot, Fork
@@ -72,6 +73,7 @@ class ProcessLauncher:
         self._cgroups = Cgroups(hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12])
         self.attachments: Attachments = _Unattached(home)
         self._images = Images(home, Runs(self._bwrap, self._level, Apt(installs=host_apt)), lambda: self.attachments)
+        self._jails = Jails(home, self._cgroups)
         self._scratch = home.root / "scratch"
         self._parents: dict[str, Parent] = {}  # warm, by pool
         self._all: set[Parent] = set()
@@ -141,16 +143,36 @@ class ProcessLauncher:
         if parent is not None:
             parent.retire()
 
+    async def open_sandbox(self, request: SandboxRequest) -> Sandbox:
+        return await self._jails.open(request)
+
+    async def sandbox_env(self, image: Path) -> tuple[dict[str, str], str | None]:
+        made = await asyncio.to_thread(Image.read, image)
+        return jail.environment(_reachable(os.environ) | made.env), made.workdir
+
+    async def snapshot_sandbox(self, sandbox: str, image: Path) -> ImageSpec:
+        return await self._jails.snapshot(sandbox, image)
+
+    async def forget_sandbox(self, sandbox: str) -> None:
+        await self._jails.forget(sandbox)
+
     def guards(self) -> dict[str, str]:
         view = "ok" if self._level != "none" else f"instances see the whole machine: {self._why}"
         tree = "ok" if self._level == "pids" else f"process trees are ended by a keeper: {self._why}"
-        return {"bubblewrap": view, "pid_namespace": tree, "pdeathsig": "ok", **self._cgroups.guards()}
+        return {
+            "bubblewrap": view,
+            "pid_namespace": tree,
+            "pdeathsig": "ok",
+            **self._cgroups.guards(),
+            "sandboxes": self._jails.guard(),
+        }
 
     async def close(self) -> None:
         self._closed = True
         await self._images.close()
         for parent in list(self._all):
             parent.kill_now()
+        await self._jails.close()
         await asyncio.gather(*(p.gone.wait() for p in list(self._all)))
         self._cgroups.close()
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
@@ -324,6 +346,12 @@ class _Unattached:
 
     async def volume(self, name: str, *, workspace: str, create: bool) -> Path:  # noqa: ARG002 (the contract's)
         raise NotFoundError(f"there is no volume {name!r}")
+
+
+def _reachable(environ: Mapping[str, str]) -> dict[str, str]:
+    """The way to the package index and out of the network, where it names no password: what an untrusted program may know."""
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL")  # fmt: skip
+    return {k: v for k, v in environ.items() if k.upper() in names and "@" not in v}
 
 
 def _threads(request: StartRequest) -> int:

@@ -88,6 +88,14 @@ def _impossible(step: ImageStep, plan: Plan) -> None:
     raise ImageBuildError(f"Image.{step.kind}({shown}) cannot be given by the process launcher: {CONTAINER}")
 
 
+def _snapshot(step: ImageStep, plan: Plan) -> None:
+    del plan
+    raise ImageBuildError(
+        f"snapshot {step.args.get('layer', '')[:12]!r} is not on this machine, or steps stand after it: make it anew, and take such steps "
+        "in the sandbox, before the snapshot"
+    )
+
+
 def _unresolved(step: ImageStep, plan: Plan) -> None:
     del plan
     raise ImageBuildError(
@@ -176,7 +184,7 @@ def _quiet(step: ImageStep, plan: Plan) -> None:
 
 _STEPS: dict[str, Callable[[ImageStep, Plan], None]] = {
     "debian_slim": _debian_slim, "micromamba": _micromamba, "from_registry": _from_registry, "from_dockerfile": _from_dockerfile,
-    "from_scratch": _impossible, "micromamba_install": _impossible, "from_id": _unresolved, "from_name": _unresolved,
+    "snapshot": _snapshot, "from_scratch": _impossible, "micromamba_install": _impossible, "from_id": _unresolved, "from_name": _unresolved,
     "pip_install": _pip, "uv_pip_install": _pip, "uv_sync": _uv_sync, "poetry_install": _poetry, "apt_install": _apt,
     "run_commands": _run_commands, "run_function": _run_function, "dockerfile_commands": _dockerfile_commands,
     "env": _env, "workdir": _workdir, "add_local": _add_local, "shell": _shell, "entrypoint": _quiet, "cmd": _quiet,

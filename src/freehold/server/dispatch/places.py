@@ -9,7 +9,10 @@ from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from freehold.core.clock import Clock
+from freehold.core.devices import Device
+from freehold.core.errors import ResourceExhaustedError
 from freehold.core.placement import Machine, Occupant, Placement, cpu_of, make_room, memory_of, place, without
+from freehold.core.specs import Resources
 from freehold.core.states import InstanceState
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
@@ -27,6 +30,7 @@ class Places:
     ) -> None:
         self.machine = machine
         self._instances, self._clock, self._evict = instances, clock, evict
+        self._sandboxes: dict[str, Occupant] = {}
         self._waiting: dict[Pool, float] = {}  # since when (monotonic), the first first
         self._placed: WeakKeyDictionary[Pool, float] = WeakKeyDictionary()  # when a pool last got a place (monotonic)
 
@@ -49,6 +53,23 @@ class Places:
         """A pool waits for a place no longer."""
         pool.blocked = None
         self._waiting.pop(pool, None)
+
+    def reserve(self, sandbox: str, want: Resources) -> tuple[Device, ...]:
+        """Hold what a sandbox asks for; ResourceExhaustedError when it is not free now. Cores it may share, as a pool's first instance may."""
+        found = place(want, self.occupied, first=True)
+        if found.verdict != "now":
+            raise ResourceExhaustedError(
+                f"no place for a sandbox on this machine: {found.reason}; terminate one, or ask for less"
+            )
+        self._sandboxes[sandbox] = Occupant(
+            id=sandbox, cpu=cpu_of(want), memory_mib=memory_of(want), devices=frozenset(d.id for d in found.devices)
+        )
+        return found.devices
+
+    def release(self, sandbox: str) -> None:
+        """A sandbox is gone: serve those that wait."""
+        if self._sandboxes.pop(sandbox, None) is not None:
+            self.freed()
 
     def freed(self) -> None:
         """An instance is gone: serve those that wait."""
@@ -88,7 +109,7 @@ class Places:
         return bool(chosen)
 
     def _occupied(self, instances: Iterable[Instance]) -> Machine:
-        held = [_occupant(i) for i in instances]
+        held = [*(_occupant(i) for i in instances), *self._sandboxes.values()]
         return replace(
             self.machine,
             cpu_taken=sum(o.cpu for o in held),

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -79,6 +79,7 @@ class Apps:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._reaping: set[asyncio.Task[None]] = set()
         self._stopping: set[str] = set()
+        self.on_stop: Callable[[str], Awaitable[None]] = _nothing_more
 
     # ---- reading
 
@@ -336,6 +337,7 @@ class Apps:
             pool.fail_waiters(NotFoundError(f"app {app.name!r} was stopped"))
             self._p.fleet.close_pool(pool, grace_s=STOP_GRACE_S, reason=reason, finish_s=STOP_GRACE_S)
         await self._p.endpoints.stop(app)
+        await self.on_stop(app.id)
         app.state = AppState.STOPPED
         await self._p.store.write(
             writes.set_app_state(app.id, AppState.STOPPED, self._p.clock.now()), writes.delete_schedules(app.id)
@@ -433,6 +435,10 @@ class Apps:
             schedule=describe(spec.schedule) if spec.schedule else None, next_run=function.timing.due if function.timing else None,
             web={name: _endpoint(web, function.endpoints[name]) for name, web in spec.endpoints().items() if name in function.endpoints},
         )  # fmt: skip
+
+
+async def _nothing_more(_: str) -> None:
+    """Until the server says what else goes with an app."""
 
 
 def _endpoint(web: Web, url: str) -> EndpointView:

@@ -8,7 +8,7 @@ from zlib import crc32
 
 from freehold.core.errors import DataLossError
 from freehold.core.ids import is_id
-from freehold.core.states import AppState, CallState, InstanceState
+from freehold.core.states import AppState, CallState, InstanceState, SandboxState
 from freehold.server.store import rows as r
 from freehold.server.store.contract import Store
 
@@ -100,6 +100,14 @@ class Reads:
         rows = await self._store.read("instances", {"workspace": workspace, "id": instance_id, "limit": 1}, ("id",))
         return _instance(rows[0]) if rows else None
 
+    async def sandboxes(self, workspace: str, which: r.SandboxFilter = r.SandboxFilter()) -> list[r.SandboxRow]:  # noqa: B008 (frozen)
+        where = _given(which, "app", "name", "before") + (["live"] if which.live_only else [])
+        return [_sandbox(row) for row in await self._list("sandboxes", workspace, which, where)]
+
+    async def sandbox(self, workspace: str, sandbox_id: str) -> r.SandboxRow | None:
+        rows = await self._store.read("sandboxes", {"workspace": workspace, "id": sandbox_id, "limit": 1}, ("id",))
+        return _sandbox(rows[0]) if rows else None
+
     async def events(self, workspace: str, which: r.EventFilter = r.EventFilter()) -> list[r.EventRow]:  # noqa: B008 (frozen)
         where = _given(which, "kind", "subject", "since", "before")
         rows = await self._list("events", workspace, which, where)
@@ -189,7 +197,11 @@ class Reads:
         return [r.WorkspaceRow._make(row) for row in await self._store.read("workspaces", {})]
 
     async def _list(
-        self, query: str, workspace: str, which: r.CallFilter | r.InstanceFilter | r.EventFilter, where: Sequence[str]
+        self,
+        query: str,
+        workspace: str,
+        which: "r.CallFilter | r.InstanceFilter | r.SandboxFilter | r.EventFilter",
+        where: Sequence[str],
     ) -> list[tuple[Any, ...]]:
         params: dict[str, Any] = asdict(which) | {"workspace": workspace, "limit": max(0, min(which.limit, _MAX_LIMIT))}
         if is_id(params.get("app") or "", "ap"):  # found by its name, which has an index
@@ -244,6 +256,11 @@ def _instance(row: tuple[Any, ...]) -> r.InstanceRow:
         phases=json.loads(str(i.phases)),
         simulated=bool(i.simulated),
     )
+
+
+def _sandbox(row: tuple[Any, ...]) -> r.SandboxRow:
+    b = r.SandboxRow._make(row)
+    return b._replace(state=SandboxState(b.state), tags=json.loads(str(b.tags)))
 
 
 def _app(row: tuple[Any, ...]) -> r.AppRow:

@@ -6,7 +6,7 @@ Times are seconds since the epoch. Fields that a table keeps as JSON text are di
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from freehold.core.states import AppState, CallState, InstanceState
+from freehold.core.states import AppState, CallState, InstanceState, SandboxState
 
 
 class CallRow(NamedTuple):
@@ -91,6 +91,22 @@ class InstanceRow(NamedTuple):
     memory_mib: int = 128
     simulated: bool = False
     pool: str = ""
+
+
+class SandboxRow(NamedTuple):
+    id: str
+    workspace: str
+    app_id: str
+    app: str
+    name: str | None
+    state: SandboxState
+    created: float
+    ended: float | None = None
+    returncode: int | None = None
+    reason: str | None = None
+    image: str = ""
+    timeout_s: float = 300.0
+    tags: dict[str, str] = {}  # noqa: RUF012 (read only)
 
 
 class AppRow(NamedTuple):
@@ -292,6 +308,17 @@ class InstanceFilter:
     app: str | None = None  # name or id
     function: str | None = None
     live_only: bool = False
+    before: str | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxFilter:
+    """Which sandboxes to list, newest first."""
+
+    app: str | None = None  # name or id
+    name: str | None = None
+    live_only: bool = True
     before: str | None = None
     limit: int = 100
 

@@ -146,6 +146,14 @@ events = _table(
 )
 _index("ix_events_subject", events.c.subject, events.c.id)
 
+sandboxes = _table(
+    "sandboxes", ("id",), _text("id"), _text("workspace"), _text("app_id"), _text("app"), _text("name", null=True), _text("state"),
+    _real("created", null=False), _real("ended"), _number("returncode", null=True), _text("reason", null=True), _text("image"),
+    _real("timeout_s", null=False), _text("tags"),
+)  # fmt: skip
+_index("ix_sandboxes_app", sandboxes.c.workspace, sandboxes.c.app, sandboxes.c.id)
+_index("ix_sandboxes_live", sandboxes.c.id, where=sandboxes.c.ended.is_(None))
+
 secrets = _table(
     "secrets", ("id",), _text("id"), _text("workspace"), _text("name", null=True), _text("digest"), _text("keys"),
     _real("created", null=False), _real("updated", null=False), _bytes("sealed"),

@@ -113,6 +113,26 @@ def _instance_writes() -> dict[str, WriteStatement]:
     }
 
 
+def _sandbox_writes() -> dict[str, WriteStatement]:
+    b = s.sandboxes
+    live = b.c.ended.is_(None)
+    end = (
+        sa.update(b)
+        .where(live)
+        .values({"state": _p("state"), "ended": _p("ended"), "returncode": _p("returncode"), "reason": _p("reason")})
+    )
+    old = sa.delete(b).where(b.c.id < _p("before"), b.c.ended.is_not(None))
+    return {
+        "put_sandboxes": _full(
+            _put(b, "state", "ended", "returncode", "reason", "tags", only_if=live), b, rows.SandboxRow
+        ),
+        "end_sandboxes": WriteStatement(
+            clause=end, table="sandboxes", fields=("state", "ended", "returncode", "reason")
+        ),
+        "prune_sandboxes": WriteStatement(clause=old, table="sandboxes", fields=("before",)),
+    }
+
+
 def _app_writes() -> dict[str, WriteStatement]:
     a, e = s.apps, s.endpoints
     state = sa.update(a).where(a.c.id == _p("app_id")).values(state=_p("new_state"), stopped=_p("stopped"))
@@ -226,7 +246,15 @@ def _queue_writes() -> dict[str, WriteStatement]:
 
 
 def writes() -> dict[str, WriteStatement]:
-    return _call_writes() | _instance_writes() | _app_writes() | _other_writes() | _dict_writes() | _queue_writes()
+    return (
+        _call_writes()
+        | _instance_writes()
+        | _sandbox_writes()
+        | _app_writes()
+        | _other_writes()
+        | _dict_writes()
+        | _queue_writes()
+    )
 
 
 def _of_workspace(table: sa.Table) -> "sa.Select[Any]":
@@ -345,6 +373,24 @@ def _instance_queries() -> dict[str, Query]:
             },
             tail="ORDER BY events.id DESC LIMIT :limit",
         ),
+    }
+
+
+def _sandbox_queries() -> dict[str, Query]:
+    b = s.sandboxes.c
+    return {
+        "sandboxes": Query(
+            clause=_newest_of_workspace(s.sandboxes),
+            conditions={
+                "id": b.id == _p("id"),
+                "app": sa.and_(b.workspace == _p("workspace"), b.app == _p("app")),
+                "app_id": b.app_id == _p("app_id"),
+                "name": b.name == _p("name"),
+                "live": b.ended.is_(None),
+                "before": b.id < _p("before"),
+            },
+            tail="ORDER BY sandboxes.id DESC LIMIT :limit",
+        )
     }
 
 
@@ -469,5 +515,11 @@ def _queue_queries() -> dict[str, Query]:
 
 def queries() -> dict[str, Query]:
     return (
-        _call_queries() | _instance_queries() | _app_queries() | _other_queries() | _dict_queries() | _queue_queries()
+        _call_queries()
+        | _instance_queries()
+        | _sandbox_queries()
+        | _app_queries()
+        | _other_queries()
+        | _dict_queries()
+        | _queue_queries()
     )

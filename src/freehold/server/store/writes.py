@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from freehold.core.states import AppState, InstanceState
+from freehold.core.states import AppState, InstanceState, SandboxState
 from freehold.server.store import rows as r
 from freehold.server.store.contract import Write
 
@@ -55,6 +55,23 @@ def end_instances(ended: float, reason: str) -> Write:
 
 def prune_instances(before: str) -> Write:
     return Write("prune_instances", [(before,)])
+
+
+# ---- sandboxes
+
+
+def put_sandboxes(rows: Sequence[r.SandboxRow]) -> Write:
+    """Insert, or move on a sandbox that has not ended."""
+    return Write("put_sandboxes", _json(rows))
+
+
+def end_sandboxes(ended: float, returncode: int, reason: str) -> Write:
+    """Mark every sandbox that has not ended as terminated: the server that held them is gone."""
+    return Write("end_sandboxes", [(SandboxState.TERMINATED, ended, returncode, reason)])
+
+
+def prune_sandboxes(before: str) -> Write:
+    return Write("prune_sandboxes", [(before,)])
 
 
 # ---- apps

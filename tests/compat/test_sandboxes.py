@@ -1,0 +1,167 @@
+"""Sandboxes as programs use them."""
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.harness import Freehold, wait_for
+
+from freehold.core.home import Home
+from freehold.launchers.process import jail
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _held(tmp_path_factory: pytest.TempPathFactory) -> None:  # pyright: ignore[reportUnusedFunction]
+    bwrap, mode, why = jail.find(tmp_path_factory.mktemp("jails"))
+    if bwrap is None or mode != "overlay":
+        pytest.skip(f"no sandboxes here: {why}")
+
+
+def _lines(server: Freehold, program: str) -> list[str]:
+    done = server("python", program, cwd=PROGRAMS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def _ask(server: Freehold, path: str) -> Any:
+    request = urllib.request.Request(f"{server.url}{path}", headers={"Authorization": f"Bearer {server.token}"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def test_a_sandbox_runs_its_command_and_says_how_it_ended(server: Freehold) -> None:
+    assert _lines(server, "sandbox_basics.py") == [
+        r"OUT 'hello world\n' 'oh\n' 3 3",
+        "AGAIN 3 True",
+        r"LINE 'got Ada\n'",
+        r"REST ['more\n', 'lines'] 0",
+        "POLL None None",
+        "TERMINATED 137 True",
+        "WAITED 137",
+        "TIMED OUT 124 True",
+        "MISSING 127 cannot run 'no-such-program': No such file or directory",
+    ]
+
+
+def test_what_a_sandbox_writes_is_in_its_apps_logs_and_it_is_on_record(server: Freehold) -> None:
+    assert "hello world" in server.ok("app", "logs", "compat-sandbox-basics")
+    views = _ask(server, "/v1/sandboxes?app=compat-sandbox-basics&live_only=false")
+    assert {(v["state"], v["returncode"]) for v in views} == {
+        ("exited", 3), ("exited", 0), ("terminated", 137), ("timed_out", 124), ("exited", 127),
+    }  # fmt: skip
+    assert _ask(server, "/v1/sandboxes?app=compat-sandbox-basics") == []
+
+
+def test_commands_stream_take_input_and_end(server: Freehold) -> None:
+    assert _lines(server, "sandbox_exec.py") == [
+        "KINDS True True True",
+        r"LINES ['line 1\n', 'line 2\n', 'line 3\n'] True",
+        r"CODE 4 4 4 'warned\n'",
+        "WHERE /work /tmp",
+        "ENV red s3cret x",
+        "SECRET 1",
+        "POLL None",
+        r"CAT 'abc\ndef' 0",
+        "CLOSED Stdin is closed. Cannot write to it.",
+        r"BYTES b'\xff\x00x'",
+        r"BY LINE ['one\n', 'two\n']",
+        r"TTY '/dev/pts/0\r\n24 80\r\n'",
+        "NO TTY 1",
+        "TIME -1 True",
+        "printed at once",
+        "QUIET 0",
+        "KILLED 137 127 126",
+        "BIG 30000000",
+        "ENDED True",
+    ]
+
+
+def test_everything_has_an_awaitable_twin(server: Freehold) -> None:
+    assert _lines(server, "sandbox_async.py") == ["ALL 24", r"KEPT 'late\n'", "FILE hi", "LISTED [True]", "END 137"]
+
+
+def test_files_are_read_written_listed_and_watched(server: Freehold) -> None:
+    assert _lines(server, "sandbox_files.py") == [
+        "GIVEN given",
+        "OWN changed given",
+        "BIG True 10000000",
+        "COPIED given",
+        "LIST [('copied.txt', 'file', False), ('deep', 'directory', True), ('empty', 'directory', True), ('link', 'symlink', False)]",
+        "STAT True /etc/passwd l root",
+        "NOT FOUND SandboxFilesystemNotFoundError",
+        "DIRECTORY SandboxFilesystemIsADirectoryError",
+        "NOT A DIRECTORY SandboxFilesystemNotADirectoryError",
+        "BENEATH A FILE SandboxFilesystemNotADirectoryError",
+        "NOT EMPTY SandboxFilesystemDirectoryNotEmptyError",
+        "THERE SandboxFilesystemPathAlreadyExistsError",
+        "READ ONLY SandboxFilesystemPermissionError",
+        "RELATIVE InvalidError",
+        "LEFT ['copied.txt', 'link'] ['copied.txt', 'link']",
+        "SEEN True True True ('Remove', ['/work/new/moved'])",
+    ]
+
+
+def test_names_tags_idleness_and_readiness(server: Freehold) -> None:
+    assert _lines(server, "sandbox_names.py") == [
+        "TAKEN True",
+        "BY NAME True",
+        "TAGGED 2 1",
+        "TAGS {'job': 'b'} 1",
+        "GONE True",
+        "ENDED 137",
+        "LISTED []",
+        "IDLE 137 True",
+        "READY 0",
+        "DETACHED 137",
+        "NEVER READY",
+    ]
+
+
+def test_networks_are_closed_listed_or_tunnelled(server: Freehold) -> None:
+    assert _lines(server, "sandbox_network.py") == [
+        "BLOCKED True",
+        "INTERFACES [(1, 'lo')]",
+        "PAST THE LIST True",
+        "THROUGH THE PROXY b'secret'",
+        "TUNNEL 200 True True",
+        "DENIED True True",
+        "OPEN 18974",
+        "PORTS InvalidError",
+        "NETWORK InvalidError",
+        "DOMAIN InvalidError",
+        "PROXY UnimplementedError",
+        "GPUS InvalidError",
+        "TYPO InvalidError",
+    ]
+
+
+def test_a_snapshot_is_an_image_of_sandboxes_and_functions(server: Freehold) -> None:
+    assert _lines(server, "sandbox_snapshot.py") == [
+        "FILE kept ['kept.txt']",
+        "MODULE 42",
+        "SYSTEM tool True",
+        "THIRD ['second.txt'] tool",
+        "FUNCTION ('kept', 42)",
+    ]
+
+
+def test_a_function_makes_sandboxes_and_they_end_with_its_app(server: Freehold) -> None:
+    done = server("run", "-q", "sandbox_function.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    assert "SOLVED ('42\\n', 0)" in done.stdout
+    assert "VOLUME from inside" in done.stdout
+    assert "PART part" in done.stdout
+    left = done.stdout.split("LEFT ")[1].strip()
+    wait_for(lambda: _ask(server, f"/v1/sandboxes/{left}")["state"] == "terminated")
+    assert "app was stopped" in _ask(server, f"/v1/sandboxes/{left}")["reason"]
+
+
+def test_nothing_of_an_ended_sandbox_is_left(server: Freehold) -> None:
+    home = Home(server.home)
+    left = [p.name for p in home.sandboxes.iterdir() if p.name.startswith("sb-")]
+    assert left == [], left
+    assert not list((home.run / "sb").glob("*"))

@@ -42,10 +42,11 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "InternalFailure", "InvalidError", "MountUploadTimeoutError", "NotFoundError", "OutputExpiredError",
         "PermissionDeniedError", "RemoteError", "RequestSizeError", "ResourceExhaustedError",
         "SandboxFilesystemDirectoryNotEmptyError", "SandboxFilesystemError", "SandboxFilesystemFileTooLargeError",
-        "SandboxFilesystemIsADirectoryError", "SandboxFilesystemNotADirectoryError", "SandboxFilesystemNotFoundError",
-        "SandboxFilesystemPathAlreadyExistsError", "SandboxFilesystemPermissionError", "SandboxTerminatedError",
-        "SandboxTimeoutError", "SerializationError", "ServerWarning", "ServiceError", "SnapshotCreationError",
-        "TimeoutError", "UnimplementedError", "VersionError", "VolumeUploadTimeoutError",
+        "SandboxFilesystemIsADirectoryError", "SandboxFilesystemNotADirectoryError",
+        "SandboxFilesystemNotFoundError", "SandboxFilesystemPathAlreadyExistsError",
+        "SandboxFilesystemPermissionError", "SandboxTerminatedError", "SandboxTimeoutError", "SerializationError",
+        "ServerWarning", "ServiceError", "SnapshotCreationError", "TimeoutError", "UnimplementedError",
+        "VersionError", "VolumeUploadTimeoutError",
     ),
     "modal.file_pattern_matcher": (
         "FilePatternMatcher", "NON_PYTHON_FILES",
@@ -100,8 +101,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "modal.types": (
         "AppInfo", "AppLifecycle", "AppState", "DictInfo", "FileEntry", "FileEntryType", "FileInfo", "FileType",
-        "FileWatchEvent", "FileWatchEventType", "FunctionAutoscalerSettings", "FunctionCurrentStats", "FunctionInfo",
-        "InputInfo", "InputStatus", "LogEntry", "QueueInfo", "SecretInfo", "VolumeInfo", "VolumeMountInfo",
+        "FileWatchEvent", "FileWatchEventType", "FunctionAutoscalerSettings", "FunctionCurrentStats",
+        "FunctionInfo", "InputInfo", "InputStatus", "LogEntry", "QueueInfo", "SecretInfo", "VolumeInfo",
+        "VolumeMountInfo",
     ),
     "modal.volume": (
         "FileEntry", "FileEntryType", "Volume", "VolumeManager",

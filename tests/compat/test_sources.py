@@ -19,3 +19,8 @@ def test_with_that_fix_it_runs(server: Freehold) -> None:
     done = server("run", "imports_along.py", cwd=PROGRAMS)
     assert (done.returncode, done.stdout) == (0, '["a", "b"]\n'), done.stderr
     assert "does not go along" not in done.stderr
+
+
+def test_functions_of_an_included_app_keep_its_image_and_secrets(server: Freehold) -> None:
+    done = server("run", "includes.py", cwd=PROGRAMS.parent)
+    assert (done.returncode, done.stdout) == (0, "('inner', False) ('outer', True)\n"), done.stderr

@@ -18,13 +18,13 @@ from freehold.sdk.context import is_local
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.faces import blocking, both, both_static, drive, drive_async
 from freehold.sdk.function import Function
-from freehold.sdk.image import Image
+from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import mark, marks, yields
 from freehold.sdk.options import SECRETS, ClsOptions, Declaration, FunctionOptions, checked
 from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
 from freehold.sdk.secret import Secret
-from freehold.sdk.source import Bundles, left_behind, locate, sources_of
+from freehold.sdk.source import Bundles, Source, left_behind, locate, sources_of
 from freehold.sdk.tracebacks import is_ours, warn
 from freehold.sdk.volume import Volume
 
@@ -90,6 +90,17 @@ class App:
     @property
     def name(self) -> str | None:
         return self._name
+
+    @property
+    def image(self) -> Image:
+        """The image of functions that name none."""
+        return self._image or default_image()
+
+    @image.setter
+    def image(self, image: Image) -> None:
+        warn("app.image = ... is now App(image=...)", DeprecationError)
+        checks.one(image, Image, "image", f"App({self._name!r})", fix="freehold.Image.debian_slim()")
+        self._image = image
 
     def rename(self, name: str) -> None:
         """Give it another name, before it runs."""
@@ -322,13 +333,11 @@ class App:
 
     def spec(self, bundles: Bundles) -> AppSpec:
         """What the server is told; tars of the files that go along are added to `bundles`."""
-        defaults = Defaults(
-            image=self._image, secrets=self._secrets, volumes=self._volumes,
-            include_source=self._include_source, sources=sources_of(self._modules()),
-        )  # fmt: skip
+        sources = sources_of(self._modules())
         declared = [d.declaration for d in self._declared() if d.declaration is not None]
         self._warn_of_modules(declared)
-        functions = tuple(function_spec(d, defaults, bundles) for d in declared)
+        defaults = {app: app._defaults(sources) for app in self._all()}
+        functions = tuple(function_spec(d, defaults[self._owner(d.name)], bundles) for d in declared)
         return AppSpec(name=self._name, functions=functions, tags=self.tags, description=self.description)
 
     # ---- how
@@ -344,7 +353,7 @@ class App:
             )
         self._last_id = self.handle.id
         client.current().detached = mode == "detached"
-        for app in (self, *self._included):
+        for app in self._all():
             app.handles = dict(self.handle.functions)
 
     def _look_up(self, ref: str, create: bool) -> None:
@@ -366,8 +375,25 @@ class App:
 
     def _ended(self) -> None:
         self.handle = None
-        for app in (self, *self._included):
+        for app in self._all():
             app.handles = {}
+
+    def _defaults(self, sources: list[Source]) -> Defaults:
+        """What it gives to the functions that are declared with it."""
+        return Defaults(
+            image=self._image, secrets=self._secrets, volumes=self._volumes,
+            include_source=self._include_source, sources=sources,
+        )  # fmt: skip
+
+    def _all(self) -> "list[App]":
+        """Itself, and what it includes."""
+        return [self, *(inner for app in self._included for inner in app._all())]
+
+    def _owner(self, name: str) -> "App":
+        """The app by whose decorator a function was declared."""
+        inside = (a for a in self._included if name in a.registered_functions or name in a.registered_classes)
+        app = next(inside, None)
+        return self if app is None else app._owner(name)
 
     def _declared(self) -> "list[Function[..., Any] | Cls]":
         return [*self.registered_functions.values(), *self.registered_classes.values()]
@@ -378,10 +404,12 @@ class App:
 
     def _modules(self) -> list[str]:
         own = (d.raw.__module__ for d in self._declared())
-        return list(dict.fromkeys([self._module, *own, *(a._module for a in self._included)]))
+        return list(dict.fromkeys([*(a._module for a in self._all()), *own]))
 
     def _warn_of_modules(self, declared: list[Declaration]) -> None:
-        images = [i for i in (self._image, *(d.options.get("image") for d in declared)) if i is not None]
+        images = [
+            i for i in (*(a._image for a in self._all()), *(d.options.get("image") for d in declared)) if i is not None
+        ]
         sources = sources_of(self._modules()) if self._include_source else []
         along = [*(s.files for s in sources), *(f for i in images for f in (*i.files, *i.copied))]
         for name in left_behind(sources, along):

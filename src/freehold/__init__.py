@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from freehold.sdk.scheduler_placement import SchedulerPlacement
     from freehold.sdk.secret import Secret
     from freehold.sdk.terminal import interact
+    from freehold.sdk.server import Server
     from freehold.sdk.volume import Volume
     from freehold.sdk.workspace import Environment, Workspace
 
@@ -73,6 +74,7 @@ _HOMES = {
     "schedule": ("Cron", "Period"),
     "secret": ("Secret",),
     "terminal": ("interact",),
+    "server": ("Server",),
     "volume": ("Volume",),
     "workspace": ("Environment", "Workspace"),
 }  # fmt: skip
@@ -81,8 +83,8 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "App", "Client", "CloudBucketMount", "Cls", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
     "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy", "Queue", "Retries",
-    "Sandbox", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched", "concurrent",
-    "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
+    "Sandbox", "SchedulerPlacement", "Secret", "Server", "Volume", "Workspace", "__version__", "asgi_app", "batched",
+    "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
     "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip
 

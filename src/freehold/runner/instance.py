@@ -101,6 +101,7 @@ class Instance:
         executor = self._make_executor(web=bool(endpoints.targets))
         loop = executor.loop if isinstance(executor, Concurrent) else None
         try:
+            endpoints.check_ports()
             self._run_hooks("enter", loop)
             if loop is not None:
                 loop.run_until_complete(endpoints.start(executor.slots if isinstance(executor, Concurrent) else 1))

@@ -74,6 +74,35 @@ class ClsOptions(Options, total=False):
     serialized: bool
 
 
+class ServerOptions(TypedDict, total=False):
+    """Those of `@app.server` that are a class's too."""
+
+    name: str | None
+    serialized: bool
+    image: Image | None
+    secrets: Sequence[Secret]
+    env: Mapping[str, str | None]
+    volumes: Mapping[str, Volume]
+    gpu: str | Sequence[str] | None
+    cpu: float | tuple[float, float] | None
+    memory: int | tuple[int, int] | None
+    ephemeral_disk: int | None
+    min_containers: int | None
+    max_containers: int | None
+    buffer_containers: int | None
+    scaledown_window: float | None
+    enable_memory_snapshot: bool
+    include_source: bool
+    proxy: object
+    # taken for Modal's sake, without effect on a platform of one's own
+    scaleup_window: object
+    compute_region: object
+    cloud: object
+    nonpreemptible: object
+    i6pn: object
+    experimental_options: object
+
+
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
     """What `@app.function` or `@app.cls` was told."""

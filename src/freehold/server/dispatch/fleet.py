@@ -216,6 +216,7 @@ class Fleet:
         instance.ready, instance.idle_since = self._clock.now(), now
         instance.pool.failed_starts, instance.pool.last_failure = 0, None
         instance.pool.start_after = 0.0
+        instance.pool.grant()
         instance.move(InstanceState.IDLE)
         self.on_ready(instance)
         self._record.instance(instance)
@@ -275,7 +276,7 @@ class Fleet:
         self._notify(instance)
         if instance.pid is not None and not instance.stopping:
             instance.stopping = True
-            self._spawn(self._stop(instance, grace_s, instance.pool.spec.timeout_s if finish_s is None else finish_s))
+            self._spawn(self._stop(instance, grace_s, instance.pool.spec.finish_s if finish_s is None else finish_s))
 
     async def _stop(self, instance: Instance, grace_s: float, finish_s: float) -> None:
         if instance.load:  # a WebSocket, for one, may stay open for ever
@@ -386,7 +387,14 @@ class Fleet:
             elif instance.state.live and now - instance.last_beat > self.lease_s:
                 self._lose(instance)
         for pool in self._registry.pools():
-            if pool.instances or pool.backlog or pool.held or pool.blocked or pool.spec.scaling.min_instances:
+            if (
+                pool.instances
+                or pool.backlog
+                or pool.held
+                or pool.blocked
+                or pool.wishes
+                or pool.spec.scaling.min_instances
+            ):
                 pool.pump()
                 pool.scale()
         self._close_unused(now)

@@ -39,6 +39,7 @@ class Fork(Struct, frozen=True, tag=True):
     lease_s: float
     threads: int
     sent: float  # seconds since the epoch
+    porter: str = ""  # Unix socket to make, that gives connections into the instance's own network
 
 
 class Kill(Struct, frozen=True, tag=True):

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ from freehold.runner.concurrent import Concurrent
 from freehold.runner.inputs import CANCEL_SIGNAL, Executor, Key, Tools, new_loop
 from freehold.runner.load import UserCode
 from freehold.runner.outbox import Outbox
+from freehold.runner.porter import Porter
 from freehold.runner.sequential import Sequential
 from freehold.runner.web import Endpoints
 from freehold.sdk import terminal
@@ -75,6 +77,7 @@ class Instance:
 
     def __init__(self, request: Fork, user: UserCode, out: output.Output) -> None:
         self._request, self._user, self._output = request, user, out
+        self._porter = Porter(Path(request.porter)) if request.porter else None  # before the server hears of us
         self._outbox = Outbox()
         self._codec = Codec(request.instance, request.arena)
         self._io: asyncio.AbstractEventLoop | None = None
@@ -97,7 +100,7 @@ class Instance:
     def live(self, phases: dict[str, float], began: float) -> int:
         """Enter, serve, exit."""
         spec = self._user.spec
-        endpoints = Endpoints(self._user, self._request, self._output)
+        endpoints = Endpoints(self._user, self._request, self._output, self._porter)
         executor = self._make_executor(web=bool(endpoints.targets))
         loop = executor.loop if isinstance(executor, Concurrent) else None
         try:

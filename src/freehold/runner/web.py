@@ -15,6 +15,7 @@ from freehold.protocol.control import Fork
 from freehold.runner import output
 from freehold.runner.asgi import Asgi
 from freehold.runner.load import Target, UserCode
+from freehold.runner.porter import Porter
 
 _BACKLOG = 2048
 _POLL_S = 0.02
@@ -25,8 +26,8 @@ _NO_LIFESPAN = "the web app did not start: its lifespan failed (its log has the 
 class Endpoints:
     """All web endpoints of one instance; `addresses` are by method, as Ready says them."""
 
-    def __init__(self, user: UserCode, request: Fork, out: output.Output) -> None:
-        self._user, self._request, self._output = user, request, out
+    def __init__(self, user: UserCode, request: Fork, out: output.Output, porter: Porter | None = None) -> None:
+        self._user, self._request, self._output, self._porter = user, request, out, porter
         self.targets = {name: t for name, t in user.targets.items() if t.web is not None}
         self.addresses: dict[str, str] = {}
         self._servers: list[tuple[Any, asyncio.Task[None], Path]] = []
@@ -35,7 +36,7 @@ class Endpoints:
         """Raise where another program has the port of one: who asks for ours would get that one."""
         for target in self.targets.values():
             port = target.web.port if target.web is not None else None
-            if port is not None and answers(port):
+            if port is not None and self._porter is None and answers(port):
                 msg = f"port {port} is taken by another program of this machine: stop that program, or let this one serve on another port"
                 raise InvalidError(msg)
 
@@ -116,7 +117,7 @@ class Endpoints:
                 msg = f"nothing listens on port {port} {limit:g} s after the {who} returned: raise startup_timeout, or check the port"
                 raise StartupTimeoutError(msg)
             await asyncio.sleep(_POLL_S)
-        return f"tcp:127.0.0.1:{port}"
+        return self._porter.address(port) if self._porter is not None else f"tcp:127.0.0.1:{port}"
 
 
 def fastapi_app(function: Callable[..., Any], web: Web, title: str) -> Asgi:
@@ -158,6 +159,9 @@ def _server(config: Any) -> Any:
 
 def answers(port: int) -> bool:
     """Whether something listens on a port of this network's loopback."""
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with contextlib.suppress(OSError), socket.socket(family) as probe:
+            probe.settimeout(1.0)
+            if probe.connect_ex((host, port)) == 0:
+                return True
+    return False

@@ -42,13 +42,13 @@ class Options(TypedDict, total=False):
     enable_memory_snapshot: bool
     include_source: bool
     max_inputs: int | None  # inputs after which an instance is replaced; only 1 is supported
+    block_network: bool  # no network, but for its link to the server
     # taken for Modal's sake, without effect on a platform of one's own
     cloud: object
     region: object
     nonpreemptible: object
     experimental_options: object
     restrict_modal_access: object
-    block_network: object
     proxy: object
     i6pn: object
     # names that Modal has given up
@@ -127,8 +127,14 @@ _WITHOUT_EFFECT = (
     "i6pn",
     "proxy",
 )
-_NOT_YET = ("block_network",)
-_FLAGS = ("single_use_containers", "enable_memory_snapshot", "include_source", "serialized", "is_generator")
+_FLAGS = (
+    "block_network",
+    "single_use_containers",
+    "enable_memory_snapshot",
+    "include_source",
+    "serialized",
+    "is_generator",
+)
 SECRETS = "[freehold.Secret.from_name(...)]"
 _TIMEOUT_S = (1.0, 7 * 24 * 3600.0)
 _WINDOW_S = (2.0, 3600.0)
@@ -139,10 +145,6 @@ def checked(options: Mapping[str, Any], where: str, known: type = FunctionOption
     given = {k: v for k, v in options.items() if v is not None}
     checks.known_options(given, known.__annotations__, where)
     given = _renamed(given, where)
-    for name in _NOT_YET:
-        if given.get(name):
-            msg = f"{where}: {name}={given[name]!r} is not supported yet; leave it out"
-            raise UnimplementedError(msg)
     for name in _WITHOUT_EFFECT:
         if given.pop(name, None):
             warn(f"{where}: {name}= has no effect on a platform of your own")

@@ -102,6 +102,7 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
         volumes=volumes,
         buckets=buckets,
         single_use=bool(options.get("single_use_containers")) or options.get("max_inputs") == 1,
+        block_network=bool(options.get("block_network")),
         snapshot=one.kind == "cls" and bool(hooks(raw).snap),
         doc=_first_line(raw),
         json_schema=_schema(one),

@@ -34,6 +34,7 @@ from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import Registry
 from freehold.server.doors import Doors
 from freehold.server.events import Events
+from freehold.server.hatches import Hatches
 from freehold.server.ingress.contract import IngressConfig
 from freehold.server.ingress.listeners import Ingress
 from freehold.server.large import LargeResults
@@ -285,6 +286,8 @@ class Server:
         await self.ingress.open()
         self._undo.push_async_callback(self.ingress.close, grace_s=settings.drain_s)
         self.doors.listener, self.doors.first_port = self.ingress, self.ingress.port
+        hatches = Hatches(self.ingress, self.doors.ports)
+        self.fleet.on_joined, self.fleet.on_gone = hatches.open, hatches.close
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.ingress.port}"
 

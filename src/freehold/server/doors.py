@@ -99,6 +99,10 @@ class Doors:
                     return await self.listener.listen(candidate)
         raise ResourceExhaustedError(f"no free port for a web endpoint above {self.first_port}")
 
+    def ports(self) -> list[int]:
+        """Those of all endpoints."""
+        return list(self._by_port)
+
     # ---- for the ingress
 
     def endpoint(self, *, port: int | None = None, label: str | None = None) -> Route | None:

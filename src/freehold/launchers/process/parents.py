@@ -19,6 +19,7 @@ from freehold.core.errors import StartError
 from freehold.launchers.contract import Exit
 from freehold.launchers.process import keeper
 from freehold.launchers.process.cgroup import Cgroup
+from freehold.launchers.process.network import Uplink
 from freehold.protocol import control
 from freehold.protocol.control import Boot, Exited, Fork, Forked, FromParent, Gone, Kill, Loaded, LoadFailed
 from freehold.protocol.frames import RemoteFailure
@@ -68,6 +69,7 @@ class Command:
     cwd: Path
     kept: bool  # run under the keeper
     tree: Cgroup  # it and all that is below it
+    passed: tuple[int, ...] = ()  # more descriptors that it inherits
 
 
 class Parent:
@@ -93,14 +95,24 @@ class Parent:
         self._loop.add_reader(self._pidfd, self._over)
         self._loop.add_reader(self._socket.fileno(), self._receive)
         self._tree, self._output = command.tree, command.output_path
-        groups = self._tree.open()
-        control.send(self._socket, boot, tuple(groups))
-        for group in groups:
-            os.close(group)
+        self._uplink: Uplink | None = None
+        self._boot = boot
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def boot(self, uplink: Uplink | None = None) -> None:
+        """Let it load the user's code: its network is there. Its way outside ends with it."""
+        self._uplink = uplink
+        if self.gone.is_set():
+            self._unlink()
+            return
+        groups = self._tree.open()
+        with contextlib.suppress(OSError):  # it has ended; the pidfd tells
+            control.send(self._socket, self._boot, tuple(groups))
+        for group in groups:
+            os.close(group)
 
     async def fork(self, request: Fork, live: Live, output: int) -> None:
         """Make an instance; it runs when this returns."""
@@ -158,11 +170,11 @@ class Parent:
     # ---- how
 
     def _spawn(self, command: Command, fd: int) -> subprocess.Popen[bytes]:
-        argv, fds = [*command.argv, str(fd)], [fd]
+        argv, fds = [*command.argv, str(fd)], [fd, *command.passed]
         reader = -1
         if command.kept:
             reader, self._lifeline = os.pipe2(os.O_CLOEXEC)
-            argv, fds = [sys.executable, "-I", "-S", keeper.__file__, str(reader), *argv], [fd, reader]
+            argv, fds = [sys.executable, "-I", "-S", keeper.__file__, str(reader), *argv], [*fds, reader]
         try:
             return subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=command.output, stderr=command.output, env=command.env,
@@ -264,8 +276,13 @@ class Parent:
             os.close(self._lifeline)
             self._lifeline = -1
         self._remove(self._tree)
+        self._unlink()
         self.gone.set()
         self._ended(self)
+
+    def _unlink(self) -> None:
+        if self._uplink is not None:
+            self._uplink.close()
 
     def _last_words(self) -> str:
         """The end of what it wrote, when it ended before it could speak."""

@@ -22,6 +22,7 @@ from freehold.core.errors import (
 from freehold.core.ids import new_id
 from freehold.core.placement import Machine
 from freehold.core.processes import has_children
+from freehold.core.specs import FunctionSpec
 from freehold.core.states import InstanceState
 from freehold.launchers.contract import Exit, Launcher, StartRequest
 from freehold.protocol.arena import sweep
@@ -75,10 +76,12 @@ class Fleet:
         self.welcome: Welcome
         self.changed: Callable[[str, str, str], None] = lambda _kind, _id, _name: None
         self.on_ready: Callable[[Instance], None] = lambda _instance: None
+        self.on_joined: Callable[[Instance], None] = lambda _instance: None  # its code is not loaded yet
+        self.on_gone: Callable[[Instance], None] = lambda _instance: None
         self.instances: dict[str, Instance] = {}
         self.by_token: dict[str, Instance] = {}
         self.machine = machine
-        self.places = Places(machine, self.instances, clock, partial(_evict, self))
+        self.places = Places(machine, self.instances, clock, partial(_evict, self), shares_network=_shares(launcher))
         self.lease_s = lease_s
         self._registry, self._record, self._launcher, self._clock = registry, record, launcher, clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -188,8 +191,10 @@ class Fleet:
             wrapped = ServiceError(f"instance could not be started: {error}")
             self._failed_to_start(instance, error_payload(wrapped), str(error))
         else:
-            instance.pid = started.pid
+            instance.pid, instance.porter = started.pid, started.porter
             instance.phases.update(started.phases)
+            if instance.link is not None:
+                self.on_joined(instance)
             if not instance.state.live:  # given up meanwhile
                 await self._launcher.kill(instance.id)
             elif instance.state is not InstanceState.STARTING and not instance.stopping:
@@ -201,6 +206,8 @@ class Fleet:
         instance.pid = instance.pid or pid
         instance.last_beat = self._clock.monotonic()
         instance.link.send(self.welcome)
+        if instance.porter is not None:
+            self.on_joined(instance)
         if instance.state is InstanceState.DRAINING:
             self.stop(instance, grace_s=STOP_GRACE_S, reason=instance.reason or "stopped")
 
@@ -347,6 +354,7 @@ class Fleet:
         self._record.instance(instance)
         self.logs.end(instance)
         self.preparer.release(instance)
+        self.on_gone(instance)
         self._ended.pop(instance.id).set()
         self._notify(instance)
         asyncio.get_running_loop().call_later(MEMORY_GRACE_S, sweep, self.welcome.arena, instance.id)
@@ -472,6 +480,10 @@ class Fleet:
 
 def _evict(fleet: Fleet, instance: Instance, reason: str) -> None:
     fleet.stop(instance, grace_s=STOP_GRACE_S, reason=reason)
+
+
+def _shares(launcher: Launcher) -> Callable[[FunctionSpec], bool]:
+    return lambda spec: launcher.network(spec) == "host"
 
 
 def _why(instance: Instance, exit_: Exit) -> str:

@@ -16,7 +16,7 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """Leave to send one request to one instance. `address` is `unix:PATH` or `tcp:HOST:PORT`."""
+    """Leave to send one request to one instance. `address` is `unix:PATH`, `tcp:HOST:PORT` or `inside:PATH:PORT`."""
 
     address: str
     call_id: str

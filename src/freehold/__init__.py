@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from freehold.sdk.secret import Secret
     from freehold.sdk.terminal import interact
     from freehold.sdk.server import Server
+    from freehold.sdk.tunnel import Tunnel, forward
     from freehold.sdk.volume import Volume
     from freehold.sdk.workspace import Environment, Workspace
 
@@ -75,6 +76,7 @@ _HOMES = {
     "secret": ("Secret",),
     "terminal": ("interact",),
     "server": ("Server",),
+    "tunnel": ("Tunnel", "forward"),
     "volume": ("Volume",),
     "workspace": ("Environment", "Workspace"),
 }  # fmt: skip
@@ -83,9 +85,9 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "App", "Client", "CloudBucketMount", "Cls", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
     "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy", "Queue", "Retries",
-    "Sandbox", "SchedulerPlacement", "Secret", "Server", "Volume", "Workspace", "__version__", "asgi_app", "batched",
-    "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
-    "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_server", "wsgi_app",
+    "Sandbox", "SchedulerPlacement", "Secret", "Server", "Tunnel", "Volume", "Workspace", "__version__", "asgi_app",
+    "batched", "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception",
+    "exit", "fastapi_endpoint", "forward", "interact", "is_local", "method", "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip
 
 

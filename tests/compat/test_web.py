@@ -1,6 +1,7 @@
 """Web endpoints as programs use them: ports of their own, networks of their own, the addresses of the platform."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,3 +66,20 @@ def _ready(server: Freehold, function: str) -> set[str]:
 
 def _who(url: str, headers: dict[str, str] | None = None) -> str:
     return httpx.get(url, headers=headers, timeout=30).text
+
+
+@needs_bwrap
+def test_ports_are_forwarded_until_the_block_or_the_instance_ends(server: Freehold) -> None:
+    done = server("run", "-q", str(PROGRAMS / "forward.py"))
+    assert done.returncode == 0, done.stderr
+    machine, own, web, left, local = done.stdout.splitlines()
+    assert machine == own == "3000000 True ConnectionRefusedError"
+    assert web == "200 True"
+    host, port = left.split(":")
+    wait_for(lambda: _refuses(host, int(port)), timeout_s=10)
+    assert local == "forward() opens ports of instances: call it in a function that runs in one"
+
+
+def _refuses(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) != 0

@@ -103,25 +103,6 @@ def fastapi_endpoint(
     return _web("fastapi_endpoint", web)
 
 
-def web_endpoint(
-    *misplaced: object,
-    method: str = "GET",
-    label: str | None = None,
-    custom_domains: object = None,
-    docs: bool = False,
-    requires_proxy_auth: bool = False,
-    wait_for_response: bool = True,
-) -> Callable[[F], F]:
-    """The old name of `fastapi_endpoint`."""
-    _called("web_endpoint", misplaced)
-    warn("@web_endpoint is now @fastapi_endpoint", DeprecationWarning)
-    if not wait_for_response:
-        warn("@web_endpoint: wait_for_response=False has no effect: start the work with .spawn, and answer")
-    return fastapi_endpoint(
-        method=method, label=label, custom_domains=custom_domains, docs=docs, requires_proxy_auth=requires_proxy_auth
-    )
-
-
 def asgi_app(
     *misplaced: object, label: str | None = None, custom_domains: object = None, requires_proxy_auth: bool = False
 ) -> Callable[[F], F]:

@@ -80,7 +80,7 @@ class Doors:
             port = known[1]
         self._by_label[label] = (route, port)
         self._by_port[port] = label
-        return port, f"http://{_shown(self._host)}:{port}"
+        return port, f"http://{shown(self._host)}:{port}"
 
     async def close(self, label: str) -> None:
         known = self._by_label.pop(label, None)
@@ -237,5 +237,6 @@ def _free(host: str, port: int) -> bool:
         return True
 
 
-def _shown(host: str) -> str:
+def shown(host: str) -> str:
+    """A bound address as it stands in URLs."""
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 (compared, not bound)

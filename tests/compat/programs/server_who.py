@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-import freehold as modal
+import modal
 
 app = modal.App("compat-server")
 PORT = 18431

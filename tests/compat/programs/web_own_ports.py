@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-import freehold as modal
+import modal
 
 app = modal.App("compat-ports")
 

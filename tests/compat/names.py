@@ -2,11 +2,11 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-        "App", "Client", "CloudBucketMount", "Cls", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
+        "App", "Client", "CloudBucketMount", "Cls", "Cluster", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
         "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy", "Queue", "Retries",
-        "Sandbox", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched",
+        "Sandbox", "SchedulerPlacement", "Secret", "Server", "Tunnel", "Volume", "Workspace", "__version__", "asgi_app", "batched", "clustered",
         "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
-        "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
+        "fastapi_endpoint", "forward", "interact", "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
     "modal.app": (
         "App", "LocalEntrypoint",
@@ -105,5 +105,14 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "modal.volume": (
         "FileEntry", "FileEntryType", "Volume", "VolumeManager",
+    ),
+    "modal.cluster": (
+        "Cluster",
+    ),
+    "modal.experimental": (
+        "clustered", "get_cluster_info", "http_server", "stop_fetching_inputs",
+    ),
+    "modal.server": (
+        "Server",
     ),
 }  # fmt: skip

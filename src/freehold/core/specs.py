@@ -226,6 +226,7 @@ class FunctionSpec:
     volumes: tuple[VolumeMount, ...] = ()
     buckets: tuple[BucketMount, ...] = ()
     single_use: bool = False  # one input an instance
+    cluster_size: int = 1  # ranks that run a call together; `resources` are those of all
     block_network: bool = False  # no network but its own loopback, and its link to the server
     snapshot: bool = False  # has @enter(snap=True) hooks, to be run in the warm parent
     doc: str | None = None  # first line of the docstring

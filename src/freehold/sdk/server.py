@@ -11,7 +11,7 @@ from freehold.sdk import checks
 from freehold.sdk.cls import hooks, parameters
 from freehold.sdk.faces import blocking, both
 from freehold.sdk.marks import mark, marks
-from freehold.sdk.options import Declaration, FunctionOptions
+from freehold.sdk.options import Declaration, FunctionOptions, ServerOptions
 from freehold.sdk.reference import Reference
 from freehold.sdk.tracebacks import warn
 
@@ -182,6 +182,7 @@ def http_server(
 
 def server_options(given: dict[str, Any], where: str) -> FunctionOptions:
     """The options of `@app.server` as those of a class."""
+    checks.known_options(given, ServerOptions.__annotations__, where)
     if given.pop("scaleup_window", None):
         warn(f"{where}: scaleup_window= has no effect: instances come as soon as they are wanted")
     if region := given.pop("compute_region", None):

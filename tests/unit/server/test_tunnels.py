@@ -1,8 +1,9 @@
 """Tunnels: what comes in at one end goes out at the other, half-closed ends too, and they end with their owner."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,7 +13,7 @@ from freehold.server.tunnels import Tunnels
 
 
 @asynccontextmanager
-async def echo() -> AsyncIterator[int]:
+async def echo() -> AsyncGenerator[int]:
     """A server that sends back what it got, once it has it all."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,9 +60,7 @@ async def test_a_port_on_which_nothing_listens_hangs_up() -> None:
         port = gone.getsockname()[1]
     view = await tunnels.open("in-1", port, _dial)
     reader, writer = await asyncio.open_connection(view.host, view.host_port)
-    with pytest.raises(ConnectionResetError):
-        assert await reader.read() == b""
-        raise ConnectionResetError
+    assert await _rest(reader) == b""
     writer.close()
     tunnels.close_all()
 
@@ -84,9 +83,13 @@ async def test_an_owner_that_ends_takes_its_tunnels_and_their_connections_along(
         reader, writer = await asyncio.open_connection(view.host, view.host_port)
         await asyncio.sleep(0.1)
         tunnels.ended("in-1")
-        with pytest.raises(ConnectionResetError):
-            assert await reader.read() == b""
-            raise ConnectionResetError
+        assert await _rest(reader) == b""
         writer.close()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(view.host, view.host_port)
+
+
+async def _rest(reader: asyncio.StreamReader) -> bytes:
+    with contextlib.suppress(ConnectionResetError):
+        return await reader.read()
+    return b""

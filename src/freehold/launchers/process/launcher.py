@@ -103,7 +103,8 @@ class ProcessLauncher:
     def network(self, spec: FunctionSpec) -> Network:
         if spec.block_network:
             return "none"
-        return "own" if spec.ports() and self._networks.outside else "host"
+        apart = spec.ports() or spec.cluster_size > 1  # ranks meet on ports that their program has chosen
+        return "own" if apart and self._networks.outside else "host"
 
     async def start(self, request: StartRequest) -> Started:
         begun = time.monotonic()

@@ -48,6 +48,10 @@ class Kill(Struct, frozen=True, tag=True):
     instance: str
 
 
+class Here(Struct, frozen=True, tag=True):
+    """The parent runs, in the surroundings that were made for it, and waits for its Boot."""
+
+
 class Loaded(Struct, frozen=True, tag=True):
     """The user's code is loaded. `threads` that it started forbid a fork: the next Fork makes this process the instance."""
 
@@ -81,7 +85,7 @@ class Gone(Struct, frozen=True, tag=True):
 
 
 ToParent = Boot | Fork | Kill
-FromParent = Loaded | LoadFailed | Forked | Exited | Gone
+FromParent = Here | Loaded | LoadFailed | Forked | Exited | Gone
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_to_parent = msgspec.msgpack.Decoder(ToParent).decode

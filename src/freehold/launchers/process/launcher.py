@@ -263,6 +263,7 @@ class ProcessLauncher:
         parent.spent = True
         try:
             pid = await inner_pid(info)
+            await parent.here  # bubblewrap and slirp4netns would both make the loopback
             own = self.network(request.spec) == "own"
             parent.boot(await self._networks.attach(pid, scratch) if own else None)
         except BaseException:

@@ -127,10 +127,13 @@ def _slirp_problem(bwrap: str, slirp: str | None) -> str:
     ]
     with tempfile.TemporaryFile() as said, os.fdopen(info, "rb", buffering=0) as reader:
         inner = subprocess.Popen(
-            [*command, "--", "/bin/cat"], stdin=subprocess.PIPE, stdout=said, stderr=said, pass_fds=(theirs,)
-        )
+            [*command, "--", "/bin/sh", "-c", "echo up; exec cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, pass_fds=(theirs,),
+        )  # fmt: skip
         os.close(theirs)
         try:
+            assert inner.stdout is not None
+            inner.stdout.readline()  # not before bubblewrap is done: both would make the loopback
             process, ready, lifeline = _spawn(slirp, _pid(_all_of(reader)), said)
             with os.fdopen(ready, "rb", buffering=0) as up:
                 works = _all_of(up, b"1")

@@ -21,7 +21,7 @@ from freehold.launchers.process import keeper
 from freehold.launchers.process.cgroup import Cgroup
 from freehold.launchers.process.network import Uplink
 from freehold.protocol import control
-from freehold.protocol.control import Boot, Exited, Fork, Forked, FromParent, Gone, Kill, Loaded, LoadFailed
+from freehold.protocol.control import Boot, Exited, Fork, Forked, FromParent, Gone, Here, Kill, Loaded, LoadFailed
 from freehold.protocol.frames import RemoteFailure
 
 _WORD_S = 0.25  # how long a parent may take to say how an instance ended
@@ -81,6 +81,7 @@ class Parent:
         self._loop = asyncio.get_running_loop()
         self._exited, self._ended = exited, ended
         self.instances: dict[str, Live] = {}
+        self.here: asyncio.Future[None] = self._loop.create_future()
         self.loaded: asyncio.Future[Loaded] = self._loop.create_future()
         self.spent = False  # it became an instance itself
         self.retired = False
@@ -197,6 +198,9 @@ class Parent:
 
     def _take(self, message: FromParent, fds: list[int]) -> None:
         match message:
+            case Here():
+                if not self.here.done():
+                    self.here.set_result(None)
             case Loaded():
                 if not self.loaded.done():
                     self.loaded.set_result(message)
@@ -292,9 +296,10 @@ class Parent:
         return ":\n" + "\n".join(raw[-_LAST_LINES:]) if raw else ""
 
     def _fail(self, error: Exception) -> None:
-        if not self.loaded.done():
-            self.loaded.set_exception(error)
-            self.loaded.exception()
+        for awaited in (self.here, self.loaded):
+            if not awaited.done():
+                awaited.set_exception(error)
+                awaited.exception()
 
 
 def failed(failure: RemoteFailure) -> StartError:

@@ -43,6 +43,8 @@ def test_functions_that_need_the_network_too_serve_on_one_port(server: Freehold,
     wait_for(lambda: len(_ready(server, "one")) == 2)
     wait_for(lambda: len(_ready(server, "Two")) == 2)
     assert _who(ports["one"]) in _ready(server, "one")
+    code = "import modal; print(modal.Server.from_name('compat-ports', 'Two').update_autoscaler(min_containers=1).min_containers)"
+    assert server.ok("python", "-c", code) == "1\n"
     by_session = {n: _who(ports["Two"], {"Modal-Session-Id": f"s{n}"}) for n in range(12)}
     assert set(by_session.values()) == _ready(server, "Two")
     assert all(_who(ports["Two"], {"Modal-Session-Id": f"s{n}"}) == who for n, who in by_session.items())

@@ -7,13 +7,16 @@ from typing import Any, TypeVar
 from freehold.core.errors import InvalidError
 from freehold.core.names import check_name
 from freehold.core.specs import OPEN_REQUESTS, Concurrency, Web
+from freehold.protocol.schemas import PoolRef
 from freehold.sdk import checks
+from freehold.sdk.autoscaler import Autoscaler, update
 from freehold.sdk.cls import hooks, parameters
 from freehold.sdk.faces import blocking, both
 from freehold.sdk.marks import mark, marks
 from freehold.sdk.options import Declaration, FunctionOptions, ServerOptions
 from freehold.sdk.reference import Reference
 from freehold.sdk.tracebacks import warn
+from freehold.sdk.types import FunctionAutoscalerSettings
 
 T = TypeVar("T")
 _GRACE_MAX_S = {"server": 3600, "http_server": 25}
@@ -124,6 +127,34 @@ class Server:
         """Its one URL, as a list: older programs ask so."""
         handle = self._reference.known() or await blocking(self._reference.find)
         return [url for method, url in handle.endpoints.items() if not method]
+
+    @property
+    def autoscaler(self) -> Autoscaler:
+        """How it scales."""
+        return Autoscaler(lambda: PoolRef(function=self.object_id))
+
+    @both
+    async def update_autoscaler(
+        self,
+        *,
+        target_concurrency: float | None = None,
+        min_containers: int | None = None,
+        max_containers: int | None = None,
+        buffer_containers: int | None = None,
+        scaleup_window: float | None = None,
+        scaledown_window: float | None = None,
+    ) -> FunctionAutoscalerSettings:
+        """Change how it scales, until its app is deployed again; None leaves what is."""
+        for name, value in (("target_concurrency", target_concurrency), ("scaleup_window", scaleup_window)):
+            if value is not None:
+                warn(
+                    f"{self.name}.update_autoscaler: {name}= has no effect; it is the decorator's, and changes with a deployment"
+                )
+        said = {
+            "min_containers": min_containers, "max_containers": max_containers, "buffer_containers": buffer_containers,
+            "scaledown_window": scaledown_window,
+        }  # fmt: skip
+        return await update(self.autoscaler, {name: value for name, value in said.items() if value is not None})
 
     @both
     async def hydrate(self, client: object = None) -> "Server":

@@ -4,7 +4,8 @@ import pytest
 
 import freehold
 from freehold.core.errors import InvalidError
-from freehold.core.specs import Resources, Scaling
+from freehold.core.overrides import Overrides
+from freehold.core.specs import FunctionSpec, Resources, Scaling
 from freehold.sdk import experimental
 from freehold.sdk.cluster import Cluster, ClusterInfo, clustered, get_cluster_info
 from freehold.sdk.options import resources, scaling
@@ -47,6 +48,14 @@ def test_what_gives_no_single_result_is_refused() -> None:
         @freehold.fastapi_endpoint()
         def page():  # pyright: ignore[reportUnusedFunction]
             return 1
+
+
+def test_what_all_ranks_share_is_not_overridden() -> None:
+    spec = FunctionSpec(name="f", module="m", qualname="f", cluster_size=2)
+    assert Overrides(timeout_s=5).applied(spec).timeout_s == 5
+    for more in (Overrides(cpu=(1, None)), Overrides(gpu=("T4",)), Overrides(max_instances=2)):
+        with pytest.raises(InvalidError, match="is clustered"):
+            more.applied(spec)
 
 
 def test_the_older_spelling() -> None:

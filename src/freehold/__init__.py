@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from freehold.sdk.call import FunctionCall
     from freehold.sdk.client import Client
     from freehold.sdk.cls import Cls, parameter
+    from freehold.sdk.cluster import Cluster, clustered
     from freehold.sdk.context import current_function_call_id, current_input_id, is_local
     from freehold.sdk.decorators import (
         asgi_app,
@@ -41,10 +42,9 @@ if TYPE_CHECKING:
     from freehold.sdk.schedule import Cron, Period
     from freehold.sdk.scheduler_placement import SchedulerPlacement
     from freehold.sdk.secret import Secret
-    from freehold.sdk.terminal import interact
     from freehold.sdk.server import Server
+    from freehold.sdk.terminal import interact
     from freehold.sdk.tunnel import Tunnel, forward
-    from freehold.sdk.cluster import Cluster, clustered
     from freehold.sdk.volume import Volume
     from freehold.sdk.workspace import Environment, Workspace
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, TypedDict, cast
 
 from freehold.core.devices import GPUS_MAX, parse_gpu
-from freehold.core.errors import DeprecationError, InvalidError, UnimplementedError
+from freehold.core.errors import DeprecationError, InvalidError
 from freehold.core.placement import DEFAULT_CPU, DEFAULT_MEMORY_MIB
 from freehold.core.specs import Resources, Scaling
 from freehold.sdk import checks

@@ -16,7 +16,16 @@ from typing import Any
 from freehold.core.errors import NotFoundError, StartError, StartupTimeoutError
 from freehold.core.home import Home
 from freehold.core.specs import FunctionSpec, ImageSpec
-from freehold.launchers.contract import Attachments, Exit, ImageFacts, Network, Sandbox, SandboxRequest, Started, StartRequest
+from freehold.launchers.contract import (
+    Attachments,
+    Exit,
+    ImageFacts,
+    Network,
+    Sandbox,
+    SandboxRequest,
+    Started,
+    StartRequest,
+)
 from freehold.launchers.process import jail, sandbox
 from freehold.launchers.process.apt import Apt
 from freehold.launchers.process.build import Runs, library, package_dir

@@ -64,7 +64,7 @@ $(DONE)/tools: | $(DONE)/venv
 
 setup: $(DONE)/dev ## make .venv with everything for working on Freehold
 
-tools: $(DONE)/tools ## install Chromium, strace and bubblewrap for the tests (Debian, as root)
+tools: $(DONE)/tools ## install Chromium, strace, bubblewrap and slirp4netns for the tests (Debian, as root)
 
 # ---- checks
 

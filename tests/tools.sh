@@ -5,6 +5,7 @@ missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v strace >/dev/null 2>&1 || missing="$missing strace"
 command -v bwrap >/dev/null 2>&1 || missing="$missing bubblewrap"
+command -v slirp4netns >/dev/null 2>&1 || missing="$missing slirp4netns"
 # the Node.js that comes inside the wheels of Playwright and basedpyright links it
 ldconfig -p 2>/dev/null | grep -q libatomic.so.1 || missing="$missing libatomic1"
 [ -z "$missing" ] && exit 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from freehold.sdk.call import FunctionCall
     from freehold.sdk.client import Client
     from freehold.sdk.cls import Cls, parameter
+    from freehold.sdk.cluster import Cluster, clustered
     from freehold.sdk.context import current_function_call_id, current_input_id, is_local
     from freehold.sdk.decorators import (
         asgi_app,
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     from freehold.sdk.schedule import Cron, Period
     from freehold.sdk.scheduler_placement import SchedulerPlacement
     from freehold.sdk.secret import Secret
+    from freehold.sdk.server import Server
     from freehold.sdk.terminal import interact
+    from freehold.sdk.tunnel import Tunnel, forward
     from freehold.sdk.volume import Volume
     from freehold.sdk.workspace import Environment, Workspace
 
@@ -73,17 +76,21 @@ _HOMES = {
     "schedule": ("Cron", "Period"),
     "secret": ("Secret",),
     "terminal": ("interact",),
+    "server": ("Server",),
+    "tunnel": ("Tunnel", "forward"),
+    "cluster": ("Cluster", "clustered"),
     "volume": ("Volume",),
     "workspace": ("Environment", "Workspace"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "App", "Client", "CloudBucketMount", "Cls", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
-    "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy", "Queue", "Retries",
-    "Sandbox", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched",
-    "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
-    "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_server", "wsgi_app",
+    "App", "Client", "CloudBucketMount", "Cls", "Cluster", "Cron", "Dict", "Environment", "Error",
+    "FilePatternMatcher", "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy",
+    "Queue", "Retries", "Sandbox", "SchedulerPlacement", "Secret", "Server", "Tunnel", "Volume", "Workspace",
+    "__version__", "asgi_app", "batched", "clustered", "concurrent", "current_function_call_id", "current_input_id",
+    "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "forward", "interact", "is_local", "method",
+    "parameter", "web_server", "wsgi_app",
 ]  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
-        "App", "Client", "CloudBucketMount", "Cls", "Cron", "Dict", "Environment", "Error", "FilePatternMatcher",
-        "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy", "Queue", "Retries",
-        "Sandbox", "SchedulerPlacement", "Secret", "Volume", "Workspace", "__version__", "asgi_app", "batched",
-        "concurrent", "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
-        "fastapi_endpoint", "interact", "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
+        "App", "Client", "CloudBucketMount", "Cls", "Cluster", "Cron", "Dict", "Environment", "Error",
+        "FilePatternMatcher", "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy",
+        "Queue", "Retries", "Sandbox", "SchedulerPlacement", "Secret", "Server", "Tunnel", "Volume", "Workspace",
+        "__version__", "asgi_app", "batched", "clustered", "concurrent", "current_function_call_id",
+        "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "forward",
+        "interact", "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
     ),
     "modal.app": (
         "App", "LocalEntrypoint",
@@ -22,6 +23,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "modal.cls": (
         "Cls", "Obj", "parameter",
+    ),
+    "modal.cluster": (
+        "Cluster",
     ),
     "modal.config": (
         "Config", "config",
@@ -47,6 +51,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "SandboxFilesystemPermissionError", "SandboxTerminatedError", "SandboxTimeoutError", "SerializationError",
         "ServerWarning", "ServiceError", "SnapshotCreationError", "TimeoutError", "UnimplementedError",
         "VersionError", "VolumeUploadTimeoutError",
+    ),
+    "modal.experimental": (
+        "clustered", "get_cluster_info", "http_server", "stop_fetching_inputs",
     ),
     "modal.file_pattern_matcher": (
         "FilePatternMatcher", "NON_PYTHON_FILES",
@@ -95,6 +102,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "modal.secret": (
         "Secret", "SecretManager",
+    ),
+    "modal.server": (
+        "Server",
     ),
     "modal.stream_type": (
         "StreamType",

@@ -21,7 +21,7 @@ class PoolSnapshot:
     """What the autoscaler sees of one pool. Times are of the monotonic clock."""
 
     scaling: Scaling
-    per_instance: int  # inputs an instance is meant to run at once
+    per_instance: float  # inputs an instance is meant to run at once
     waiting: int
     running: int
     live: int  # STARTING, IDLE and BUSY instances

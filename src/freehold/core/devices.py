@@ -11,6 +11,7 @@ VRAM_GIB = {
     "T4": 16, "L4": 24, "A10G": 24, "A10": 24, "L40S": 48, "A100": 40, "A100-40GB": 40, "A100-80GB": 80,
     "H100": 80, "H200": 141, "B200": 180, "RTX-PRO-6000": 96,
 }  # fmt: skip
+GPUS_MAX = 16  # of one instance
 _GPU = re.compile(r"([A-Za-z][A-Za-z0-9-]*)!?(?::(\d+))?")
 
 
@@ -33,8 +34,8 @@ def parse_gpu(text: str) -> GpuRequest:
     """Parse `A10G`, `A100-80GB:2`, `any`; raise InvalidError on anything else."""
     match = _GPU.fullmatch(text.strip())
     count = int(match[2] or 1) if match else 0
-    if match is None or not 1 <= count <= 16:
-        msg = f'gpu={text!r} is not of the form "TYPE" or "TYPE:COUNT" with a count of 1 to 16, such as "A10G" or "A100-80GB:2"'
+    if match is None or not 1 <= count <= GPUS_MAX:
+        msg = f'gpu={text!r} is not of the form "TYPE" or "TYPE:COUNT" with a count of 1 to {GPUS_MAX}, such as "A10G" or "A100-80GB:2"'
         raise InvalidError(msg)
     return GpuRequest(match[1].upper(), count)
 

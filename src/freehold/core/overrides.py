@@ -45,7 +45,9 @@ class Overrides:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def applied(self, spec: FunctionSpec) -> FunctionSpec:
-        """The function as its variant runs. Raises InvalidError for batching on a class with other methods."""
+        """The function as its variant runs. Raises InvalidError for batching on a class with other methods, and for what a cluster fixes."""
+        if spec.cluster_size > 1:
+            self._check_cluster(spec.name)
         changes: dict[str, Any] = {
             "timeout_s": self.timeout_s, "retries": self.retries, "concurrency": self.concurrency,
             "secrets": self.secrets, "volumes": self.volumes, "buckets": self.buckets,
@@ -54,6 +56,12 @@ class Overrides:
         }  # fmt: skip
         spec = replace(spec, **{name: value for name, value in changes.items() if value is not None})
         return spec if self.batching is None else _batched(spec, self.batching)
+
+    def _check_cluster(self, name: str) -> None:
+        fixed = ("cpu", "memory_mib", "gpu", "max_instances", "buffer_instances", "concurrency", "batching")
+        if any(getattr(self, field) is not None for field in fixed):
+            msg = f"{name!r} is clustered: its resources, limits and concurrency are those of all ranks together; declare it anew to change them"
+            raise InvalidError(msg)
 
     def _resources(self) -> dict[str, Any]:
         changes: dict[str, Any] = {}

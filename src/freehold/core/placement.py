@@ -52,7 +52,10 @@ def place(want: Resources, machine: Machine, *, first: bool, ports: frozenset[in
         return Placement(verdict="never", reason=impossible)
     taken = ports & machine.ports_taken
     if taken:
-        return Placement(verdict="later", reason=f"waits for port {min(taken)}, on which another instance serves")
+        return Placement(
+            verdict="later",
+            reason=f"waits for port {min(taken)}, on which another instance serves: they share the machine's network (`freehold doctor` says why)",
+        )
     cpu, memory = cpu_of(want), memory_of(want)
     if not first and machine.cpu_taken + cpu > machine.cpu:
         return Placement(verdict="later", reason=f"waits for {cpu:g} free cores of {machine.cpu:g}")

@@ -42,7 +42,7 @@ class Concurrency:
     """How many inputs one instance runs at once."""
 
     max_inputs: int = 1
-    target_inputs: int | None = None
+    target_inputs: float | None = None  # what the autoscaler aims at; a server's may be 1.5: three for two instances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,9 @@ class Schedule:
     cron: Cron | None = None
 
 
-WebKind = Literal["fastapi_endpoint", "asgi_app", "wsgi_app", "web_server"]
+WebKind = Literal["fastapi_endpoint", "asgi_app", "wsgi_app", "web_server", "server"]
+SERVER_FINISH_S = 10.0  # what is under way in a server may go on for, at the least, when its instance is to go
+OPEN_REQUESTS = 10_000  # at once in one instance of a server that sets no limit itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +92,9 @@ class Web:
     label: str | None = None  # None: `{app}-{function}` or `{app}-{cls}-{method}`
     docs: bool = False
     requires_proxy_auth: bool = False
-    port: int | None = None  # web_server only
+    port: int | None = None  # web_server and server only
     startup_timeout_s: float | None = None
+    exit_grace_s: float = 0.0  # server only: what is under way may go on for so long when its instance ends
 
 
 StepKind = Literal[
@@ -223,6 +226,8 @@ class FunctionSpec:
     volumes: tuple[VolumeMount, ...] = ()
     buckets: tuple[BucketMount, ...] = ()
     single_use: bool = False  # one input an instance
+    cluster_size: int = 1  # ranks that run a call together; `resources` are those of all
+    block_network: bool = False  # no network but its own loopback, and its link to the server
     snapshot: bool = False  # has @enter(snap=True) hooks, to be run in the warm parent
     doc: str | None = None  # first line of the docstring
     json_schema: dict[str, Any] | None = None  # of the arguments, for the OpenAPI page
@@ -231,6 +236,12 @@ class FunctionSpec:
         """Web endpoints by method name; the function's own stands under the empty name."""
         own = {"": self.web} if self.web else {}
         return own | {m.name: m.web for m in self.methods if m.web}
+
+    @property
+    def finish_s(self) -> float:
+        """How long an instance that is to go may work on what it has begun."""
+        server = next((w for w in self.endpoints().values() if w.kind == "server"), None)
+        return self.timeout_s if server is None else max(SERVER_FINISH_S, server.exit_grace_s)
 
     def ports(self) -> frozenset[int]:
         """Ports on which its own web servers listen."""

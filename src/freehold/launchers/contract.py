@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from freehold.core.specs import FunctionSpec, ImageSpec
+
+# host: the machine's, shared by all who have it; own: a loopback of its own, and a way outside; none: a loopback of its own alone
+Network = Literal["host", "own", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class Started:
 
     pid: int  # on the host
     phases: dict[str, float] = field(default_factory=dict[str, float])  # seconds: parent, import, fork
+    porter: Path | None = None  # Unix socket that gives connections into its network, where that is not the machine's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +150,10 @@ class Launcher(Protocol):
 
     async def delete_image(self, digest: str) -> None:
         """Delete the image and its log. The caller sees to it that nothing runs from it."""
+        ...
+
+    def network(self, spec: FunctionSpec) -> Network:
+        """Which network the instances of a function have here."""
         ...
 
     async def start(self, request: StartRequest) -> Started:

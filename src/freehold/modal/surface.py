@@ -27,6 +27,11 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.dict": {"Dict": "freehold.sdk.dict:Dict", "DictManager": "freehold.sdk.named:Objects"},
     "modal.environments": {"Environment": "freehold.sdk.workspace:Environment"},
     "modal.config": {name: f"freehold.modal.config:{name}" for name in ("Config", "config")},
+    "modal.cluster": {"Cluster": "freehold.sdk.cluster:Cluster"},
+    "modal.experimental": {
+        name: f"freehold.sdk.experimental:{name}"
+        for name in ("ClusterInfo", "clustered", "get_cluster_info", "get_fabric_peers", "http_server", "stop_fetching_inputs")
+    },
     "modal.exception": {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
         "InternalFailure": "freehold.core.errors:InternalError",
@@ -48,9 +53,9 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.mount": {"Mount": "freehold.modal.old:Mount"},
     "modal.output": {"enable_output": "freehold.sdk.output:enable_output"},
     "modal.partial_function": {
-        name: f"freehold.sdk.decorators:{name}"
+        name: f"freehold:{name}"
         for name in (
-            "asgi_app", "batched", "concurrent", "enter", "exit", "fastapi_endpoint", "method", "web_server", "wsgi_app",
+            "asgi_app", "batched", "clustered", "concurrent", "enter", "exit", "fastapi_endpoint", "method", "web_server", "wsgi_app",
         )
     },
     "modal.queue": {"Queue": "freehold.sdk.queue:Queue", "QueueManager": "freehold.sdk.named:Objects"},
@@ -92,4 +97,5 @@ MODULES: dict[str, dict[str, str]] = {
         "Sandbox": "freehold.sdk.sandbox:Sandbox",
     },
     "modal.stream_type": {"StreamType": "freehold.sdk.stream_type:StreamType"},
+    "modal.server": {"Server": "freehold.sdk.server:Server"},
 }  # fmt: skip

@@ -39,12 +39,17 @@ class Fork(Struct, frozen=True, tag=True):
     lease_s: float
     threads: int
     sent: float  # seconds since the epoch
+    porter: str = ""  # Unix socket to make, that gives connections into the instance's own network
 
 
 class Kill(Struct, frozen=True, tag=True):
     """Kill what an instance has left behind, and itself."""
 
     instance: str
+
+
+class Here(Struct, frozen=True, tag=True):
+    """The parent runs, in the surroundings that were made for it, and waits for its Boot."""
 
 
 class Loaded(Struct, frozen=True, tag=True):
@@ -80,7 +85,7 @@ class Gone(Struct, frozen=True, tag=True):
 
 
 ToParent = Boot | Fork | Kill
-FromParent = Loaded | LoadFailed | Forked | Exited | Gone
+FromParent = Here | Loaded | LoadFailed | Forked | Exited | Gone
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_to_parent = msgspec.msgpack.Decoder(ToParent).decode

@@ -192,7 +192,7 @@ class Join(Frame, frozen=True, tag=40):
 
 
 class Ready(Frame, frozen=True, tag=41):
-    """User code is loaded. `endpoints` maps a web method's name ("" for a function) to `unix:PATH` or `tcp:HOST:PORT`."""
+    """User code is loaded. `endpoints` maps a web method's name ("" for a function) to `unix:PATH`, `tcp:HOST:PORT` or `inside:PATH:PORT`."""
 
     slots: int
     endpoints: dict[str, str]

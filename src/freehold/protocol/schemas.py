@@ -339,6 +339,11 @@ class JsonResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TunnelRequest:
+    port: int  # on which something listens, or will, inside the instance
+
+
+@dataclass(frozen=True, kw_only=True)
 class InstanceView:
     id: str
     app_id: str
@@ -452,7 +457,9 @@ class SignalRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class TunnelView:
-    port: int  # in the sandbox
+    """A port of an instance or a sandbox, and where it is reached."""
+
+    port: int  # inside
     host: str
     host_port: int
 

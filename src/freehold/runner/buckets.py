@@ -12,7 +12,12 @@ from freehold.sdk.config import discover
 from freehold.sdk.faces import blocking, drive_async
 from freehold.sdk.http import Api
 
-_WHOLE_APPS = ("asgi_app", "wsgi_app", "web_server")  # their requests are their own; the server stores what they write
+_WHOLE_APPS = (
+    "asgi_app",
+    "wsgi_app",
+    "web_server",
+    "server",
+)  # their requests are their own; the server stores what they write
 
 
 def attended(user: UserCode) -> UserCode:

@@ -10,10 +10,12 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from freehold.core.errors import InvalidError
 from freehold.protocol.control import Fork
 from freehold.protocol.frames import (
     Beat,
@@ -38,9 +40,11 @@ from freehold.runner.batched import Batched
 from freehold.runner.buckets import attended
 from freehold.runner.codec import Codec
 from freehold.runner.concurrent import Concurrent
+from freehold.runner.gang import Gang
 from freehold.runner.inputs import CANCEL_SIGNAL, Executor, Key, Tools, new_loop
 from freehold.runner.load import UserCode
 from freehold.runner.outbox import Outbox
+from freehold.runner.porter import Porter
 from freehold.runner.sequential import Sequential
 from freehold.runner.web import Endpoints
 from freehold.sdk import terminal
@@ -58,13 +62,17 @@ def run(request: Fork, user: UserCode, out: output.Output, *, forked: float) -> 
     terminal.install()
     gc.enable()
     phases = {"fork": forked - request.sent}
+    gang, problem = _forked(request, user, out)  # while there is no thread
     instance = Instance(request, attended(user), out)
+    instance.gang, instance.problem = gang, problem
     instance.listen_to_signals()
     instance.start_link()
     try:
         return instance.live(phases, time.time())
     finally:
         instance.stop_link()
+        if gang is not None:
+            gang.leave()
         with contextlib.suppress(BaseException):
             atexit._run_exitfuncs()
         output.flush()
@@ -75,6 +83,9 @@ class Instance:
 
     def __init__(self, request: Fork, user: UserCode, out: output.Output) -> None:
         self._request, self._user, self._output = request, user, out
+        self._porter = Porter(Path(request.porter)) if request.porter else None  # before the server hears of us
+        self.gang: Gang | None = None
+        self.problem: BaseException | None = None  # why it cannot start
         self._outbox = Outbox()
         self._codec = Codec(request.instance, request.arena)
         self._io: asyncio.AbstractEventLoop | None = None
@@ -97,11 +108,15 @@ class Instance:
     def live(self, phases: dict[str, float], began: float) -> int:
         """Enter, serve, exit."""
         spec = self._user.spec
-        endpoints = Endpoints(self._user, self._request, self._output)
+        endpoints = Endpoints(self._user, self._request, self._output, self._porter)
         executor = self._make_executor(web=bool(endpoints.targets))
         loop = executor.loop if isinstance(executor, Concurrent) else None
         try:
+            self._check_gang()
+            endpoints.check_ports()
             self._run_hooks("enter", loop)
+            if self.gang is not None:
+                self.gang.wait_ready()
             if loop is not None:
                 loop.run_until_complete(endpoints.start(executor.slots if isinstance(executor, Concurrent) else 1))
         except BaseException as error:  # noqa: BLE001 (whatever user code raises ends the start)
@@ -124,6 +139,10 @@ class Instance:
             self._output.event("error", f"an @exit hook of {spec.name} failed", error=str(error))
             return 1
         return 0
+
+    def _check_gang(self) -> None:
+        if self.problem is not None:
+            raise self.problem
 
     def _make_executor(self, *, web: bool) -> Any:
         user = self._user
@@ -272,6 +291,19 @@ class Instance:
         self._output.event("error", f"instance_leaves: {why}")
         output.flush()
         os._exit(LINK_LOST)
+
+
+def _forked(request: Fork, user: UserCode, out: output.Output) -> tuple[Gang | None, BaseException | None]:
+    """The other ranks of a clustered function, or why there are none."""
+    if user.spec.cluster_size == 1:
+        return None, None
+    gang = Gang(request, user, out)
+    try:
+        gang.fork()
+    except (InvalidError, OSError) as error:  # told to the server, when there is a link
+        return gang, error
+    user.targets = gang.wrap(user.targets)
+    return gang, None
 
 
 def _as_any_process() -> None:

@@ -34,6 +34,7 @@ _SERVES: dict[str, tuple[str, ...]] = {
     "wsgi_app": (*_UVICORN, "freehold.runner.wsgi"),
     "fastapi_endpoint": (*_UVICORN, "fastapi", "fastapi.middleware.cors"),
     "web_server": (),
+    "server": (),
 }
 
 
@@ -159,6 +160,8 @@ def _user_code(spec: FunctionSpec, raw: Any, parameters: bytes) -> UserCode:
         targets[method.name] = _target(
             _bound(service, function), marks(function), method.batching, method.web, method.is_generator
         )
+    if spec.web is not None:
+        targets[""] = Target(call=_nothing, is_async=False, is_generator=False, web=spec.web)
     bound: dict[Hook, list[Callable[..., Any]]] = {
         "snap": [_bound(service, f) for f in own.snap],
         "enter": [_bound(service, f) for f in own.enter],
@@ -176,6 +179,10 @@ def _target(
     return Target(
         call=call, is_async=is_async, is_generator=is_generator, batching=batching or said.batching, web=web or said.web
     )  # fmt: skip
+
+
+def _nothing() -> None:
+    """A server is started by its class's hooks."""
 
 
 def _bound(service: Any, function: Callable[..., Any]) -> Callable[..., Any]:

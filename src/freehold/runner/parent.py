@@ -17,7 +17,7 @@ import time
 from typing import NoReturn
 
 from freehold.protocol import control
-from freehold.protocol.control import Boot, Exited, Fork, Forked, Gone, Kill, Loaded, LoadFailed
+from freehold.protocol.control import Boot, Exited, Fork, Forked, Gone, Here, Kill, Loaded, LoadFailed
 from freehold.runner import instance, output, process
 from freehold.runner import threads as numeric
 from freehold.runner.load import LoadError, UserCode, load
@@ -145,6 +145,7 @@ def main() -> int:
     process.die_with_parent()
     process.adopt_orphans()
     process.line_buffer_stdout()
+    control.send(sock, Here())
     packet = control.receive_to_parent(sock)
     if packet is None or not isinstance(packet[0], Boot):
         return 1

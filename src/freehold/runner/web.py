@@ -15,6 +15,7 @@ from freehold.protocol.control import Fork
 from freehold.runner import output
 from freehold.runner.asgi import Asgi
 from freehold.runner.load import Target, UserCode
+from freehold.runner.porter import Porter
 
 _BACKLOG = 2048
 _POLL_S = 0.02
@@ -25,11 +26,19 @@ _NO_LIFESPAN = "the web app did not start: its lifespan failed (its log has the 
 class Endpoints:
     """All web endpoints of one instance; `addresses` are by method, as Ready says them."""
 
-    def __init__(self, user: UserCode, request: Fork, out: output.Output) -> None:
-        self._user, self._request, self._output = user, request, out
+    def __init__(self, user: UserCode, request: Fork, out: output.Output, porter: Porter | None = None) -> None:
+        self._user, self._request, self._output, self._porter = user, request, out, porter
         self.targets = {name: t for name, t in user.targets.items() if t.web is not None}
         self.addresses: dict[str, str] = {}
         self._servers: list[tuple[Any, asyncio.Task[None], Path]] = []
+
+    def check_ports(self) -> None:
+        """Raise where another program has the port of one: who asks for ours would get that one."""
+        for target in self.targets.values():
+            port = target.web.port if target.web is not None else None
+            if port is not None and self._porter is None and answers(port):
+                msg = f"port {port} is taken by another program of this machine: stop that program, or let this one serve on another port"
+                raise InvalidError(msg)
 
     async def start(self, slots: int) -> None:
         """Serve every endpoint; returns when all of them answer."""
@@ -38,8 +47,8 @@ class Endpoints:
         callers = Callers(slots)
         for number, (name, target) in enumerate(self.targets.items()):
             assert target.web is not None
-            if target.web.kind == "web_server":
-                self.addresses[name] = await self._own_server(target, target.web)
+            if target.web.port is not None:
+                self.addresses[name] = await self._own_server(target, target.web, target.web.port)
             else:
                 app = await self._app(name, target, target.web, slots)
                 self.addresses[name] = await self._serve(callers.before(app), number)
@@ -96,25 +105,19 @@ class Endpoints:
         self._servers.append((server, task, path))
         return f"unix:{path}"
 
-    async def _own_server(self, target: Target, web: Web) -> str:
-        assert web.port is not None
-        if _answers(web.port):
-            msg = (
-                f"port {web.port} of @web_server is taken by another program of this machine: stop that program, or let this one serve on "
-                "another port"
-            )
-            raise InvalidError(msg)
+    async def _own_server(self, target: Target, web: Web, port: int) -> str:
         made = target.call()
         if inspect.isawaitable(made):
             await made
         limit = web.startup_timeout_s or 5.0
         until = time.monotonic() + limit
-        while not _answers(web.port):
+        while not answers(port):
             if time.monotonic() > until:
-                msg = f"nothing listens on port {web.port} {limit:g} s after @web_server's function returned: raise its startup_timeout, or check the port"
+                who = "@enter hooks" if web.kind == "server" else "@web_server's function"
+                msg = f"nothing listens on port {port} {limit:g} s after the {who} returned: raise startup_timeout, or check the port"
                 raise StartupTimeoutError(msg)
             await asyncio.sleep(_POLL_S)
-        return f"tcp:127.0.0.1:{web.port}"
+        return self._porter.address(port) if self._porter is not None else f"tcp:127.0.0.1:{port}"
 
 
 def fastapi_app(function: Callable[..., Any], web: Web, title: str) -> Asgi:
@@ -154,7 +157,11 @@ def _server(config: Any) -> Any:
     return Server(config)
 
 
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def answers(port: int) -> bool:
+    """Whether something listens on a port of this network's loopback."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with contextlib.suppress(OSError), socket.socket(family) as probe:
+            probe.settimeout(1.0)
+            if probe.connect_ex((host, port)) == 0:
+                return True
+    return False

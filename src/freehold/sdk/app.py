@@ -20,10 +20,11 @@ from freehold.sdk.faces import blocking, both, both_static, drive, drive_async
 from freehold.sdk.function import Function
 from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import mark, marks, yields
-from freehold.sdk.options import SECRETS, ClsOptions, Declaration, FunctionOptions, checked
+from freehold.sdk.options import SECRETS, ClsOptions, Declaration, FunctionOptions, ServerOptions, checked
 from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
 from freehold.sdk.secret import Secret
+from freehold.sdk.server import Server, Serving, check_server, server_options
 from freehold.sdk.source import Bundles, Source, left_behind, locate, sources_of
 from freehold.sdk.tracebacks import is_ours, warn
 from freehold.sdk.volume import Volume
@@ -76,6 +77,7 @@ class App:
         self._module = _declaring_module()
         self.registered_functions: dict[str, Function[..., Any]] = {}
         self.registered_classes: dict[str, Cls] = {}
+        self.registered_servers: dict[str, Server] = {}
         self.registered_entrypoints: dict[str, Entrypoint[..., Any]] = {}
         self.handle: AppHandle | None = None  # while it runs
         self._last_id: str | None = None
@@ -187,6 +189,48 @@ class App:
 
         return decorate
 
+    def server(
+        self,
+        *misplaced: object,
+        port: int = 8000,
+        target_concurrency: float | None = None,
+        max_concurrency: int | None = None,
+        startup_timeout: float = 30,
+        exit_grace_period: float = 0,
+        unauthenticated: bool = False,
+        h2_enabled: bool = False,
+        routing_region: str = "us-east",
+        **options: Unpack[ServerOptions],
+    ) -> Callable[[type], Server]:
+        """Make a class of the program one that serves HTTP on `port`, which its `@enter` hook listens on.
+
+        Requests find 503 until an instance is warm, and 429 where each has `max_concurrency` under way. Those with one `Modal-Session-Id`
+        go to one instance while it lives. Callers show the token unless `unauthenticated`. `target_concurrency` is what the autoscaler aims at.
+        """
+        _called("server", misplaced)
+        serving = Serving(
+            name="server", port=port, target_concurrency=target_concurrency, max_concurrency=max_concurrency, h2_enabled=h2_enabled,
+            startup_timeout=startup_timeout, exit_grace_period=exit_grace_period, unauthenticated=unauthenticated, routing_region=routing_region,
+        )  # fmt: skip
+        serving.check()
+
+        def decorate(raw: type) -> Server:
+            where = f"@app.server on {getattr(raw, '__qualname__', raw)!r}"
+            given = checked(
+                {**server_options({**options}, where), "startup_timeout": startup_timeout}, where, ClsOptions
+            )
+            check_server(raw, where)
+            check_class(raw, given, where)
+            serving.mark(raw)
+            name = _name(given, raw, where)
+            self._unique(name, raw)
+            declaration = Declaration(raw=raw, name=name, kind="cls", options=given)
+            made = Server(Reference(name, app=self), raw=raw, declaration=declaration)
+            self.registered_servers[name] = made
+            return made
+
+        return decorate
+
     def local_entrypoint(
         self, *misplaced: object, name: str | None = None
     ) -> Callable[[Callable[P, R]], Entrypoint[P, R]]:
@@ -207,10 +251,11 @@ class App:
         """Take in the functions and classes of another app, such as one from another file, and its tags."""
         if inherit_tags:
             self.tags = other.tags | self.tags
-        for name, one in [*other.registered_functions.items(), *other.registered_classes.items()]:
-            self._unique(name, one.raw)
+        for one in other._declared():
+            self._unique(one.name, one.raw)
         self.registered_functions |= other.registered_functions
         self.registered_classes |= other.registered_classes
+        self.registered_servers |= other.registered_servers
         self._included.append(other)
         return self
 
@@ -391,12 +436,15 @@ class App:
 
     def _owner(self, name: str) -> "App":
         """The app by whose decorator a function was declared."""
-        inside = (a for a in self._included if name in a.registered_functions or name in a.registered_classes)
-        app = next(inside, None)
+        app = next((a for a in self._included if any(d.name == name for d in a._declared())), None)
         return self if app is None else app._owner(name)
 
-    def _declared(self) -> "list[Function[..., Any] | Cls]":
-        return [*self.registered_functions.values(), *self.registered_classes.values()]
+    def _declared(self) -> "list[Function[..., Any] | Cls | Server]":
+        return [
+            *self.registered_functions.values(),
+            *self.registered_classes.values(),
+            *self.registered_servers.values(),
+        ]
 
     def _main(self) -> str | None:
         source = locate("__main__") if "__main__" in self._modules() else None
@@ -419,7 +467,7 @@ class App:
             )
 
     def _unique(self, name: str, raw: Any) -> None:
-        taken = self.registered_functions.get(name) or self.registered_classes.get(name)
+        taken = next((one for one in self._declared() if one.name == name), None)
         if taken is None or not is_local():
             return
         if (taken.raw.__module__, taken.raw.__qualname__) != (raw.__module__, raw.__qualname__):

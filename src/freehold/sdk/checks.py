@@ -95,6 +95,11 @@ def mounts(given: object, kind: type[T] | tuple[type[T], ...], where: str, name:
     return found
 
 
+def port(given: object, where: str, *, example: str) -> None:
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= 65535:
+        raise InvalidError(f"{where}(port={given!r}): give a port between 1 and 65535, such as {example}")
+
+
 def flag(given: object, name: str, where: str) -> None:
     if given is not None and not isinstance(given, bool):
         raise InvalidError(f"{where}: {name}={given!r} is neither True nor False")

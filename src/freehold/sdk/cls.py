@@ -251,6 +251,12 @@ class Cls:
 
     # ---- what the server knows of it
 
+    @both
+    async def _experimental_get_flash_urls(self) -> list[str]:
+        """Where a class under `@http_server` is reached; the name that programs of that time use."""
+        handle = self._reference.known() or await blocking(self._reference.find)
+        return [url for method, url in handle.endpoints.items() if not method]
+
     def has_method(self, name: str) -> bool:
         if self._methods is not None:
             return name in self._methods

@@ -8,6 +8,7 @@ from freehold.core.names import check_label
 from freehold.core.specs import Batching, Concurrency, Web
 from freehold.sdk import checks
 from freehold.sdk.marks import mark, yields
+from freehold.sdk.tracebacks import warn
 
 if TYPE_CHECKING:
     from freehold.sdk.function import Function
@@ -62,9 +63,11 @@ def exit(*misplaced: object) -> Callable[[F], F]:  # noqa: A001 (Modal's name)
     return _marker("exit", hook="exit")
 
 
-def concurrent(*misplaced: object, max_inputs: int = 0, target_inputs: int | None = None) -> Callable[[T], T]:
+def concurrent(*misplaced: object, max_inputs: int | None = None, target_inputs: int | None = None) -> Callable[[T], T]:
     """Let one instance run up to `max_inputs` inputs at once: async code as tasks of one loop, other code in threads."""
     _called("concurrent", misplaced)
+    if max_inputs is None:
+        max_inputs = 0 if target_inputs is None else _MAX_INPUTS
     concurrency = concurrency_of(max_inputs, target_inputs)
 
     def decorate(target: T) -> T:
@@ -91,7 +94,7 @@ def fastapi_endpoint(
 ) -> Callable[[F], F]:
     """Serve a function as one FastAPI route, on `/`."""
     _called("fastapi_endpoint", misplaced)
-    _no_domains(custom_domains)
+    _no_domains("fastapi_endpoint", custom_domains)
     verb = str(method).upper()
     if verb not in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"):
         msg = f"fastapi_endpoint(method={method!r}): give an HTTP method such as 'POST'"
@@ -105,7 +108,7 @@ def asgi_app(
 ) -> Callable[[F], F]:
     """Serve the ASGI app that a function without arguments returns."""
     _called("asgi_app", misplaced)
-    _no_domains(custom_domains)
+    _no_domains("asgi_app", custom_domains)
     return _web("asgi_app", Web(kind="asgi_app", label=label, requires_proxy_auth=requires_proxy_auth))
 
 
@@ -114,7 +117,7 @@ def wsgi_app(
 ) -> Callable[[F], F]:
     """Serve the WSGI app that a function without arguments returns."""
     _called("wsgi_app", misplaced)
-    _no_domains(custom_domains)
+    _no_domains("wsgi_app", custom_domains)
     return _web("wsgi_app", Web(kind="wsgi_app", label=label, requires_proxy_auth=requires_proxy_auth))
 
 
@@ -127,10 +130,8 @@ def web_server(
     requires_proxy_auth: bool = False,
 ) -> Callable[[F], F]:
     """Serve what listens on `port` of the instance once the function has returned."""
-    if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:  # pyright: ignore[reportUnnecessaryIsInstance]
-        msg = f"web_server(port={port!r}): give a port between 1 and 65535, such as @freehold.web_server(8000)"
-        raise InvalidError(msg)
-    _no_domains(custom_domains)
+    checks.port(port, "web_server", example="@freehold.web_server(8000)")
+    _no_domains("web_server", custom_domains)
     if not checks.is_amount(startup_timeout):
         msg = f"web_server(startup_timeout={startup_timeout!r}) is not a number of seconds above 0"
         raise InvalidError(msg)
@@ -212,7 +213,8 @@ def _between(name: str, value: int, low: int, high: int) -> None:
         raise InvalidError(msg)
 
 
-def _no_domains(custom_domains: object) -> None:
+def _no_domains(name: str, custom_domains: object) -> None:
     if custom_domains:
-        msg = f"custom_domains={custom_domains!r} is not supported: leave it out, and put a proxy in front of the endpoint's URL"
-        raise InvalidError(msg)
+        warn(
+            f"@{name}: custom_domains={custom_domains!r} has no effect here: let your own proxy send them to the endpoint's URL"
+        )

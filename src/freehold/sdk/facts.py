@@ -99,7 +99,11 @@ def _batching(spec: FunctionSpec) -> types.BatchingInfo | None:
 
 def _concurrency(spec: FunctionSpec) -> types.ConcurrencyInfo | None:
     said = spec.concurrency
-    return None if said.max_inputs == 1 else types.ConcurrencyInfo(said.max_inputs, said.target_inputs)
+    return (
+        None
+        if said.max_inputs == 1
+        else types.ConcurrencyInfo(said.max_inputs, None if said.target_inputs is None else round(said.target_inputs))
+    )
 
 
 def _web(web: Web | None, url: str | None) -> types.WebInfo | None:

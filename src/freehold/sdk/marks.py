@@ -21,6 +21,7 @@ class Marks:
     web: Web | None = None
     batching: Batching | None = None
     concurrency: Concurrency | None = None
+    cluster_size: int = 1
 
 
 def marks(target: Any) -> Marks:

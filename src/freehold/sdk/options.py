@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypedDict, cast
 
-from freehold.core.devices import parse_gpu
-from freehold.core.errors import DeprecationError, InvalidError, UnimplementedError
+from freehold.core.devices import GPUS_MAX, parse_gpu
+from freehold.core.errors import DeprecationError, InvalidError
+from freehold.core.placement import DEFAULT_CPU, DEFAULT_MEMORY_MIB
 from freehold.core.specs import Resources, Scaling
 from freehold.sdk import checks
 from freehold.sdk.bucket import CloudBucketMount
+from freehold.sdk.cluster import checked_size
 from freehold.sdk.image import Image
 from freehold.sdk.network_file_system import NetworkFileSystem
 from freehold.sdk.retries import Retries, retries_spec
@@ -42,13 +44,13 @@ class Options(TypedDict, total=False):
     enable_memory_snapshot: bool
     include_source: bool
     max_inputs: int | None  # inputs after which an instance is replaced; only 1 is supported
+    block_network: bool  # no network, but for its link to the server
     # taken for Modal's sake, without effect on a platform of one's own
     cloud: object
     region: object
     nonpreemptible: object
     experimental_options: object
     restrict_modal_access: object
-    block_network: object
     proxy: object
     i6pn: object
     # names that Modal has given up
@@ -72,6 +74,35 @@ class ClsOptions(Options, total=False):
 
     name: str | None
     serialized: bool
+
+
+class ServerOptions(TypedDict, total=False):
+    """Those of `@app.server` that are a class's too."""
+
+    name: str | None
+    serialized: bool
+    image: Image | None
+    secrets: Sequence[Secret]
+    env: Mapping[str, str | None]
+    volumes: Mapping[str, Volume]
+    gpu: str | Sequence[str] | None
+    cpu: float | tuple[float, float] | None
+    memory: int | tuple[int, int] | None
+    ephemeral_disk: int | None
+    min_containers: int | None
+    max_containers: int | None
+    buffer_containers: int | None
+    scaledown_window: float | None
+    enable_memory_snapshot: bool
+    include_source: bool
+    proxy: object
+    # taken for Modal's sake, without effect on a platform of one's own
+    scaleup_window: object
+    compute_region: object
+    cloud: object
+    nonpreemptible: object
+    i6pn: object
+    experimental_options: object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +129,14 @@ _WITHOUT_EFFECT = (
     "i6pn",
     "proxy",
 )
-_NOT_YET = ("block_network",)
-_FLAGS = ("single_use_containers", "enable_memory_snapshot", "include_source", "serialized", "is_generator")
+_FLAGS = (
+    "block_network",
+    "single_use_containers",
+    "enable_memory_snapshot",
+    "include_source",
+    "serialized",
+    "is_generator",
+)
 SECRETS = "[freehold.Secret.from_name(...)]"
 _TIMEOUT_S = (1.0, 7 * 24 * 3600.0)
 _WINDOW_S = (2.0, 3600.0)
@@ -110,10 +147,6 @@ def checked(options: Mapping[str, Any], where: str, known: type = FunctionOption
     given = {k: v for k, v in options.items() if v is not None}
     checks.known_options(given, known.__annotations__, where)
     given = _renamed(given, where)
-    for name in _NOT_YET:
-        if given.get(name):
-            msg = f"{where}: {name}={given[name]!r} is not supported yet; leave it out"
-            raise UnimplementedError(msg)
     for name in _WITHOUT_EFFECT:
         if given.pop(name, None):
             warn(f"{where}: {name}= has no effect on a platform of your own")
@@ -122,7 +155,8 @@ def checked(options: Mapping[str, Any], where: str, known: type = FunctionOption
     return cast(FunctionOptions, given)
 
 
-def resources(options: FunctionOptions, where: str) -> Resources:
+def resources(options: FunctionOptions, where: str, *, ranks: int = 1) -> Resources:
+    """What an instance asks for: each rank's share, times their number."""
     cpu, cpu_limit = _pair(options.get("cpu"), f"{where}: cpu")
     memory, memory_limit = _pair(options.get("memory"), f"{where}: memory")
     gpu = options.get("gpu")
@@ -137,13 +171,31 @@ def resources(options: FunctionOptions, where: str) -> Resources:
         if amount is not None and not (_is_whole(amount) and checks.is_amount(amount)):
             msg = f"{where}: {name}={amount!r} is not a whole number of MiB above 0"
             raise InvalidError(msg)
-    return Resources(
+    one = Resources(
         cpu=cpu, cpu_limit=cpu_limit, gpu=wanted, ephemeral_disk_mib=options.get("ephemeral_disk"),
         memory_mib=None if memory is None else int(memory), memory_limit_mib=None if memory_limit is None else int(memory_limit),
     )  # fmt: skip
+    return one if ranks == 1 else _times(ranks, one, where)
 
 
-def scaling(options: FunctionOptions, where: str) -> Scaling:
+def _times(ranks: int, one: Resources, where: str) -> Resources:
+    asked = [parse_gpu(text) for text in one.gpu]
+    for request in asked:
+        if request.count * ranks > GPUS_MAX:
+            raise InvalidError(
+                f"{where}: clustered(size={ranks}) with {request.count} GPUs a rank asks for {request.count * ranks} on one machine, and {GPUS_MAX} is the most"
+            )
+    return Resources(
+        cpu=(one.cpu or DEFAULT_CPU) * ranks,
+        cpu_limit=one.cpu_limit and one.cpu_limit * ranks,
+        gpu=tuple(f"{request.type}:{request.count * ranks}" for request in asked),
+        ephemeral_disk_mib=one.ephemeral_disk_mib and one.ephemeral_disk_mib * ranks,
+        memory_mib=(one.memory_mib or DEFAULT_MEMORY_MIB) * ranks,
+        memory_limit_mib=one.memory_limit_mib and one.memory_limit_mib * ranks,
+    )
+
+
+def scaling(options: FunctionOptions, where: str, *, ranks: int = 1) -> Scaling:
     low, high = options.get("min_containers") or 0, options.get("max_containers")
     buffer, window = options.get("buffer_containers") or 0, options.get("scaledown_window")
     for name, value, least in (
@@ -157,10 +209,11 @@ def scaling(options: FunctionOptions, where: str) -> Scaling:
     if high is not None and low > high:
         msg = f"{where}: min_containers={low} is more than max_containers={high}"
         raise InvalidError(msg)
+    checked_size(ranks, where, min_containers=low, max_containers=high, buffer_containers=buffer)
     _within(f"{where}: scaledown_window", window, *_WINDOW_S)
     defaults = Scaling()
     return Scaling(
-        min_instances=low, max_instances=high, buffer_instances=buffer,
+        min_instances=low // ranks, max_instances=high and high // ranks, buffer_instances=buffer // ranks,
         scaledown_window_s=defaults.scaledown_window_s if window is None else float(window),
     )  # fmt: skip
 

@@ -61,7 +61,12 @@ def check_class(raw: type, options: FunctionOptions, where: str) -> None:
     if batched and len(methods) > 1:
         msg = f"{where}: @batched method {batched[0]!r} must be the only method of its class, and there is {', '.join(m for m in methods if m != batched[0])} too"
         raise InvalidError(msg)
+    cluster_size = marks(raw).cluster_size
+    if cluster_size > 1 and marks(raw).web is None:
+        _check_cluster(marks(raw), where, generator=False)
     for name, function in methods.items():
+        if cluster_size > 1:
+            _check_cluster(marks(function), f"{where}.{name}", generator=yields(function))
         _check_marks(function, marks(function), options, f"{where}.{name}", generator=yields(function))
 
 
@@ -85,11 +90,12 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
         serialized=serialized,
         image=defaults.image_spec(image, bundles),
         mounts=bundles.mounts(files),
-        resources=resources(options, where),
+        resources=resources(options, where, ranks=said.cluster_size),
         timeout_s=float(options.get("timeout", _DEFAULT_TIMEOUT_S)),
         startup_timeout_s=None if startup is None else float(startup),
         retries=retries_spec(options.get("retries")),
-        scaling=scaling(options, where),
+        scaling=scaling(options, where, ranks=said.cluster_size),
+        cluster_size=said.cluster_size,
         **({} if said.concurrency is None else {"concurrency": said.concurrency}),
         batching=batching,
         web=said.web,
@@ -102,6 +108,7 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
         volumes=volumes,
         buckets=buckets,
         single_use=bool(options.get("single_use_containers")) or options.get("max_inputs") == 1,
+        block_network=bool(options.get("block_network")),
         snapshot=one.kind == "cls" and bool(hooks(raw).snap),
         doc=_first_line(raw),
         json_schema=_schema(one),
@@ -188,6 +195,8 @@ def _check_marks(
     if said.batching and generator:
         msg = f"{where}: @batched on a generator: a batch returns one list"
         raise InvalidError(msg)
+    if said.cluster_size > 1:
+        _check_cluster(said, where, generator=generator)
     if said.batching and said.web:
         msg = f"{where}: @batched cannot stand on a web endpoint: let the endpoint call a batched method with .remote"
         raise InvalidError(msg)
@@ -201,6 +210,16 @@ def _check_scheduled(raw: Callable[..., Any], said: Marks, where: str, *, genera
         msg = f"{where}: schedule= on {kind}: put it on a function of its own that calls this one"
         raise InvalidError(msg)
     _takes_nothing(raw, where, "a function with a schedule")
+
+
+def _check_cluster(said: Marks, where: str, *, generator: bool) -> None:
+    what = "a generator" if generator else "@batched" if said.batching else "a web endpoint" if said.web else ""
+    if not what and said.concurrency is not None and said.concurrency.max_inputs > 1:
+        what = "@concurrent"
+    if what:
+        raise InvalidError(
+            f"{where}: @clustered does not go with {what}: all ranks run one input at a time and give one result"
+        )
 
 
 def _takes_nothing(raw: Callable[..., Any], where: str, what: str) -> None:

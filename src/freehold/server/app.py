@@ -11,6 +11,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -32,8 +33,9 @@ from freehold.server.dispatch.fleet import Fleet
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.record import Record
 from freehold.server.dispatch.registry import Registry
-from freehold.server.doors import Doors
+from freehold.server.doors import Doors, shown
 from freehold.server.events import Events
+from freehold.server.hatches import Hatches
 from freehold.server.ingress.contract import IngressConfig
 from freehold.server.ingress.listeners import Ingress
 from freehold.server.large import LargeResults
@@ -67,6 +69,7 @@ from freehold.server.settings import Settings
 from freehold.server.store import writes
 from freehold.server.store.sqlite import SqliteStore
 from freehold.server.store.sqlite_open import SAFE_VERSION
+from freehold.server.tunnels import Tunnels
 from freehold.telemetry.logging import LoggingConfig, configure
 
 log = logging.getLogger("freehold.server")
@@ -231,6 +234,9 @@ class Server:
         )
         self.terminals = Terminals(registry=self.registry, fleet=self.fleet)
         self.instances = Instances(fleet=self.fleet, store=store)
+        self.tunnels = Tunnels(
+            host=settings.host, shown=shown(settings.host).strip("[]"), instance=self.fleet.instances.get
+        )
         self.environments = Environments(store=store, clock=clock)
         self.environments.empty = [
             self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all, self.dicts.delete_all, self.queues.delete_all
@@ -254,7 +260,7 @@ class Server:
     async def _open_face(self, token: str) -> None:
         face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
         services = Services(
-            apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
+            apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, tunnels=self.tunnels, sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
             buckets=self.buckets, dicts=self.dicts, queues=self.queues, secrets=self.secrets, environments=self.environments, terminals=self.terminals, status=self.status,
             events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,
@@ -285,6 +291,9 @@ class Server:
         await self.ingress.open()
         self._undo.push_async_callback(self.ingress.close, grace_s=settings.drain_s)
         self.doors.listener, self.doors.first_port = self.ingress, self.ingress.port
+        hatches = Hatches(self.ingress, self.doors.ports)
+        self.fleet.on_joined, self.fleet.on_gone = hatches.open, partial(_gone, hatches, self.tunnels)
+        self._undo.callback(self.tunnels.close_all)
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.ingress.port}"
 
@@ -408,6 +417,11 @@ async def _serve(settings: Settings, ready: Callable[[str], object]) -> None:
     await server.stopping.wait()
     log.info("server_stops")
     await server.stop()
+
+
+def _gone(hatches: Hatches, tunnels: Tunnels, instance: Instance) -> None:
+    hatches.close(instance)
+    tunnels.ended(instance.id)
 
 
 def _guarded(step: Callable[[], object]) -> None:

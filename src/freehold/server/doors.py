@@ -80,7 +80,7 @@ class Doors:
             port = known[1]
         self._by_label[label] = (route, port)
         self._by_port[port] = label
-        return port, f"http://{_shown(self._host)}:{port}"
+        return port, f"http://{shown(self._host)}:{port}"
 
     async def close(self, label: str) -> None:
         known = self._by_label.pop(label, None)
@@ -99,6 +99,10 @@ class Doors:
                     return await self.listener.listen(candidate)
         raise ResourceExhaustedError(f"no free port for a web endpoint above {self.first_port}")
 
+    def ports(self) -> list[int]:
+        """Those of all endpoints."""
+        return list(self._by_port)
+
     # ---- for the ingress
 
     def endpoint(self, *, port: int | None = None, label: str | None = None) -> Route | None:
@@ -111,20 +115,15 @@ class Doors:
         given = credentials.bearer or credentials.secret
         return hmac.compare_digest(given.encode(), self._token.encode())
 
-    async def acquire(self, route: Route, *, deadline: float, request_id: str) -> Lease:
+    async def acquire(self, route: Route, *, deadline: float, request_id: str, session: str = "") -> Lease:
         del request_id
         function = self._registry.functions.get(route.function_id)
         if function is None:
             raise ServiceError(f"endpoint {route.label!r} has no running app; deploy it again")
         pool = self._fleet.pool(function, b"")
-        self._refuse_crowd(route, pool)
         created = self._clock.now()
-        try:
-            async with asyncio.timeout_at(deadline):
-                instance = await pool.acquire()
-        except builtins.TimeoutError:
-            why = f" ({pool.blocked})" if pool.blocked else ""
-            raise TimeoutError(f"no instance of endpoint {route.label!r} was ready in time{why}") from None
+        at_once = function.spec.endpoints()[route.method].kind == "server"
+        instance = _take(route, pool, session) if at_once else await self._wait(route, pool, deadline)
         pool = instance.pool  # of a newer version, if one was deployed meanwhile
         address = instance.endpoints.get(route.method)
         if address is None:
@@ -137,7 +136,17 @@ class Doors:
             version=pool.version,
         )  # fmt: skip
         self._open[call_id] = _Open(pool=pool, instance=instance, row=row)
-        return Lease(address=address, call_id=call_id, instance=instance.id, timeout_s=pool.spec.timeout_s)
+        timeout_s = None if at_once else pool.spec.timeout_s  # a server's requests take what they take
+        return Lease(address=address, call_id=call_id, instance=instance.id, timeout_s=timeout_s)
+
+    async def _wait(self, route: Route, pool: Pool, deadline: float) -> Instance:
+        self._refuse_crowd(route, pool)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await pool.acquire()
+        except builtins.TimeoutError:
+            why = f" ({pool.blocked})" if pool.blocked else ""
+            raise TimeoutError(f"no instance of endpoint {route.label!r} was ready in time{why}") from None
 
     def _refuse_crowd(self, route: Route, pool: Pool) -> None:
         """Refuse at once who would wait past the deadline before a pool that cannot grow, or is one too many."""
@@ -188,6 +197,24 @@ class Doors:
         return [(r.row, r.instance.id) for r in self._open.values()]
 
 
+def _take(route: Route, pool: Pool, session: str) -> Instance:
+    """An instance of a server, now; who finds none is told to come again, and one more is started where there may be more."""
+    instance = pool.take(session)
+    if instance is not None:
+        return instance
+    pool.wish()
+    if any(i.accepts for i in pool.instances.values()):
+        error = ResourceExhaustedError(
+            f"every instance of server {route.label!r} has as many requests as it takes; try again later, or raise max_concurrency or max_containers"
+        )
+        error.retry_after_s = 1.0
+        raise error
+    why = pool.blocked or (pool.last_failure and f"its last start failed: {pool.last_failure}")
+    raise ServiceError(
+        f"no instance of server {route.label!r} is warm yet; try again in a moment{f' ({why})' if why else ''}"
+    )
+
+
 def _verdict(outcome: Outcome) -> tuple[CallState, str | None]:
     if outcome.kind == "client_gone":
         return CallState.CANCELLED, "the client left"
@@ -210,5 +237,6 @@ def _free(host: str, port: int) -> bool:
         return True
 
 
-def _shown(host: str) -> str:
+def shown(host: str) -> str:
+    """A bound address as it stands in URLs."""
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 (compared, not bound)

@@ -5,7 +5,9 @@ import os
 import modal
 
 inner = modal.App("compat-inner", image=modal.Image.debian_slim().env({"WHO": "inner"}))
-app = modal.App("compat-outer", image=modal.Image.debian_slim().env({"WHO": "outer"}), secrets=[modal.Secret.from_dict({"S": "1"})])
+app = modal.App(
+    "compat-outer", image=modal.Image.debian_slim().env({"WHO": "outer"}), secrets=[modal.Secret.from_dict({"S": "1"})]
+)
 
 with modal.Image.debian_slim().env({"WHO": "nobody"}).imports():
     import not_a_module_anywhere  # noqa: F401

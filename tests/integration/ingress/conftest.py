@@ -48,7 +48,7 @@ class FakeRouter:
     def authorise(self, route: Route, credentials: Credentials) -> bool:
         return self.password in (credentials.bearer, credentials.secret)
 
-    async def acquire(self, route: Route, *, deadline: float, request_id: str) -> Lease:
+    async def acquire(self, route: Route, *, deadline: float, request_id: str, session: str = "") -> Lease:
         if self.before is not None:
             await self.before()
         address = self.addresses.pop(0) if self.addresses else self.address

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from freehold.core.errors import StartError
-from freehold.core.specs import FunctionSpec
+from freehold.core.specs import FunctionSpec, Web
 
 from .conftest import PROGRAMS
 from .fake import FakeServer
@@ -105,3 +105,28 @@ async def test_a_warm_start_is_fast(server: FakeServer, spec: Spec) -> None:
     phases = [(await server.start(spec("echo"), PROGRAMS)).phases for _ in range(5)]
     assert min(p["ready"] for p in phases) < 0.1, phases
     assert server.home.root.exists()
+
+
+@pytest.mark.parametrize("level", ["pids", "mounts"], indirect=True)
+async def test_a_blocked_network_has_a_loopback_of_its_own_alone(server: FakeServer, spec: Spec) -> None:
+    needs(server, "bubblewrap")
+    instance = await server.start(spec("run", block_network=True), PROGRAMS)
+    code, said = await instance.value("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '; tail -n +2 /proc/net/route")
+    assert (code, said) == (0, "lo\n")
+    listens = (
+        "import socket; s = socket.create_server(('127.0.0.1', 8000)); socket.create_connection(('127.0.0.1', 8000))"
+    )
+    assert await instance.value(f'python -c "{listens}"') == (0, "")
+
+
+@pytest.mark.parametrize("level", ["none"], indirect=True)
+async def test_a_network_that_cannot_be_blocked_is_refused(server: FakeServer, spec: Spec) -> None:
+    with pytest.raises(StartError, match="block_network=True, and none can be blocked here: it needs bubblewrap"):
+        await server.start(spec("run", block_network=True), PROGRAMS)
+
+
+async def test_a_network_of_its_own_leads_outside(server: FakeServer, spec: Spec) -> None:
+    needs(server, "network")
+    web = Web(kind="web_server", port=8000)
+    assert server.launcher.network(spec("run", web=web)) == "own"
+    assert server.launcher.network(spec("run")) == "host"

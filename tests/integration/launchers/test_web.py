@@ -13,6 +13,7 @@ import websockets
 from websockets.asyncio.client import unix_connect
 
 from freehold.core.specs import FunctionSpec, Web
+from freehold.server.inside import connect_inside
 
 from .conftest import PROGRAMS
 from .fake import FakeInstance, FakeServer
@@ -87,7 +88,12 @@ async def test_wsgi_app(server: FakeServer, spec: Spec) -> None:
     assert await request(instance, "GET", "/some/path") == (200, "wsgi /some/path")
 
 
-async def test_web_server(server: FakeServer, spec: Spec) -> None:
+def _hosts(_: FunctionSpec) -> str:
+    return "host"
+
+
+async def test_web_server(server: FakeServer, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.launcher, "network", _hosts)
     web = Web(kind="web_server", port=18734, startup_timeout_s=10)
     instance = await server.start(spec("server", "pages", web=web), PROGRAMS)
     assert instance.ready.result().endpoints == {"": "tcp:127.0.0.1:18734"}
@@ -96,6 +102,19 @@ async def test_web_server(server: FakeServer, spec: Spec) -> None:
     with pytest.raises(RuntimeError, match="port 18734"):
         await server.start(spec("server", "pages", web=web), PROGRAMS)
     await server.launcher.kill(instance.id)
+    with pytest.raises(OSError):
+        await asyncio.open_connection("127.0.0.1", 18734)
+
+
+async def test_a_web_server_in_a_network_of_its_own(server: FakeServer, spec: Spec) -> None:
+    web = Web(kind="web_server", port=18734, startup_timeout_s=10)
+    first, second = [
+        await server.start(spec("server", "pages", web=web, block_network=True), PROGRAMS) for _ in range(2)
+    ]
+    for instance in (first, second):
+        kind, _, where = instance.ready.result().endpoints[""].partition(":")
+        assert kind == "inside"
+        (await connect_inside(where)).close()
     with pytest.raises(OSError):
         await asyncio.open_connection("127.0.0.1", 18734)
 

@@ -291,6 +291,13 @@ class FakeSandboxes:
         self.asked.append(("resize", command, size))
 
 
+class FakeTunnels:
+    async def open_for(self, who: str, workspace: str, instance_id: str, port: int) -> TunnelView:
+        return TunnelView(host=who, port=port, host_port=1)
+
+    async def close_for(self, who: str, workspace: str, instance_id: str, port: int) -> None: ...
+
+
 class FakeImages:
     fails = False
 
@@ -441,7 +448,7 @@ class World:
 
     def app(self, **options: Any) -> FastAPI:
         services = Services(
-            apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
+            apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), tunnels=FakeTunnels(), sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
             buckets=self.buckets, dicts=self.dicts, queues=self.queues, secrets=self.secrets, environments=FakeEnvironments(), terminals=self.terminals, status=self.status,
             events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
             shutdown=lambda: self.stopped.append(True),

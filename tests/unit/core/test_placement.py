@@ -41,7 +41,8 @@ def _gpu(name: str, device: str) -> Occupant:
 def test_two_that_serve_on_one_port_wait_for_each_other() -> None:
     taken = replace(MACHINE, ports_taken=frozenset({8000, 9000}))
     waits = place(Resources(), taken, first=True, ports=frozenset({8000}))
-    assert (waits.verdict, waits.reason) == ("later", "waits for port 8000, on which another instance serves")
+    assert waits.verdict == "later"
+    assert waits.reason.startswith("waits for port 8000, on which another instance serves")
     assert place(Resources(), taken, first=True, ports=frozenset({8001})).verdict == "now"
     spare = [Occupant(id=str(p), cpu=0.1, memory_mib=100, ports=frozenset({p})) for p in (9000, 8000)]
     assert make_room(Resources(), taken, spare, first=True, ports=frozenset({8000})) == ("8000",)

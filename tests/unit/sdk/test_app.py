@@ -18,7 +18,6 @@ from freehold.core.errors import (
     ImageBuildError,
     InvalidError,
     NotFoundError,
-    UnimplementedError,
 )
 from freehold.core.specs import Batching, FunctionSpec, Retries
 from freehold.sdk import client as clients
@@ -299,9 +298,12 @@ def test_a_function_may_begin_with_an_underscore() -> None:
     assert freehold.App().function()(renamed("_own")).name == "_own"
 
 
-def test_what_is_not_there_yet_says_so() -> None:
-    with pytest.raises(UnimplementedError, match="block_network"):
-        freehold.App().function(block_network=True)(job)
+def test_a_network_is_blocked_or_it_is_not() -> None:
+    app = freehold.App()
+    app.function(block_network=True)(job)
+    assert spec_of(app, "job").block_network
+    with pytest.raises(InvalidError, match="block_network='all' is neither True nor False"):
+        freehold.App().function(block_network="all")(job)  # type: ignore[arg-type]
 
 
 def test_old_names_are_taken_with_a_warning() -> None:

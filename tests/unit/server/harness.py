@@ -10,7 +10,7 @@ from freehold.core.ids import new_id
 from freehold.core.placement import Machine
 from freehold.core.specs import FunctionSpec, ImageSpec
 from freehold.core.states import AppState, InstanceState
-from freehold.launchers.contract import Exit, ImageFacts, Started, StartRequest
+from freehold.launchers.contract import Exit, ImageFacts, Network, Started, StartRequest
 from freehold.protocol.frames import Input, Join, Payload, Ready, Result, Submit, Welcome
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
@@ -55,6 +55,7 @@ class PlayedLauncher:
         self.attachments: Any = None
         self.started: list[StartRequest] = []
         self.killed: list[str] = []
+        self.networks: Network = "host"
 
     async def ensure_image(self, spec: ImageSpec, log: Callable[[str], None]) -> Path:
         return Path("/nowhere")
@@ -67,6 +68,9 @@ class PlayedLauncher:
 
     async def delete_image(self, digest: str) -> None:
         pass
+
+    def network(self, spec: FunctionSpec) -> Network:
+        return self.networks
 
     async def start(self, request: StartRequest) -> Started:
         self.started.append(request)

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from tests.unit.server.harness import Ear, Rig, until
 
-from freehold.core.errors import ResourceExhaustedError
-from freehold.core.specs import Scaling, Web
+from freehold.core.errors import ResourceExhaustedError, ServiceError
+from freehold.core.specs import Concurrency, Scaling, Web
 from freehold.core.states import CallState, InstanceState
 from freehold.protocol.frames import Drain, Ready
 from freehold.server.dispatch.instance import Instance
+from freehold.server.dispatch.pool import WISH_S, Pool
 from freehold.server.doors import Doors
 from freehold.server.ingress.contract import Lease, Outcome, Route
 from freehold.server.store.rows import CallRow
@@ -31,9 +32,15 @@ class House:
         rig.record.web_call = self.recorded.append  # type: ignore[method-assign]
         self.route = Route(label="app-f", function_id=rig.function.id)
 
-    def acquire(self) -> "asyncio.Task[Lease]":
+    @property
+    def pool(self) -> Pool:
+        return self.rig.fleet.pool(self.rig.function, b"")
+
+    def acquire(self, session: str = "") -> "asyncio.Task[Lease]":
         deadline = asyncio.get_running_loop().time() + 5
-        return asyncio.ensure_future(self.doors.acquire(self.route, deadline=deadline, request_id="rq-1"))
+        return asyncio.ensure_future(
+            self.doors.acquire(self.route, deadline=deadline, request_id="rq-1", session=session)
+        )
 
     async def ready(self, slots: int = 1) -> tuple[Instance, Ear]:
         await until(lambda: any(i.link is None for i in self.rig.fleet.instances.values()))
@@ -117,3 +124,57 @@ async def test_an_instance_with_one_stuck_request_finishes_its_others(tmp_path: 
         home.doors.release(lease, Outcome(kind="ok", status=200))
         await until(lambda: instance.id not in home.rig.fleet.instances)
         assert not home.rig.launcher.killed
+
+
+@asynccontextmanager
+async def server(folder: Path, **spec: Any) -> AsyncGenerator[House]:
+    async with Rig(folder, web=Web(kind="server"), timeout_s=7.0, **spec) as rig:
+        yield House(rig)
+
+
+async def test_a_server_that_is_cold_answers_at_once_and_starts(tmp_path: Path) -> None:
+    async with server(tmp_path) as home:
+        with pytest.raises(ServiceError, match="no instance of server 'app-f' is warm yet"):
+            await home.acquire()
+        instance, _ = await home.ready(slots=2)
+        lease = await home.acquire()
+        assert (lease.instance, lease.timeout_s) == (instance.id, None)
+
+
+async def test_a_server_whose_instances_are_full_says_so_and_grows_as_far_as_it_may(tmp_path: Path) -> None:
+    one = Concurrency(max_inputs=1)
+    async with server(tmp_path, concurrency=one, scaling=Scaling(max_instances=2)) as home:
+        home.pool.wish()
+        first, _ = await home.ready()
+        await home.acquire()
+        with pytest.raises(ResourceExhaustedError, match="as many requests as it takes"):
+            await home.acquire()
+        second, _ = await home.ready()
+        assert (await home.acquire()).instance == second.id != first.id
+        with pytest.raises(ResourceExhaustedError):
+            await home.acquire()
+        await asyncio.sleep(0.01)
+        assert len(home.rig.fleet.instances) == 2
+
+
+async def test_a_session_waits_for_nobody_else_and_stays_where_it_is(tmp_path: Path) -> None:
+    one = Concurrency(max_inputs=4, target_inputs=1)
+    async with server(tmp_path, concurrency=one, scaling=Scaling(min_instances=2)) as home:
+        home.pool.wish()
+        for _ in range(2):
+            await home.ready(slots=4)
+        took = {name: (await home.acquire(name)).instance for name in ("a", "b")}
+        assert {name: (await home.acquire(name)).instance for name in took} == took
+        while home.rig.fleet.instances[took["a"]].load < 4:
+            await home.acquire("a")
+        with pytest.raises(ResourceExhaustedError):
+            await home.acquire("a")
+
+
+async def test_a_wish_passes(tmp_path: Path) -> None:
+    async with server(tmp_path) as home:
+        home.pool.wish()
+        assert home.pool.wishes
+        now = home.rig.clock.monotonic()
+        home.rig.clock.monotonic = lambda: now + WISH_S + 1  # type: ignore[method-assign]
+        assert not home.pool.wishes

@@ -186,3 +186,15 @@ async def test_a_server_on_a_port_of_its_own_has_one_instance_and_lets_others_ha
         second, _ = await rig.instance()
         assert (await waiting) is second
         assert first.state is InstanceState.OFFLINE
+
+
+async def test_ports_are_taken_from_the_machine_only_where_its_network_is_shared(tmp_path: Path) -> None:
+    web = Web(kind="web_server", port=8000)
+    async with Rig(tmp_path, web=web, scaling=Scaling(min_instances=2)) as rig:
+        pool = rig.fleet.pool(rig.function, b"")
+        pool.scale()
+        assert len(pool.live) == 1
+        assert "waits for port 8000" in str(pool.blocked)
+        rig.launcher.networks = "own"
+        pool.scale()
+        assert (len(pool.live), pool.blocked) == (2, None)

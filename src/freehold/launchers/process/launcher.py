@@ -15,14 +15,24 @@ from typing import Any
 
 from freehold.core.errors import NotFoundError, StartError, StartupTimeoutError
 from freehold.core.home import Home
-from freehold.core.specs import ImageSpec
-from freehold.launchers.contract import Attachments, Exit, ImageFacts, Sandbox, SandboxRequest, Started, StartRequest
+from freehold.core.specs import FunctionSpec, ImageSpec
+from freehold.launchers.contract import (
+    Attachments,
+    Exit,
+    ImageFacts,
+    Network,
+    Sandbox,
+    SandboxRequest,
+    Started,
+    StartRequest,
+)
 from freehold.launchers.process import jail, sandbox
 from freehold.launchers.process.apt import Apt
 from freehold.launchers.process.build import Runs, library, package_dir
 from freehold.launchers.process.cgroup import Cgroups
 from freehold.launchers.process.image import Images
 from freehold.launchers.process.jails import Jails
+from freehold.launchers.process.network import Networks, inner_pid, resolver
 from freehold.launchers.process.parents import Command, Live, Parent
 from freehold.launchers.process.sandbox import Level, View
 from freehold.protocol.control import Boot, Fork
@@ -70,6 +80,7 @@ class ProcessLauncher:
         self._level: Level = found
         if level is not None and ("none", "mounts", "pids").index(level) < ("none", "mounts", "pids").index(found):
             self._level, self._why = level, f"switched off by the setting sandbox={level!r}"
+        self._networks = Networks(self._bwrap, self._level)
         self._cgroups = Cgroups(hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12])
         self.attachments: Attachments = _Unattached(home)
         self._images = Images(home, Runs(self._bwrap, self._level, Apt(installs=host_apt)), lambda: self.attachments)
@@ -98,6 +109,12 @@ class ProcessLauncher:
     async def delete_image(self, digest: str) -> None:
         await asyncio.to_thread(self._images.delete, digest)
 
+    def network(self, spec: FunctionSpec) -> Network:
+        if spec.block_network:
+            return "none"
+        apart = spec.ports() or spec.cluster_size > 1  # ranks meet on ports that their program has chosen
+        return "own" if apart and self._networks.outside else "host"
+
     async def start(self, request: StartRequest) -> Started:
         begun = time.monotonic()
         self._starting.add(request.instance)
@@ -114,7 +131,7 @@ class ProcessLauncher:
         phases = {"parent": loaded - begun, "fork": time.monotonic() - loaded}
         if parent.began >= begun - 0.001:
             phases |= parent.loaded.result().phases
-        return Started(pid=live.pid, phases=phases)
+        return Started(pid=live.pid, phases=phases, porter=self._porter(request))
 
     async def stop(self, instance: str, *, grace_s: float) -> None:
         parent = self._by_instance.get(instance)
@@ -163,6 +180,7 @@ class ProcessLauncher:
             "bubblewrap": view,
             "pid_namespace": tree,
             "pdeathsig": "ok",
+            "network": self._networks.guard(),
             **self._cgroups.guards(),
             "sandboxes": self._jails.guard(),
         }
@@ -182,14 +200,16 @@ class ProcessLauncher:
     async def _parent(self, request: StartRequest, output: int) -> Parent:
         """A parent of the pool that has loaded the user's code and can give one more instance."""
         pool = request.pool
-        if pool in self._threaded:
+        if self.network(request.spec) != "host":
+            parent = await self._spawn_apart(request, output)
+        elif pool in self._threaded:
             parent = self._spawn(request, output, forks=False)
         else:
             parent = self._parents.get(pool)
             if parent is None or parent.gone.is_set():
                 parent = self._parents[pool] = self._spawn(request, output, forks=True)
         loaded = await self._load(parent, request)
-        if not loaded.threads:
+        if not loaded.threads or self.network(request.spec) != "host":
             return parent
         self._parents.pop(pool, None)
         self._threaded.add(pool)
@@ -226,6 +246,7 @@ class ProcessLauncher:
         fork = Fork(
             instance=request.instance, env=request.env, link=str(request.link), arena=str(request.arena),
             sockets=str(self._sockets(request.pool)), lease_s=request.lease_s, threads=_threads(request), sent=time.time(),
+            porter=str(self._porter(request) or ""),
         )  # fmt: skip
         try:
             await parent.fork(fork, live, output)
@@ -237,16 +258,45 @@ class ProcessLauncher:
         live_gone.add_done_callback(lambda _: self._by_instance.pop(request.instance, None))
         return live
 
-    def _spawn(self, request: StartRequest, output: int, *, forks: bool) -> Parent:
+    async def _spawn_apart(self, request: StartRequest, output: int) -> Parent:
+        """A parent in a network of its own, for one instance: a fork would share its network."""
+        info, info_theirs = os.pipe2(os.O_CLOEXEC)
+        scratch = self._scratch / secrets.token_hex(6)
+        try:
+            parent = self._spawn(request, output, forks=False, scratch=scratch, info_fd=info_theirs)
+        except BaseException:
+            os.close(info)
+            raise
+        finally:
+            os.close(info_theirs)
+        parent.spent = True
+        try:
+            pid = await inner_pid(info)
+            await parent.here  # bubblewrap and slirp4netns would both make the loopback
+            own = self.network(request.spec) == "own"
+            parent.boot(await self._networks.attach(pid, scratch) if own else None)
+        except BaseException:
+            await parent.end()
+            raise
+        return parent
+
+    def _spawn(
+        self, request: StartRequest, output: int, *, forks: bool, scratch: Path | None = None, info_fd: int = -1
+    ) -> Parent:
+        """A parent that loads the user's code; one with an `info_fd` does so when it is told that its network is there."""
         if self._closed:
             raise StartError("the launcher is closed")
+        if info_fd >= 0 and not self._networks.apart:
+            raise StartError(
+                f"{request.spec.name!r} has block_network=True, and none can be blocked here: {self._networks.problem}"
+            )
         image = Image.read(request.image)
-        scratch = self._scratch / secrets.token_hex(6)
+        scratch = scratch or self._scratch / secrets.token_hex(6)
         for name in ("fs/root", "tmp"):
             (scratch / name).mkdir(parents=True)
         (scratch / "tmp").chmod(0o1777)
         view = self._view(request, image, scratch)
-        argv, root, cwd = self._argv(view, image)
+        argv, root, cwd = self._argv(view, image, info_fd)
         env = self._env(request, image, view, forks=forks)
         boot = Boot(request.spec, request.parameters, root, env, forks)
         command = Command(
@@ -257,9 +307,12 @@ class ProcessLauncher:
             cwd=cwd,
             kept=self._level != "pids",
             tree=self._cgroups.tree(scratch.name),
+            passed=(info_fd,) if info_fd >= 0 else (),
         )
         parent = Parent(command, boot, exited=self._tell, ended=lambda p: self._over(p, scratch))
         self._all.add(parent)
+        if info_fd < 0:
+            parent.boot()
         return parent
 
     def _view(self, request: StartRequest, image: Image, scratch: Path) -> View:
@@ -274,13 +327,16 @@ class ProcessLauncher:
                 p for p in (self._sockets(request.pool), request.arena, request.link, request.api) if p.exists()
             ),
             workdir=image.workdir or sandbox.CODE_ROOT,
+            apart=self.network(request.spec) != "host",
+            resolver=resolver(scratch) if self.network(request.spec) == "own" else None,
         )
 
-    def _argv(self, view: View, image: Image) -> tuple[list[str], str, Path]:
+    def _argv(self, view: View, image: Image, info_fd: int) -> tuple[list[str], str, Path]:
         """The command, where the user's code lies in it, and the folder to run it from."""
         python = [str(image.folder / "venv/bin/python"), "-P", "-m", "freehold.runner.parent"]
         if self._level != "none" and self._bwrap is not None:
-            return [*sandbox.argv(self._bwrap, view, level=self._level), *python], sandbox.CODE_ROOT, Path("/")
+            made = sandbox.argv(self._bwrap, view, level=self._level, info_fd=info_fd)
+            return [*made, *python], sandbox.CODE_ROOT, Path("/")
         root, problems = sandbox.lay_links(view)
         if problems:
             raise StartError(
@@ -311,6 +367,12 @@ class ProcessLauncher:
         folder = self._home.run / "web" / hashlib.sha256(pool.encode()).hexdigest()[:8]
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def _porter(self, request: StartRequest) -> Path | None:
+        """The socket through which the ports of an instance in a network of its own are reached."""
+        if self.network(request.spec) == "host":
+            return None
+        return self._sockets(request.pool) / f"{request.instance[-12:]}-porter.sock"
 
     def _tell(self, exit_: Exit) -> None:
         for left in (self._home.run / "web").glob(f"*/{exit_.instance[-12:]}-*.sock"):  # it was killed

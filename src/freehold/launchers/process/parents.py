@@ -19,8 +19,9 @@ from freehold.core.errors import StartError
 from freehold.launchers.contract import Exit
 from freehold.launchers.process import keeper
 from freehold.launchers.process.cgroup import Cgroup
+from freehold.launchers.process.network import Uplink
 from freehold.protocol import control
-from freehold.protocol.control import Boot, Exited, Fork, Forked, FromParent, Gone, Kill, Loaded, LoadFailed
+from freehold.protocol.control import Boot, Exited, Fork, Forked, FromParent, Gone, Here, Kill, Loaded, LoadFailed
 from freehold.protocol.frames import RemoteFailure
 
 _WORD_S = 0.25  # how long a parent may take to say how an instance ended
@@ -68,6 +69,7 @@ class Command:
     cwd: Path
     kept: bool  # run under the keeper
     tree: Cgroup  # it and all that is below it
+    passed: tuple[int, ...] = ()  # more descriptors that it inherits
 
 
 class Parent:
@@ -79,6 +81,7 @@ class Parent:
         self._loop = asyncio.get_running_loop()
         self._exited, self._ended = exited, ended
         self.instances: dict[str, Live] = {}
+        self.here: asyncio.Future[None] = self._loop.create_future()
         self.loaded: asyncio.Future[Loaded] = self._loop.create_future()
         self.spent = False  # it became an instance itself
         self.retired = False
@@ -93,14 +96,24 @@ class Parent:
         self._loop.add_reader(self._pidfd, self._over)
         self._loop.add_reader(self._socket.fileno(), self._receive)
         self._tree, self._output = command.tree, command.output_path
-        groups = self._tree.open()
-        control.send(self._socket, boot, tuple(groups))
-        for group in groups:
-            os.close(group)
+        self._uplink: Uplink | None = None
+        self._boot = boot
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def boot(self, uplink: Uplink | None = None) -> None:
+        """Let it load the user's code: its network is there. Its way outside ends with it."""
+        self._uplink = uplink
+        if self.gone.is_set():
+            self._unlink()
+            return
+        groups = self._tree.open()
+        with contextlib.suppress(OSError):  # it has ended; the pidfd tells
+            control.send(self._socket, self._boot, tuple(groups))
+        for group in groups:
+            os.close(group)
 
     async def fork(self, request: Fork, live: Live, output: int) -> None:
         """Make an instance; it runs when this returns."""
@@ -158,11 +171,11 @@ class Parent:
     # ---- how
 
     def _spawn(self, command: Command, fd: int) -> subprocess.Popen[bytes]:
-        argv, fds = [*command.argv, str(fd)], [fd]
+        argv, fds = [*command.argv, str(fd)], [fd, *command.passed]
         reader = -1
         if command.kept:
             reader, self._lifeline = os.pipe2(os.O_CLOEXEC)
-            argv, fds = [sys.executable, "-I", "-S", keeper.__file__, str(reader), *argv], [fd, reader]
+            argv, fds = [sys.executable, "-I", "-S", keeper.__file__, str(reader), *argv], [*fds, reader]
         try:
             return subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=command.output, stderr=command.output, env=command.env,
@@ -185,6 +198,9 @@ class Parent:
 
     def _take(self, message: FromParent, fds: list[int]) -> None:
         match message:
+            case Here():
+                if not self.here.done():
+                    self.here.set_result(None)
             case Loaded():
                 if not self.loaded.done():
                     self.loaded.set_result(message)
@@ -264,8 +280,13 @@ class Parent:
             os.close(self._lifeline)
             self._lifeline = -1
         self._remove(self._tree)
+        self._unlink()
         self.gone.set()
         self._ended(self)
+
+    def _unlink(self) -> None:
+        if self._uplink is not None:
+            self._uplink.close()
 
     def _last_words(self) -> str:
         """The end of what it wrote, when it ended before it could speak."""
@@ -275,9 +296,10 @@ class Parent:
         return ":\n" + "\n".join(raw[-_LAST_LINES:]) if raw else ""
 
     def _fail(self, error: Exception) -> None:
-        if not self.loaded.done():
-            self.loaded.set_exception(error)
-            self.loaded.exception()
+        for awaited in (self.here, self.loaded):
+            if not awaited.done():
+                awaited.set_exception(error)
+                awaited.exception()
 
 
 def failed(failure: RemoteFailure) -> StartError:

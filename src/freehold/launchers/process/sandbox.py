@@ -38,6 +38,8 @@ class View:
     volumes: tuple[tuple[Path, str, bool], ...] = ()  # folder, path inside, read_only
     shared: tuple[Path, ...] = ()  # read and write, at their own path: arena, sockets
     workdir: str = CODE_ROOT
+    apart: bool = False  # in a network namespace of its own
+    resolver: tuple[Path, str] | None = None  # resolv.conf of that network, path inside
 
 
 @dataclass(frozen=True, order=True)
@@ -47,10 +49,12 @@ class Bind:
     writable: bool = False
 
 
-def argv(bwrap: str, view: View, *, level: Level) -> list[str]:
-    """Bubblewrap and its arguments, up to the command to run."""
+def argv(bwrap: str, view: View, *, level: Level, info_fd: int = -1) -> list[str]:
+    """Bubblewrap and its arguments, up to the command to run; on `info_fd` it says which process it made."""
     made = [bwrap, "--die-with-parent", "--bind", str(view.base), "/"]
     made += ["--unshare-pid", "--proc", "/proc"] if level == "pids" else ["--bind", "/proc", "/proc"]
+    made += ["--unshare-net"] if view.apart else []
+    made += ["--info-fd", str(info_fd)] if info_fd >= 0 else []
     made += ["--dev", "/dev"]
     for path in _system():
         if not Path(path).is_symlink():
@@ -74,6 +78,7 @@ def binds(view: View) -> list[Bind]:
     own += [Bind(str(p), p, writable=True) for p in view.shared]
     own += [Bind(path, folder, writable=not read_only) for folder, path, read_only in view.volumes]
     own += merge(view.code)
+    own += [Bind(view.resolver[1], view.resolver[0])] if view.resolver else []
     return sorted(set(own), key=lambda b: (b.inside.count("/"), b.inside))
 
 

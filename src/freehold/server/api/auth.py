@@ -70,6 +70,8 @@ TABLE: Mapping[str, Access] = {
     "GET /v1/instances": Access.CLIENT,
     "GET /v1/instances/{instance}": Access.CLIENT,
     "POST /v1/instances/{instance}/stop": Access.ADMIN,
+    "POST /v1/instances/{instance}/tunnels": Access.CLIENT,
+    "DELETE /v1/instances/{instance}/tunnels/{port}": Access.CLIENT,
     "GET /v1/sandboxes": Access.CLIENT,
     "POST /v1/sandboxes": Access.CLIENT,
     "GET /v1/sandboxes/{sandbox}": Access.CLIENT,

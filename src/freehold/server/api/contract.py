@@ -107,6 +107,11 @@ class Pools(Protocol):
     async def stats(self, workspace: str, ref: PoolRef, /) -> PoolView: ...
 
 
+class Tunnels(Protocol):
+    async def open_for(self, who: str, workspace: str, instance_id: str, port: int, /) -> TunnelView: ...
+    async def close_for(self, who: str, workspace: str, instance_id: str, port: int, /) -> None: ...
+
+
 class Instances(Protocol):
     async def list(
         self,
@@ -295,6 +300,7 @@ class Services:
     pools: Pools
     instances: Instances
     sandboxes: Sandboxes
+    tunnels: Tunnels
     images: Images
     blobs: Blobs
     volumes: Volumes

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from freehold.protocol.schemas import InstanceView
-from freehold.server.api.exchange import answer, services, workspace
+from freehold.protocol.schemas import InstanceView, TunnelRequest, TunnelView
+from freehold.server.api.exchange import answer, principal, read, services, workspace
 from freehold.server.api.openapi import describe
 
 router = APIRouter(prefix="/v1/instances", tags=["instances"])
@@ -39,3 +39,18 @@ async def stop(request: Request, instance: str, graceful: bool = True) -> Respon
     """Drain an instance; with graceful=false end it at once. Its pool starts another when it needs one."""
     await services(request).instances.stop(workspace(request), instance, graceful=graceful)
     return answer({"stopped": instance})
+
+
+@router.post("/{instance}/tunnels")
+@describe(body=TunnelRequest, answer=TunnelView)
+async def open_tunnel(request: Request, instance: str) -> Response:
+    """Open a port of an instance on the server's address; an instance opens its own."""
+    body = await read(request, TunnelRequest)
+    tunnels = services(request).tunnels
+    return answer(await tunnels.open_for(principal(request).name, workspace(request), instance, body.port))
+
+
+@router.delete("/{instance}/tunnels/{port}")
+async def close_tunnel(request: Request, instance: str, port: int) -> Response:
+    await services(request).tunnels.close_for(principal(request).name, workspace(request), instance, port)
+    return Response(status_code=204)

@@ -22,6 +22,7 @@ from freehold.core.errors import (
 from freehold.core.ids import new_id
 from freehold.core.placement import Machine
 from freehold.core.processes import has_children
+from freehold.core.specs import FunctionSpec
 from freehold.core.states import InstanceState
 from freehold.launchers.contract import Exit, Launcher, StartRequest
 from freehold.protocol.arena import sweep
@@ -75,10 +76,12 @@ class Fleet:
         self.welcome: Welcome
         self.changed: Callable[[str, str, str], None] = lambda _kind, _id, _name: None
         self.on_ready: Callable[[Instance], None] = lambda _instance: None
+        self.on_joined: Callable[[Instance], None] = lambda _instance: None  # its code is not loaded yet
+        self.on_gone: Callable[[Instance], None] = lambda _instance: None
         self.instances: dict[str, Instance] = {}
         self.by_token: dict[str, Instance] = {}
         self.machine = machine
-        self.places = Places(machine, self.instances, clock, partial(_evict, self))
+        self.places = Places(machine, self.instances, clock, partial(_evict, self), shares_network=_shares(launcher))
         self.lease_s = lease_s
         self._registry, self._record, self._launcher, self._clock = registry, record, launcher, clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -188,8 +191,10 @@ class Fleet:
             wrapped = ServiceError(f"instance could not be started: {error}")
             self._failed_to_start(instance, error_payload(wrapped), str(error))
         else:
-            instance.pid = started.pid
+            instance.pid, instance.porter = started.pid, started.porter
             instance.phases.update(started.phases)
+            if instance.link is not None:
+                self.on_joined(instance)
             if not instance.state.live:  # given up meanwhile
                 await self._launcher.kill(instance.id)
             elif instance.state is not InstanceState.STARTING and not instance.stopping:
@@ -201,6 +206,8 @@ class Fleet:
         instance.pid = instance.pid or pid
         instance.last_beat = self._clock.monotonic()
         instance.link.send(self.welcome)
+        if instance.porter is not None:
+            self.on_joined(instance)
         if instance.state is InstanceState.DRAINING:
             self.stop(instance, grace_s=STOP_GRACE_S, reason=instance.reason or "stopped")
 
@@ -216,6 +223,7 @@ class Fleet:
         instance.ready, instance.idle_since = self._clock.now(), now
         instance.pool.failed_starts, instance.pool.last_failure = 0, None
         instance.pool.start_after = 0.0
+        instance.pool.grant()
         instance.move(InstanceState.IDLE)
         self.on_ready(instance)
         self._record.instance(instance)
@@ -275,7 +283,7 @@ class Fleet:
         self._notify(instance)
         if instance.pid is not None and not instance.stopping:
             instance.stopping = True
-            self._spawn(self._stop(instance, grace_s, instance.pool.spec.timeout_s if finish_s is None else finish_s))
+            self._spawn(self._stop(instance, grace_s, instance.pool.spec.finish_s if finish_s is None else finish_s))
 
     async def _stop(self, instance: Instance, grace_s: float, finish_s: float) -> None:
         if instance.load:  # a WebSocket, for one, may stay open for ever
@@ -346,6 +354,7 @@ class Fleet:
         self._record.instance(instance)
         self.logs.end(instance)
         self.preparer.release(instance)
+        self.on_gone(instance)
         self._ended.pop(instance.id).set()
         self._notify(instance)
         asyncio.get_running_loop().call_later(MEMORY_GRACE_S, sweep, self.welcome.arena, instance.id)
@@ -386,7 +395,14 @@ class Fleet:
             elif instance.state.live and now - instance.last_beat > self.lease_s:
                 self._lose(instance)
         for pool in self._registry.pools():
-            if pool.instances or pool.backlog or pool.held or pool.blocked or pool.spec.scaling.min_instances:
+            if (
+                pool.instances
+                or pool.backlog
+                or pool.held
+                or pool.blocked
+                or pool.wishes
+                or pool.spec.scaling.min_instances
+            ):
                 pool.pump()
                 pool.scale()
         self._close_unused(now)
@@ -464,6 +480,10 @@ class Fleet:
 
 def _evict(fleet: Fleet, instance: Instance, reason: str) -> None:
     fleet.stop(instance, grace_s=STOP_GRACE_S, reason=reason)
+
+
+def _shares(launcher: Launcher) -> Callable[[FunctionSpec], bool]:
+    return lambda spec: launcher.network(spec) == "host"
 
 
 def _why(instance: Instance, exit_: Exit) -> str:

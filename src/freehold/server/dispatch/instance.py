@@ -1,6 +1,7 @@
 """One running process that serves a Function, as the server sees it."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from freehold.core.devices import Device
@@ -24,6 +25,7 @@ class Instance:
         self.tasks: dict[tuple[str, int], Task] = {}
         self.web = 0  # web requests under way
         self.endpoints: dict[str, str] = {}
+        self.porter: Path | None = None  # gives connections into its network, where that is not the machine's
         self.devices: tuple[Device, ...] = ()
         self.phases: dict[str, float] = {}
         self.ready: float | None = None  # epoch

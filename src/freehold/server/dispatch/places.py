@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 from freehold.core.clock import Clock
 from freehold.core.devices import Device
 from freehold.core.errors import ResourceExhaustedError
-from freehold.core.placement import Machine, Occupant, Placement, cpu_of, make_room, memory_of, place, without
-from freehold.core.specs import Resources
+from freehold.core.placement import NO_PORTS, Machine, Occupant, Placement, cpu_of, make_room, memory_of, place, without
+from freehold.core.specs import FunctionSpec, Resources
 from freehold.core.states import InstanceState
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.pool import Pool
@@ -26,9 +26,15 @@ class Places:
     """`evict(instance, reason)` is to let an instance finish what it runs, and go."""
 
     def __init__(
-        self, machine: Machine, instances: Mapping[str, Instance], clock: Clock, evict: Callable[[Instance, str], None]
+        self,
+        machine: Machine,
+        instances: Mapping[str, Instance],
+        clock: Clock,
+        evict: Callable[[Instance, str], None],
+        *,
+        shares_network: Callable[[FunctionSpec], bool] = lambda _: True,
     ) -> None:
-        self.machine = machine
+        self.machine, self._shares_network = machine, shares_network
         self._instances, self._clock, self._evict = instances, clock, evict
         self._sandboxes: dict[str, Occupant] = {}
         self._waiting: dict[Pool, float] = {}  # since when (monotonic), the first first
@@ -40,7 +46,7 @@ class Places:
 
     def find(self, pool: Pool) -> Placement:
         """A place for one more instance of a pool; if there is none now, the pool waits, and others make room."""
-        want, first, ports = pool.spec.resources, not pool.live, pool.spec.ports()
+        want, first, ports = pool.spec.resources, not pool.live, self._ports(pool.spec)
         found = place(want, self.occupied, first=first, ports=ports)
         if found.verdict == "later":
             self._wait(pool, found.reason)
@@ -99,17 +105,17 @@ class Places:
 
     def _make_room(self, pool: Pool, spare: Iterable[Instance], leaving: Iterable[Instance]) -> bool:
         """Evict as few of `spare` as it takes, beside those that leave anyway; False when all of them would not do."""
-        want, first, ports = pool.spec.resources, not pool.live, pool.spec.ports()
-        machine = without(self.occupied, [_occupant(i) for i in leaving])
+        want, first, ports = pool.spec.resources, not pool.live, self._ports(pool.spec)
+        machine = without(self.occupied, [self._occupant(i) for i in leaving])
         if place(want, machine, first=first, ports=ports).verdict == "now":
             return True
-        chosen = make_room(want, machine, [_occupant(i) for i in spare], first=first, ports=ports)
+        chosen = make_room(want, machine, [self._occupant(i) for i in spare], first=first, ports=ports)
         for instance_id in chosen:
             self._evict(self._instances[instance_id], "its place is needed")
         return bool(chosen)
 
     def _occupied(self, instances: Iterable[Instance]) -> Machine:
-        held = [*(_occupant(i) for i in instances), *self._sandboxes.values()]
+        held = [*(self._occupant(i) for i in instances), *self._sandboxes.values()]
         return replace(
             self.machine,
             cpu_taken=sum(o.cpu for o in held),
@@ -118,16 +124,19 @@ class Places:
             ports_taken=frozenset(p for o in held for p in o.ports),
         )
 
+    def _occupant(self, instance: Instance) -> Occupant:
+        resources = instance.pool.spec.resources
+        return Occupant(
+            id=instance.id,
+            cpu=cpu_of(resources),
+            memory_mib=memory_of(resources),
+            devices=frozenset(d.id for d in instance.devices),
+            ports=self._ports(instance.pool.spec),
+        )
 
-def _occupant(instance: Instance) -> Occupant:
-    resources = instance.pool.spec.resources
-    return Occupant(
-        id=instance.id,
-        cpu=cpu_of(resources),
-        memory_mib=memory_of(resources),
-        devices=frozenset(d.id for d in instance.devices),
-        ports=instance.pool.spec.ports(),
-    )
+    def _ports(self, spec: FunctionSpec) -> frozenset[int]:
+        """Those that its instances take from the machine; in a network of its own each has all ports to itself."""
+        return spec.ports() if self._shares_network(spec) else NO_PORTS
 
 
 def _spare(instances: Iterable[Instance]) -> list[Instance]:

@@ -13,10 +13,12 @@ from freehold.core.states import InstanceState
 from freehold.protocol.frames import Room
 from freehold.server.dispatch.instance import Instance
 from freehold.server.dispatch.queue import Queue
+from freehold.server.dispatch.sessions import Sessions
 from freehold.server.dispatch.task import LiveCall, Task
 
 EWMA = 0.2
 STALL_S = 0.025
+WISH_S = 5.0  # so long a request that was turned away counts as one that waits
 MAX_BACKLOG = 200_000  # inputs that wait for one pool
 MAX_BACKLOG_BYTES = 1 << 30  # of their payloads
 
@@ -51,6 +53,8 @@ class Pool:
         self.held: dict[str, LiveCall] = {}  # calls whose client was told to send no more for now
         self.waiters: deque[asyncio.Future[Instance]] = deque()  # web requests that wait for an instance
         self._waiting_since = 0.0  # monotonic, of the first web request that waits
+        self.sessions = Sessions()
+        self._wished = 0.0  # monotonic: till then one more instance is wanted, though nobody waits
         self.mean_s: float | None = None
         self.failed_starts = 0  # in a row
         self.start_after = 0.0  # monotonic: no start before
@@ -114,7 +118,7 @@ class Pool:
             instance.execute(self.queue.pop(), now, epoch=epoch)
         if self.held and not self.full(0.5):
             self._let_go_on()
-        if self.queue or self.waiters:
+        if self.queue or self.waiters or self.wishes:
             self.scale()
 
     def _hand_on(self) -> None:
@@ -187,6 +191,32 @@ class Pool:
             with contextlib.suppress(ValueError):
                 self.waiters.remove(waiter)
             raise
+
+    def take(self, session: str = "") -> Instance | None:
+        """An instance with room for one more web request, counted there, or None: nobody waits. A session has its own instance."""
+        self.last_used = self._clock.monotonic()
+        if session:
+            live = {i.id for i in self.instances.values() if i.accepts}
+            own = self.instances.get(self.sessions.instance(session, live) or "")
+            instance = own if own is not None and own.load < own.slots else None
+        else:
+            instance = self._pick_web()
+        if instance is not None:
+            self._occupy(instance)
+        return instance
+
+    def wish(self) -> None:
+        """A request was turned away: have room for the next ones."""
+        self._wished = self._clock.monotonic() + WISH_S
+        self.pump_soon()
+
+    def grant(self) -> None:
+        """An instance is ready: who was turned away may come again."""
+        self._wished = 0.0
+
+    @property
+    def wishes(self) -> bool:
+        return self._wished > self._clock.monotonic()
 
     def release(self, instance: Instance, seconds: float | None = None) -> None:
         """Take a web request off its instance, which it took `seconds`."""
@@ -284,7 +314,7 @@ class Pool:
         return PoolSnapshot(
             scaling=self.spec.scaling,
             per_instance=per_instance,
-            waiting=self.backlog + inside - running,
+            waiting=self.backlog + inside - running + self.wishes,
             running=running,
             live=len(live),
             leaving=len(self.instances) - len(live),

@@ -16,7 +16,7 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """Leave to send one request to one instance. `address` is `unix:PATH` or `tcp:HOST:PORT`."""
+    """Leave to send one request to one instance. `address` is `unix:PATH`, `tcp:HOST:PORT` or `inside:PATH:PORT`."""
 
     address: str
     call_id: str
@@ -58,8 +58,9 @@ class Router(Protocol):
         """Tell whether a caller may use an endpoint with `requires_auth`; compares in constant time."""
         ...
 
-    async def acquire(self, route: Route, *, deadline: float, request_id: str) -> Lease:
-        """Wait for an instance with room until `deadline` (the loop's clock), starting one where none is.
+    async def acquire(self, route: Route, *, deadline: float, request_id: str, session: str = "") -> Lease:
+        """Wait for an instance with room until `deadline` (the loop's clock), starting one where none is. Of a server, take one that is
+        there, the one of the `session` if one is named, or raise at once.
 
         Raises ResourceExhaustedError when too many wait already, ServiceError when no instance can come,
         TimeoutError at the deadline. An error may carry `retry_after_s`. Cancelled when the caller leaves.

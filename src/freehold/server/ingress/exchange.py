@@ -233,8 +233,11 @@ class Exchange:
     async def _serve_endpoint(self, route: Route) -> None:
         router, broke = self._gate.router, False
         deadline = self._gate.loop.time() + self._gate.config.acquire_timeout_s
+        session = self.head.get(b"freehold-session-id") or self.head.get(b"modal-session-id")
         for _ in range(_TRIES):
-            lease = await router.acquire(route, deadline=deadline, request_id=self._id.decode())
+            lease = await router.acquire(
+                route, deadline=deadline, request_id=self._id.decode(), session=session.decode("latin-1")
+            )
             self._lease, outcome = lease, "client_gone"
             try:
                 await self._forward(Peer(lease.address, lease.instance), user_code=True)

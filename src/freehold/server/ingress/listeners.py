@@ -51,6 +51,14 @@ class Ingress:
         self._endpoints[bound] = await self._serve(self._gate, sock, bound)
         return bound
 
+    async def listen_on(self, sock: socket.socket, endpoint: int | None) -> asyncio.Server:
+        """Serve an endpoint (None: as the main listener) on one more socket that listens; whoever gave it closes the server."""
+        if self._gate is None or self._gate.draining:
+            sock.close()
+            msg = "the ingress is not open"
+            raise ConflictError(msg)
+        return await self._serve(self._gate, sock, endpoint)
+
     async def unlisten(self, port: int) -> None:
         """Take no more requests on this port; those that run go on."""
         server = self._endpoints.pop(port, None)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import httptools
 
 from freehold.server.ingress.heads import ResponseHead
+from freehold.server.inside import connect_inside
 
 _IDLE_S = 4.0  # below the keep-alive of common servers (uvicorn: 5 s), so that they seldom hang up first
 _IDLE_MAX = 64
@@ -31,7 +32,7 @@ class Listener(Protocol):
 class Peer(NamedTuple):
     """Who is at the other end: instances that follow each other may have the same address."""
 
-    address: str  # `unix:PATH` or `tcp:HOST:PORT`
+    address: str  # `unix:PATH`, `tcp:HOST:PORT`, or `inside:PATH:PORT` by the porter of an instance
     instance: str = ""
 
 
@@ -224,7 +225,10 @@ class UpstreamPool:
         """A new connection. Raises OSError, or TimeoutError after 5 s."""
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             kind, _, where = peer.address.partition(":")
-            if kind == "unix":
+            if kind == "inside":
+                sock = await connect_inside(where)
+                _, upstream = await self._loop.create_connection(lambda: Upstream(self, peer), sock=sock)
+            elif kind == "unix":
                 _, upstream = await self._loop.create_unix_connection(lambda: Upstream(self, peer), where)
             else:
                 host, _, port = where.rpartition(":")

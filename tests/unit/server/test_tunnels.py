@@ -1,0 +1,95 @@
+"""Tunnels: what comes in at one end goes out at the other, half-closed ends too, and they end with their owner."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from freehold.core.errors import ConflictError
+from freehold.server.tunnels import Tunnels
+
+
+@asynccontextmanager
+async def echo() -> AsyncGenerator[int]:
+    """A server that sends back what it got, once it has it all."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+def _tunnels() -> Tunnels:
+    return Tunnels(host="127.0.0.1", shown="127.0.0.1", instance=lambda _: None)
+
+
+async def _dial(port: int) -> socket.socket:
+    await asyncio.sleep(0.05)  # the caller speaks before the other end is there
+    sock = socket.socket()
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+@pytest.mark.parametrize("size", [0, 5, 5_000_000])
+async def test_all_that_is_sent_comes_back(size: int) -> None:
+    tunnels = _tunnels()
+    async with echo() as port:
+        view = await tunnels.open("in-1", port, _dial)
+        reader, writer = await asyncio.open_connection(view.host, view.host_port)
+        writer.write(b"x" * size)
+        writer.write_eof()
+        assert await reader.read() == b"x" * size
+        writer.close()
+        tunnels.close_all()
+
+
+async def test_a_port_on_which_nothing_listens_hangs_up() -> None:
+    tunnels = _tunnels()
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    view = await tunnels.open("in-1", port, _dial)
+    reader, writer = await asyncio.open_connection(view.host, view.host_port)
+    assert await _rest(reader) == b""
+    writer.close()
+    tunnels.close_all()
+
+
+async def test_a_port_is_forwarded_once_and_again_when_it_was_closed() -> None:
+    tunnels = _tunnels()
+    await tunnels.open("in-1", 80, _dial)
+    await tunnels.open("in-2", 80, _dial)
+    with pytest.raises(ConflictError, match="port 80 is forwarded already"):
+        await tunnels.open("in-1", 80, _dial)
+    tunnels.close("in-1", 80)
+    await tunnels.open("in-1", 80, _dial)
+    tunnels.close_all()
+
+
+async def test_an_owner_that_ends_takes_its_tunnels_and_their_connections_along() -> None:
+    tunnels = _tunnels()
+    async with echo() as port:
+        view = await tunnels.open("in-1", port, _dial)
+        reader, writer = await asyncio.open_connection(view.host, view.host_port)
+        await asyncio.sleep(0.1)
+        tunnels.ended("in-1")
+        assert await _rest(reader) == b""
+        writer.close()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(view.host, view.host_port)
+
+
+async def _rest(reader: asyncio.StreamReader) -> bytes:
+    with contextlib.suppress(ConnectionResetError):
+        return await reader.read()
+    return b""

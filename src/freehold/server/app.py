@@ -298,12 +298,14 @@ class Server:
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.ingress.port}"
 
     def _image_users(self) -> dict[str, set[str]]:
-        """Apps by the digest of the images that their functions, and instances that still finish, run from."""
+        """Apps by the digest of the images that their functions, sandboxes, and instances that still finish, run from."""
         pairs = [(f.spec.image, f.app.name) for f in self.registry.functions.values()]
         pairs += [(i.pool.spec.image, i.pool.app_name) for i in self.fleet.instances.values()]
         found: dict[str, set[str]] = {}
         for image, app in pairs:
             found.setdefault(image_digest(image), set()).add(app)
+        for digest, app in self.sandboxes.images():
+            found.setdefault(digest, set()).add(app)
         return found
 
     def _instance_principal(self, token: str) -> Principal | None:

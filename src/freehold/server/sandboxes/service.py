@@ -171,6 +171,7 @@ class Sandboxes:
         p, spec, workspace = self._p, live.spec, live.row.workspace
         devices = p.places.reserve(live.id, spec.resources)
         live.image = await p.images.path(await p.images.admit(workspace, spec.image))
+        live.row = live.row._replace(image=live.image.name)  # as the server resolved it
         image_env, workdir = await p.launcher.sandbox_env(live.image)
         live.workdir = spec.workdir or workdir or "/root"
         walls = _PROXIES if spec.walled and not spec.block_network else {}
@@ -319,6 +320,10 @@ class Sandboxes:
         if row is None:
             raise NotFoundError(f"no sandbox {sandbox!r}; `GET /v1/sandboxes` shows what there is")
         return view(row)
+
+    def images(self) -> Sequence[tuple[str, str]]:
+        """Digests of the images under running sandboxes, with the names of their apps."""
+        return [(one.row.image, one.row.app) for one in self._live.values() if not one.ended.is_set()]
 
     async def wait(self, workspace: str, sandbox: str, timeout_s: float) -> SandboxView:
         """The sandbox once it has ended, or as it is after so long."""

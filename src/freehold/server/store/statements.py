@@ -124,7 +124,7 @@ def _sandbox_writes() -> dict[str, WriteStatement]:
     old = sa.delete(b).where(b.c.id < _p("before"), b.c.ended.is_not(None))
     return {
         "put_sandboxes": _full(
-            _put(b, "state", "ended", "returncode", "reason", "tags", only_if=live), b, rows.SandboxRow
+            _put(b, "state", "ended", "returncode", "reason", "image", "tags", only_if=live), b, rows.SandboxRow
         ),
         "end_sandboxes": WriteStatement(
             clause=end, table="sandboxes", fields=("state", "ended", "returncode", "reason")

@@ -4,13 +4,17 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "modal": (
         "App", "Client", "CloudBucketMount", "Cls", "Cluster", "Cron", "Dict", "Environment", "Error",
         "FilePatternMatcher", "Function", "FunctionCall", "Image", "NetworkFileSystem", "Period", "Probe", "Proxy",
-        "Queue", "Retries", "Sandbox", "SchedulerPlacement", "Secret", "Server", "Tunnel", "Volume", "Workspace",
-        "__version__", "asgi_app", "batched", "clustered", "concurrent", "current_function_call_id",
-        "current_input_id", "enable_output", "enter", "exception", "exit", "fastapi_endpoint", "forward",
-        "interact", "is_local", "method", "parameter", "web_endpoint", "web_server", "wsgi_app",
+        "Queue", "Retries", "Sandbox", "SandboxSnapshot", "SchedulerPlacement", "Secret", "Server", "Tunnel",
+        "Volume", "Workspace", "__version__", "asgi_app", "batched", "billing", "clustered", "concurrent",
+        "current_function_call_id", "current_input_id", "enable_output", "enter", "exception", "exit",
+        "fastapi_endpoint", "forward", "interact", "is_local", "method", "parameter", "sessioned", "web_endpoint",
+        "web_server", "wsgi_app",
     ),
     "modal.app": (
         "App", "LocalEntrypoint",
+    ),
+    "modal.billing": (
+        "workspace_billing_report",
     ),
     "modal.call_graph": (
         "InputInfo", "InputStatus",

@@ -7,8 +7,10 @@ FOLLOWED_VERSION = "1.6.4"  # of Modal's client: the surface that this one follo
 # modules that are one of Freehold's own
 WHOLE: dict[str, str] = {}
 
-# what `modal` has beside the names of the package `freehold` itself: those that Modal has given up
+# what `modal` has beside the names of the package `freehold` itself: those that Modal has given up, and those that are not here yet
 OLD = {
+    "SandboxSnapshot": "freehold.modal.absent:SandboxSnapshot",
+    "sessioned": "freehold.modal.absent:sessioned",
     "Mount": "freehold.modal.old:Mount",
     "Stub": "freehold.modal.old:Stub",
     "build": "freehold.modal.old:build",
@@ -17,6 +19,7 @@ OLD = {
 
 # modules of `modal`, and what programs take from them
 MODULES: dict[str, dict[str, str]] = {
+    "modal.billing": {"workspace_billing_report": "freehold.modal.absent:workspace_billing_report"},
     "modal.app": {"App": "freehold.sdk.app:App", "LocalEntrypoint": "freehold.sdk.entrypoint:Entrypoint"},
     "modal.cls": {
         "Cls": "freehold.sdk.cls:Cls",

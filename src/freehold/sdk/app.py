@@ -247,16 +247,16 @@ class App:
 
         return decorate
 
-    def include(self, other: "App", /, inherit_tags: bool = True) -> Self:
+    def include(self, other_app: "App", *, inherit_tags: bool = True) -> Self:
         """Take in the functions and classes of another app, such as one from another file, and its tags."""
         if inherit_tags:
-            self.tags = other.tags | self.tags
-        for one in other._declared():
+            self.tags = other_app.tags | self.tags
+        for one in other_app._declared():
             self._unique(one.name, one.raw)
-        self.registered_functions |= other.registered_functions
-        self.registered_classes |= other.registered_classes
-        self.registered_servers |= other.registered_servers
-        self._included.append(other)
+        self.registered_functions |= other_app.registered_functions
+        self.registered_classes |= other_app.registered_classes
+        self.registered_servers |= other_app.registered_servers
+        self._included.append(other_app)
         return self
 
     # ---- on the server

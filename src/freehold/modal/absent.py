@@ -1,0 +1,25 @@
+"""Names of Modal's that have no counterpart here yet: programs that have them import, and are told why when they use them."""
+
+from typing import Any, NoReturn
+
+from freehold.core.errors import UnimplementedError
+
+
+def sessioned(*_: Any, **__: Any) -> NoReturn:
+    raise UnimplementedError(
+        "@modal.sessioned: sessions with tokens are not there yet; send a Modal-Session-Id header of your own, which @app.server keeps to one instance"
+    )
+
+
+class SandboxSnapshot:
+    """A sandbox's memory on disk."""
+
+    @staticmethod
+    def from_id(sandbox_snapshot_id: str, **_: Any) -> NoReturn:
+        raise UnimplementedError(
+            f"SandboxSnapshot.from_id({sandbox_snapshot_id!r}): memory is not kept; Sandbox.snapshot_filesystem() keeps the files"
+        )
+
+
+def workspace_billing_report(**_: Any) -> NoReturn:
+    raise UnimplementedError("billing: what runs is not billed yet; `freehold plan FILE` shows what an hour costs")

@@ -7,6 +7,7 @@ from tests.e2e.harness import Freehold
 
 PROGRAMS = Path(__file__).parent / "programs"
 ASK = "import freehold; print(freehold.Function.from_name('compat-chatter', 'talk').remote(4))"
+ASK_BY_NAME = ASK.replace("'talk'", "'talk', environment_name='compat-dev'")
 
 
 def test_the_same_names_live_apart_in_two_environments(server: Freehold) -> None:
@@ -20,6 +21,12 @@ def test_the_same_names_live_apart_in_two_environments(server: Freehold) -> None
     assert "compat-chatter" not in [a["name"] for a in server.json("app", "list")]
     assert "compat-chatter" in [a["name"] for a in server.json("app", "list", "-e", "compat-dev")]
     assert server("python", "-c", ASK).returncode != 0
+    assert server("python", "-c", ASK_BY_NAME).stdout == "4\n"
+    inner = "import freehold, sys; sys.path.insert(0, '.'); import chatter; chatter.app.deploy(environment_name='compat-dev'); print(chatter.talk.remote(5))"
+    assert (
+        server("python", "-c", "from freehold.modal import alias; alias.install(); " + inner, cwd=PROGRAMS).stdout
+        == "5\n"
+    )
     env = server.env | {"MODAL_ENVIRONMENT": "compat-dev"}
     done = subprocess.run(server.command("python", "-c", ASK), env=env, capture_output=True, text=True, check=False)
     assert done.stdout == "4\n", done.stderr

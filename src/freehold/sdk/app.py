@@ -16,6 +16,7 @@ from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.cls import Cls, hooks, parameter
 from freehold.sdk.context import is_local
 from freehold.sdk.entrypoint import Entrypoint
+from freehold.sdk.environment import work_in
 from freehold.sdk.faces import blocking, both, both_static, drive, drive_async
 from freehold.sdk.function import Function
 from freehold.sdk.image import Image, default_image
@@ -267,7 +268,7 @@ class App:
         name: str, *, client: object = None, environment_name: str | None = None, create_if_missing: bool = False
     ) -> "App":
         """A deployed app by name, or any by its id; with `create_if_missing` an empty one is deployed where there is none."""
-        del client, environment_name  # one client a process, one environment a server
+        work_in(environment_name, client)
         if is_id(name, "ap"):
             if create_if_missing:
                 msg = f"App.lookup({name!r}, create_if_missing=True): that is an id, and only an app with a name can be created"
@@ -344,11 +345,8 @@ class App:
 
         With `interactive` they may use this process's terminal, by `breakpoint()` and `freehold.interact()`.
         """
-        del (
-            environment_name,
-            client,
-            show_progress,
-        )  # one environment a server, one client a process, no progress unasked
+        del show_progress  # nothing is shown unasked
+        work_in(environment_name, client)
         self._name = _app_name(name) or self._name
         return Run(self, detach=detach, progress=progress, interactive=interactive)
 
@@ -365,7 +363,7 @@ class App:
         client: object = None,
     ) -> Self:
         """Put it on the server under its name, to stay; a new version replaces the old one without a gap."""
-        del environment_name, client  # one environment a server, one client a process
+        work_in(environment_name, client)
         if strategy not in ("rolling", "recreate"):
             msg = f"strategy={strategy!r} is neither 'rolling' nor 'recreate'"
             raise InvalidError(msg)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 from freehold.core import specs
 from freehold.core.errors import DeprecationError, InvalidError, NotFoundError
 from freehold.core.names import check_name
+from freehold.sdk.environment import named
 from freehold.sdk.faces import blocking, both
 from freehold.sdk.marks import marks, yields
 from freehold.sdk.options import Declaration
@@ -156,9 +157,12 @@ class Cls:
 
         `version`: that of the app, as `app history` lists them; NotFoundError when another one runs.
         """
-        del environment_name, client  # one environment a server, one client a process
         check_name(app_name, "an app")
-        return Cls(Reference(check_name(name, "a class"), app_name=app_name, version=checked_version(version)))
+        environment = named(environment_name, client)
+        found = Reference(
+            check_name(name, "a class"), app_name=app_name, version=checked_version(version), environment=environment
+        )
+        return Cls(found)
 
     @staticmethod
     def lookup(app_name: str, name: str, *, environment_name: str | None = None, **_: object) -> "Cls":

@@ -11,6 +11,7 @@ from freehold.core.home import Home
 from freehold.sdk.profiles import chosen
 
 _VARIABLE = "FREEHOLD_TOKEN"
+ENVIRONMENT = "FREEHOLD_ENVIRONMENT"
 _FORCE_BUILD = ("FREEHOLD_FORCE_BUILD", "MODAL_FORCE_BUILD", "MODAL_IGNORE_CACHE")
 START_HINT = "start one with `freehold up --detach`, or set FREEHOLD_SERVER and FREEHOLD_TOKEN to reach one elsewhere"
 
@@ -36,7 +37,7 @@ def discover(environ: "os._Environ[str] | dict[str, str] | None" = None) -> Targ
 def environment(environ: "os._Environ[str] | dict[str, str] | None" = None) -> str:
     """The environment that this process works in; no server is asked."""
     env = os.environ if environ is None else environ
-    named = env.get("FREEHOLD_ENVIRONMENT") or env.get("MODAL_ENVIRONMENT")
+    named = env.get(ENVIRONMENT) or env.get("MODAL_ENVIRONMENT")
     return check_environment(named) if named else MAIN
 
 

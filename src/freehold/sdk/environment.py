@@ -1,5 +1,6 @@
 """`environment_name=` of stored objects: whose names are meant, when it is not the environment that the process works in."""
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,33 @@ def api_of(environment: str | None) -> "Api":
     if environment is None or environment == (current.target.environment or MAIN):
         return current.api
     return Api(replace(current.target, environment=environment))
+
+
+def named(environment_name: str | None, client: object = None) -> str | None:
+    """The name, checked, as `given` does; a client that a program hands in becomes the process's own."""
+    if client is not None:
+        from freehold.sdk import client as clients
+
+        clients.given(client)
+    return given(environment_name)
+
+
+def work_in(environment_name: str | None, client: object = None) -> None:
+    """Let this process work in another environment from here on, and with the client that it hands in."""
+    wanted = named(environment_name, client)
+    if wanted is not None and wanted != config.environment():
+        from freehold.sdk import client as clients
+
+        os.environ[config.ENVIRONMENT] = wanted  # for what it starts, too
+        clients.use(clients.Client(config.discover()))
+
+
+def only_own(environment_name: str | None, what: str) -> None:
+    """Refuse what is found in the process's own environment alone."""
+    own = config.environment()
+    if given(environment_name) not in (None, own):
+        msg = f"{what} is found in the environment that this process works in, {own!r}: run it with FREEHOLD_ENVIRONMENT={environment_name}"
+        raise InvalidError(msg)
 
 
 def check_own(environment: str | None, what: str) -> None:

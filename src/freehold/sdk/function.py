@@ -16,6 +16,7 @@ from freehold.sdk.autoscaler import Autoscaler, update
 from freehold.sdk.call import FunctionCall
 from freehold.sdk.client import Client
 from freehold.sdk.context import current_function_call_id, current_index
+from freehold.sdk.environment import named
 from freehold.sdk.exchange import Exchange, Kind
 from freehold.sdk.faces import blocking, both, both_items
 from freehold.sdk.logs import Logs
@@ -83,10 +84,11 @@ class Function(Generic[P, R]):
 
         `version`: that of the app, as `app history` lists them; NotFoundError when another one runs.
         """
-        del environment_name, client  # one environment a server, one client a process
         check_name(app_name, "an app")
         function, _, method = check_name(name, "a function").partition(".")
-        return Function(Reference(function, app_name=app_name, version=checked_version(version)), method=method)
+        environment = named(environment_name, client)
+        found = Reference(function, app_name=app_name, version=checked_version(version), environment=environment)
+        return Function(found, method=method)
 
     @staticmethod
     def from_id(function_id: str, *, client: object = None) -> "Function[..., Any]":

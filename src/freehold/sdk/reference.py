@@ -8,8 +8,8 @@ import msgspec
 
 from freehold.core.errors import ExecutionError, InvalidError
 from freehold.protocol.schemas import FunctionHandle
-from freehold.sdk import client
 from freehold.sdk.context import is_local
+from freehold.sdk.environment import api_of
 from freehold.sdk.http import segment
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ class Reference:
         handle: FunctionHandle | None = None,
         own: bool = False,
         version: int | None = None,
+        environment: str | None = None,
     ) -> None:
-        self.name, self._version = name, version
+        self.name, self._version, self._environment = name, version, environment
         self._app, self._app_name, self._handle = app, app_name, handle
         self._own = own or app is not None  # of the program itself, not of an app that was named
 
@@ -88,16 +89,22 @@ class Reference:
             raise ExecutionError(msg)
         path = f"/v1/functions/{segment(self.app_name or '')}/{segment(self.name)}"
         query = {} if self._version is None else {"version": self._version}
-        return client.current().api.get(path, FunctionHandle, query)
+        return api_of(self._environment).get(path, FunctionHandle, query)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (self.name, self.app_name, self.known(), self._own, self._version)
+        where = self._version, self._environment
+        return _restore, (self.name, self.app_name, self.known(), self._own, *where)
 
 
 def _restore(
-    name: str, app_name: str | None, handle: FunctionHandle | None, own: bool, version: int | None
+    name: str,
+    app_name: str | None,
+    handle: FunctionHandle | None,
+    own: bool,
+    version: int | None,
+    environment: str | None = None,
 ) -> Reference:
-    return Reference(name, app_name=app_name, handle=handle, own=own, version=version)
+    return Reference(name, app_name=app_name, handle=handle, own=own, version=version, environment=environment)
 
 
 def checked_version(version: object) -> int | None:

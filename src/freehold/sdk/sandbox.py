@@ -31,6 +31,7 @@ from freehold.sdk import checks
 from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.container_process import ContainerProcess, Reading
 from freehold.sdk.context import is_local, own_app_id
+from freehold.sdk.environment import named, only_own
 from freehold.sdk.faces import both, both_items_static, both_static, patient
 from freehold.sdk.http import Api, segment
 from freehold.sdk.image import Image, default_image
@@ -205,7 +206,8 @@ class Sandbox:
         client: object = None,
     ) -> "Sandbox":
         """The running sandbox of this name in an app; with `include_terminated` else the last one that ended."""
-        del environment_name, client  # one environment a server, one client a process
+        named(None, client)
+        only_own(environment_name, f"sandbox {name!r}")
         query = {
             "app": app_name,
             "name": check_name(name, "a sandbox"),

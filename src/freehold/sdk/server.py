@@ -11,6 +11,7 @@ from freehold.protocol.schemas import PoolRef
 from freehold.sdk import checks
 from freehold.sdk.autoscaler import Autoscaler, update
 from freehold.sdk.cls import hooks, parameters
+from freehold.sdk.environment import named
 from freehold.sdk.faces import blocking, both
 from freehold.sdk.marks import mark, marks
 from freehold.sdk.options import Declaration, FunctionOptions, ServerOptions
@@ -97,8 +98,9 @@ class Server:
     @staticmethod
     def from_name(app_name: str, name: str, *, environment_name: str | None = None, client: object = None) -> "Server":
         """A deployed server; nothing is asked of the platform until it is used."""
-        del environment_name, client  # one environment a server, one client a process
-        return Server(Reference(check_name(name, "a server"), app_name=check_name(app_name, "an app")))
+        check_name(name, "a server")
+        environment = named(environment_name, client)
+        return Server(Reference(name, app_name=check_name(app_name, "an app"), environment=environment))
 
     @property
     def name(self) -> str:

@@ -165,3 +165,12 @@ def test_nothing_of_an_ended_sandbox_is_left(server: Freehold) -> None:
     left = [p.name for p in home.sandboxes.iterdir() if p.name.startswith("sb-")]
     assert left == [], left
     assert not list((home.run / "sb").glob("*"))
+
+
+def test_functions_make_apps_for_their_sandboxes_and_deploy_none(server: Freehold) -> None:
+    done = server("run", "lookup_inside.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == "{'a': 1}"
+    assert "an instance may make an app without functions" in second
+    server.ok("app", "stop", "compat-pool-of-sandboxes", "--yes")

@@ -3,7 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from freehold.core.errors import PermissionDeniedError
 from freehold.protocol.schemas import AppHandle, AppRequest, AppView, RollbackRequest, TagsRequest, VersionView
+from freehold.server.api.auth import Access
 from freehold.server.api.exchange import answer, principal, read, services, workspace
 from freehold.server.api.openapi import describe
 
@@ -16,6 +18,10 @@ async def create(request: Request) -> Response:
     """Create an ephemeral app, or deploy one. Its images must be built before (POST /v1/images)."""
     body = await read(request, AppRequest)
     who = body.client or principal(request).name
+    if principal(request).role is Access.CLIENT and (body.spec.functions or not body.if_missing):
+        raise PermissionDeniedError(
+            "an instance may make an app without functions, as App.lookup(create_if_missing=True) does; deploy others with the platform's own token"
+        )
     return answer(await services(request).apps.create(workspace(request), body, who))
 
 

@@ -46,7 +46,7 @@ TABLE: Mapping[str, Access] = {
     "PUT /v1/environments/{name}": Access.ADMIN,
     "DELETE /v1/environments/{name}": Access.ADMIN,
     "GET /v1/apps": Access.CLIENT,
-    "POST /v1/apps": Access.ADMIN,
+    "POST /v1/apps": Access.CLIENT,  # of an instance only what has no functions
     "GET /v1/apps/{app}": Access.CLIENT,
     "POST /v1/apps/{app}/stop": Access.ADMIN,
     "GET /v1/apps/{app}/history": Access.CLIENT,

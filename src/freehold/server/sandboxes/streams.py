@@ -1,6 +1,7 @@
 """A command's output, kept until it is read and no further than a bound; and its input, written as fast as it is taken."""
 
 import asyncio
+import contextlib
 import errno
 import io
 import os
@@ -14,6 +15,7 @@ from freehold.core.errors import ConflictError
 MOST_BYTES = 64 * 2**20  # unread, of one stream
 _IN_MEMORY_BYTES = 16 * 1024
 _READ_BYTES, _PIECE_BYTES = 64 * 1024, 256 * 1024
+_LINE_END_S = 0.02  # how long the end of a line is waited for
 _BYTES_A_TURN = 8 * 2**20  # of a stream that nothing holds up: so much every second
 
 
@@ -52,6 +54,18 @@ class Output:
         self._forget(offset)
         while self._end <= offset and not self.closed:
             await self._grown.wait()
+        data, end = self._from(offset)
+        if data and not data.endswith(b"\n") and len(data) < _PIECE_BYTES:
+            # unbuffered programs write a line and its end apart: what belongs together is given together
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LINE_END_S):
+                    while not data.endswith(b"\n") and not self.closed and len(data) < _PIECE_BYTES:
+                        await self._grown.wait()
+                        data, end = self._from(offset)
+            data, end = self._from(offset)
+        return data, end
+
+    def _from(self, offset: int) -> tuple[bytes, int]:
         at = max(offset, self._start)
         self._file.seek(at - self._start)
         data = self._file.read(min(_PIECE_BYTES, max(0, self._end - at)))

@@ -14,6 +14,7 @@ from freehold.cli.errors import exit_code_of, report
 from freehold.core.errors import Error
 from freehold.core.oserrors import machine_error
 from freehold.core.processes import open_standard_streams
+from freehold.protocol.version import VERSION
 
 
 class Entry(NamedTuple):
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Entry] = {
     "secret": Entry("secret:app", "Keep values that functions get as environment variables.", _DATA),
     "dict": Entry("dict:app", "Keep keys and values that programs share.", _DATA),
     "queue": Entry("queue:app", "Look into queues that programs share.", _DATA),
+    "image": Entry("image:app", "List, read and delete built images.", _DATA),
     "volume": Entry("volume:app", "Keep files that functions share.", _DATA),
 }
 
@@ -96,9 +98,7 @@ class LazyGroup(TyperGroup):
 def _version(wanted: bool) -> None:
     if not wanted:
         return
-    from importlib.metadata import version
-
-    typer.echo(f"freehold {version('freehold')} (Python {sys.version.split()[0]})")
+    typer.echo(f"freehold {VERSION} (Python {sys.version.split()[0]})")
     raise typer.Exit
 
 

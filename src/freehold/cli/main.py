@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry("run:app", "Run a program's function or local entrypoint.", _RUN),
     "deploy": Entry("deploy:deploy", "Deploy an app under its name, to stay.", _RUN),
     "serve": Entry("serve:serve", "Run an app, and again whenever its files change.", _RUN),
+    "shell": Entry("shell:shell", "Open a shell where a function would run, or run a command there.", _RUN),
     "plan": Entry("plan:plan", "Show what a program would create, and what it costs an hour.", _RUN),
     "python": Entry("python:app", "Run a script as Python would; `import modal` in it is Freehold.", _RUN),
     "app": Entry("app:app", "List, read, stop and roll back apps.", _LOOK),

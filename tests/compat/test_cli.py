@@ -104,8 +104,8 @@ def test_commands_and_those_of_groups_are_completed() -> None:
         done = subprocess.run(Freehold.command(), env=env, capture_output=True, text=True, check=True)
         return done.stdout.split()
 
-    assert {"run", "deploy", "image"} <= set(completed("freehold ", 1))
-    assert completed("freehold container li", 2) == ["list"]
+    assert {"run", "deploy", "shell", "image"} <= set(completed("freehold ", 1))
+    assert completed("freehold container e", 2) == ["exec"]
     assert completed("freehold app list --js", 3) == ["--json"]
 
 

@@ -9,6 +9,7 @@ from freehold.cli.ask import Json, Pty, Yes, confirm
 from freehold.cli.enter import enter, running_container
 from freehold.cli.instance import INSTANCES, show
 from freehold.cli.output import done, listing
+from freehold.core.errors import InvalidError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, read, enter and stop containers (instances).")
 Id = Annotated[str, typer.Argument(metavar="CONTAINER_ID", help="Id of an instance.", show_default=False)]
@@ -41,7 +42,10 @@ def exec_(
 
     Example: [bold]freehold container exec sb-01a1fdbf16e7ac2d9ab87dac24c9 ls -l /root[/bold]
     """
-    raise typer.Exit(enter(running_container(container), command, pty=pty))
+    argv = command[1:] if command[0] == "--" else command
+    if not argv:
+        raise InvalidError(f"container exec {container} --: give a program after it")
+    raise typer.Exit(enter(running_container(container), argv, pty=pty))
 
 
 _EXAMPLE = "\n\nExample: [bold]freehold container {} in-01a1fdbf16e7ac2d9ab87dac24c9[/bold]"

@@ -71,7 +71,7 @@ def shell(
     It has a terminal where there is one here; else its streams are ours, and stdout is the command's alone.
 
     Example: [bold]freehold shell hello.py::square[/bold], [bold]freehold shell hello.py -c 'python -V' > version.txt[/bold],
-    [bold]freehold shell --image alpine --volume weights[/bold], [bold]freehold shell sb-01a1fdbf16e7ac2d9ab87dac24c9[/bold]
+    [bold]freehold shell --image python:3.12-slim --volume weights[/bold], [bold]freehold shell sb-01a1fdbf16e7ac2d9ab87dac24c9[/bold]
     """
     argv = _SHELL if cmd is None else _split(cmd)
     for name in (n for n, v in (("cloud", cloud), ("region", region), ("runtime", runtime)) if v is not None):

@@ -76,6 +76,13 @@ def test_a_command_has_what_the_function_has_and_stdout_for_itself(server: Freeh
     assert server.ok("volume", "get", "compat-shell", "note", "-") == "kept\n"
 
 
+def test_the_program_can_be_imported_in_the_shell(server: Freehold) -> None:
+    done = server(
+        "shell", f"{SHELL}::plain", "-c", "python -c 'import shell, modal; print(shell.app.name, modal.__name__)'"
+    )
+    assert (done.returncode, done.stdout) == (0, "compat-shell modal\n"), done.stderr
+
+
 def test_a_shell_reads_from_a_pipe(server: Freehold) -> None:
     done = server("shell", f"{SHELL}::Thing.two", stdin="echo $0\necho 1 2 | wc -w\nexit 3\n")
     assert (done.returncode, done.stdout) == (3, "/bin/bash\n2\n"), done.stderr

@@ -136,7 +136,7 @@ def _of_program(ref: str, *, module: bool) -> tuple[str, Callable[[Bundles], San
         function = places.function_of(app, ref.partition("::")[0], name, bundles)
         for bucket in function.buckets:
             note(f"the bucket at {bucket.path} is not in the shell: sandboxes are given none")
-        return places.like(function)
+        return places.like(function, bundles)
 
     return app.name or _APP, make
 

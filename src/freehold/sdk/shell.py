@@ -2,7 +2,9 @@
 
 import contextlib
 from collections.abc import Callable, Generator
+from pathlib import Path
 
+import freehold
 from freehold.core.errors import Error, InvalidError, NotFoundError
 from freehold.core.specs import AppSpec, FunctionSpec, SandboxSpec
 from freehold.core.suggest import did_you_mean
@@ -11,8 +13,9 @@ from freehold.sdk import client, running
 from freehold.sdk.app import App
 from freehold.sdk.running import Progress
 from freehold.sdk.sandbox import Sandbox, start
-from freehold.sdk.source import Bundles
+from freehold.sdk.source import Bundles, Files
 
+_LIBRARY = "/opt/freehold/lib"  # where the path of every image looks for it, seen from the image's place in a sandbox
 LIFE_S = 24 * 3600  # of a shell that somebody forgets
 
 
@@ -34,12 +37,25 @@ def function_of(app: App, ref: str, name: str, bundles: Bundles) -> FunctionSpec
     return found
 
 
-def like(function: FunctionSpec) -> SandboxSpec:
-    """A sandbox with what the function's instances have. Buckets are not given to what is held apart."""
+def like(function: FunctionSpec, bundles: Bundles) -> SandboxSpec:
+    """A sandbox with what the function's instances have, `import modal` among it. Buckets are not given to what is held apart."""
     return SandboxSpec(
-        image=function.image, mounts=function.mounts, env=function.env, secrets=function.secrets, volumes=function.volumes,
+        image=function.image, mounts=(*function.mounts, *bundles.mounts(_library())), env=function.env, secrets=function.secrets, volumes=function.volumes,
         resources=function.resources, block_network=function.block_network, timeout_s=float(LIFE_S),
     )  # fmt: skip
+
+
+def _library() -> list[Files]:
+    """What programs import as `modal`; sandboxes have none of it by themselves."""
+    package = Path(freehold.__file__).resolve().parent
+    return [
+        Files(local=package, remote=f"{_LIBRARY}/freehold", ignore=lambda path: "__pycache__" in path.parts),
+        Files(
+            local=package / "modal/shim/modal",
+            remote=f"{_LIBRARY}/modal",
+            ignore=lambda path: "__pycache__" in path.parts,
+        ),
+    ]
 
 
 @contextlib.contextmanager

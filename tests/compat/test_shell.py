@@ -83,6 +83,13 @@ def test_the_program_can_be_imported_in_the_shell(server: Freehold) -> None:
     assert (done.returncode, done.stdout) == (0, "compat-shell modal\n"), done.stderr
 
 
+def test_uv_lists_what_the_image_holds(server: Freehold) -> None:
+    done = server("shell", f"{SHELL}::Thing", "-c", "uv pip list")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Package ")
+    assert "cloudpickle" in done.stdout
+
+
 def test_a_shell_reads_from_a_pipe(server: Freehold) -> None:
     done = server("shell", f"{SHELL}::Thing.two", stdin="echo $0\necho 1 2 | wc -w\nexit 3\n")
     assert (done.returncode, done.stdout) == (3, "/bin/bash\n2\n"), done.stderr

@@ -1,9 +1,13 @@
 """The command line under the names that Modal's users know."""
 
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 from tests.e2e.harness import Freehold, wait_for
+
+from freehold.protocol.version import VERSION
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -73,3 +77,49 @@ def test_containers_are_listed_and_stopped(server: Freehold) -> None:
     wait_for(lambda: server.json("container", "list", "--app-id", app["id"]) == [])
     assert server.json("container", "show", container["id"])["reason"] == "stopped by its user"
     server.ok("app", "stop", "compat-chatter", "--yes")
+
+
+def test_images_are_listed_shown_read_and_deleted(server: Freehold) -> None:
+    program = str(PROGRAMS / "image_cli.py")
+    assert server("run", program).returncode == 0
+    named = next(i for i in server.json("image", "list") if "compat-cli:v1" in i["names"])
+    assert named["id"] == f"im-{named['digest'][:24]}"
+    shown = server.ok("image", "show", "compat-cli:v1")
+    assert "env(vars={'COMPAT': 'cli'})" in shown
+    assert "==> " in server.ok("image", "logs", named["id"])
+    assert server.json("image", "names", "list", "--prefix", "compat-cli") == [
+        {"name": "compat-cli:v1", "id": named["id"]}
+    ]
+    asked = server("image", "delete", named["id"], stdin="")
+    assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
+    server.ok("image", "delete", named["id"], "--yes")
+    assert named["id"] not in [i["id"] for i in server.json("image", "list")]
+    assert server("image", "show", named["id"]).returncode == 4
+    assert server.ok("image", "prune", "--unused", "99d", "--yes").startswith("✓ deleted 0 images")
+
+
+def test_commands_and_those_of_groups_are_completed() -> None:
+    def completed(words: str, index: int) -> list[str]:
+        env = os.environ | {"_FREEHOLD_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(index)}
+        done = subprocess.run(Freehold.command(), env=env, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    assert {"run", "deploy", "shell", "image"} <= set(completed("freehold ", 1))
+    assert completed("freehold container e", 2) == ["exec"]
+    assert completed("freehold app list --js", 3) == ["--json"]
+
+
+def test_the_script_of_completion_is_shown_and_installed(tmp_path: Path) -> None:
+    shown = subprocess.run(Freehold.command("--show-completion", "bash"), capture_output=True, text=True, check=True)
+    assert "complete -o default -F _freehold_completion freehold" in shown.stdout
+    env = os.environ | {"HOME": str(tmp_path)}
+    subprocess.run(Freehold.command("--install-completion", "bash"), env=env, capture_output=True, check=True)
+    assert "_FREEHOLD_COMPLETE" in (tmp_path / ".bash_completions" / "freehold.sh").read_text()
+
+
+def test_the_command_in_an_instance_tells_its_version(server: Freehold) -> None:
+    done = server("run", "-q", f"{PROGRAMS / 'image_cli.py'}::version")
+    assert done.returncode == 0, done.stderr
+    number, file = done.stdout.splitlines()
+    assert number.startswith(f"freehold {VERSION} (Python 3.")
+    assert file.endswith(".py")

@@ -12,6 +12,10 @@ from freehold.core.errors import InvalidError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with every field.")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="It is no error when there is none.")]
+Pty = Annotated[
+    bool | None,
+    typer.Option("--pty/--no-pty", help="Give it a terminal, or pipes; by default as here.", show_default=False),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from freehold.cli import control, logs
-from freehold.cli.ask import Json, Yes, confirm
+from freehold.cli.ask import Json, Pty, Yes, confirm
+from freehold.cli.enter import enter, running_container
 from freehold.cli.instance import INSTANCES, show
 from freehold.cli.output import done, listing
+from freehold.core.errors import InvalidError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, read, enter and stop containers (instances).")
 Id = Annotated[str, typer.Argument(metavar="CONTAINER_ID", help="Id of an instance.", show_default=False)]
@@ -26,6 +28,24 @@ def list_(
     """
     rows = control.instances(control.connect(), {"app": app_id, "live_only": True, "limit": 1000})
     listing(rows, INSTANCES, as_json=as_json, empty="no containers run")
+
+
+@app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def exec_(
+    container: Annotated[str, typer.Argument(metavar="CONTAINER_ID", help="Id of a sandbox.", show_default=False)],
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND...", help="A program and its arguments.", show_default=False)
+    ],
+    pty: Pty = None,
+) -> None:
+    """Run a command in a container, and end with its exit code.
+
+    Example: [bold]freehold container exec sb-01a1fdbf16e7ac2d9ab87dac24c9 ls -l /root[/bold]
+    """
+    argv = command[1:] if command[0] == "--" else command
+    if not argv:
+        raise InvalidError(f"container exec {container} --: give a program after it")
+    raise typer.Exit(enter(running_container(container), argv, pty=pty))
 
 
 _EXAMPLE = "\n\nExample: [bold]freehold container {} in-01a1fdbf16e7ac2d9ab87dac24c9[/bold]"

@@ -1,8 +1,10 @@
 """The control API as the commands use it: one place that knows its paths."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
+
+import msgspec
 
 from freehold.protocol.schemas import (
     AppHandle,
@@ -12,7 +14,10 @@ from freehold.protocol.schemas import (
     CopyRequest,
     EnvironmentView,
     FileView,
+    ImageView,
     InstanceView,
+    PruneRequest,
+    PruneResult,
     RenameRequest,
     RollbackRequest,
     SecretRequest,
@@ -95,6 +100,35 @@ def instance(api: Api, instance_id: str) -> InstanceView:
 
 def stop_instance(api: Api, instance_id: str, *, graceful: bool = True) -> None:
     api.act("POST", f"/v1/instances/{segment(instance_id)}/stop{'' if graceful else '?graceful=false'}")
+
+
+# ---- images
+
+
+def images(api: Api) -> list[ImageView]:
+    return api.get("/v1/images", list[ImageView])
+
+
+def image(api: Api, ref: str) -> ImageView:
+    return api.get(f"/v1/images/{segment(ref)}", ImageView)
+
+
+def image_log(api: Api, ref: str) -> Iterator[str]:
+    """Lines of its build, as they come while it goes on."""
+    for line in api.lines("GET", f"/v1/images/{segment(ref)}/log"):
+        event = msgspec.json.decode(line, type=dict[str, Any])
+        if "log" in event:
+            yield str(event["log"])
+
+
+def delete_image(api: Api, ref: str) -> None:
+    api.act("DELETE", f"/v1/images/{segment(ref)}", patient=True)
+
+
+def prune_images(api: Api, unused_s: float) -> PruneResult:
+    return Api(api.target, timeout_s=None).send(
+        "POST", "/v1/images/prune", PruneRequest(unused_s=unused_s), PruneResult
+    )
 
 
 # ---- environments

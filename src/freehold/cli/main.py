@@ -14,6 +14,7 @@ from freehold.cli.errors import exit_code_of, report
 from freehold.core.errors import Error
 from freehold.core.oserrors import machine_error
 from freehold.core.processes import open_standard_streams
+from freehold.protocol.version import VERSION
 
 
 class Entry(NamedTuple):
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry("run:app", "Run a program's function or local entrypoint.", _RUN),
     "deploy": Entry("deploy:deploy", "Deploy an app under its name, to stay.", _RUN),
     "serve": Entry("serve:serve", "Run an app, and again whenever its files change.", _RUN),
+    "shell": Entry("shell:shell", "Open a shell where a function would run, or run a command there.", _RUN),
     "plan": Entry("plan:plan", "Show what a program would create, and what it costs an hour.", _RUN),
     "python": Entry("python:app", "Run a script as Python would; `import modal` in it is Freehold.", _RUN),
     "app": Entry("app:app", "List, read, stop and roll back apps.", _LOOK),
@@ -48,6 +50,7 @@ COMMANDS: dict[str, Entry] = {
     "secret": Entry("secret:app", "Keep values that functions get as environment variables.", _DATA),
     "dict": Entry("dict:app", "Keep keys and values that programs share.", _DATA),
     "queue": Entry("queue:app", "Look into queues that programs share.", _DATA),
+    "image": Entry("image:app", "List, read and delete built images.", _DATA),
     "volume": Entry("volume:app", "Keep files that functions share.", _DATA),
 }
 
@@ -96,9 +99,7 @@ class LazyGroup(TyperGroup):
 def _version(wanted: bool) -> None:
     if not wanted:
         return
-    from importlib.metadata import version
-
-    typer.echo(f"freehold {version('freehold')} (Python {sys.version.split()[0]})")
+    typer.echo(f"freehold {VERSION} (Python {sys.version.split()[0]})")
     raise typer.Exit
 
 

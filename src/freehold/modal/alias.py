@@ -46,6 +46,7 @@ class _Alias(ModuleType):
     def __init__(self, name: str) -> None:
         super().__init__(name, "Modal's names, as Freehold has them.")
         self.__path__ = []  # only the finder finds what is below
+        self.__file__ = __file__  # as of any module that is a file; programs print it
         self.__version__ = FOLLOWED_VERSION
         self.__all__ = sorted(_names_of(name))
 

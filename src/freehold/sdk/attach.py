@@ -19,15 +19,18 @@ _PIECE_BYTES = 4096
 _LOOK_S = 0.1
 
 
-def attach(process: ContainerProcess[Any]) -> int:
-    """Carry what is typed there and what is written back, until the command ends; its exit code. Blocks."""
+def attach(process: ContainerProcess[Any], *, terminal: bool = True) -> int:
+    """Carry what is typed there and what is written back, until the command ends; its exit code. Blocks.
+
+    Without a `terminal` of the command's own, this one stays as it is: it echoes, and Ctrl-C is for this process.
+    """
     over = threading.Event()
     typing = threading.Thread(target=_type, args=(process, over), daemon=True)
     copies = [
-        threading.Thread(target=_copy, args=(s, fd), daemon=True)
+        threading.Thread(target=_copy, args=(process, s, fd), daemon=True)
         for s, fd in ((process.stdout, 1), (process.stderr, 2))
     ]
-    with _raw(), _sized(process):
+    with _raw() if terminal else contextlib.nullcontext(), _sized(process) if terminal else contextlib.nullcontext():
         for thread in (typing, *copies):
             thread.start()
         code = process.wait()
@@ -38,11 +41,16 @@ def attach(process: ContainerProcess[Any]) -> int:
     return code
 
 
-def _copy(stream: Any, fd: int) -> None:
+def _copy(process: ContainerProcess[Any], stream: Any, fd: int) -> None:
     for piece in stream:
         data = piece.encode() if isinstance(piece, str) else piece
-        while data:
-            data = data[os.write(fd, data) :]
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
+        except OSError:  # who reads it has had enough, as `head` does
+            with contextlib.suppress(Error):
+                process.signal(signal.SIGPIPE)
+            return
 
 
 def _type(process: ContainerProcess[Any], over: threading.Event) -> None:

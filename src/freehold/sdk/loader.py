@@ -66,11 +66,8 @@ def load_ref(ref: str, *, module: bool = False) -> Loaded:
     Raises StartError with the user's own traceback when its code fails, InvalidError when what it declares cannot be,
     NotFoundError when a name is not there.
     """
-    where, _, name = ref.partition("::")
-    loaded = load_module(where) if module else load_file(where)
-    first, _, rest = name.partition(".")
-    named = getattr(loaded, first, None) if first else None
-    app, name = (named, rest) if isinstance(named, App) else (find_app(loaded, name), name)
+    where = ref.partition("::")[0]
+    loaded, app, name = load_app(ref, module=module)
     entrypoints, functions = app.registered_entrypoints, runnable_functions(app)
     if name:
         target = entrypoints.get(name) or functions.get(name) or _only_method(functions, name)
@@ -84,6 +81,15 @@ def load_ref(ref: str, *, module: bool = False) -> Loaded:
     if len(only) == 1:
         return Loaded(app=app, module=loaded, target=next(iter(only.values())))
     return Loaded(app=app, module=loaded, target=None, choices=(*entrypoints, *functions))
+
+
+def load_app(ref: str, *, module: bool = False) -> tuple[ModuleType, App, str]:
+    """Load a program for the app that a reference is about; with what it names there, which is empty where it names nothing."""
+    where, _, name = ref.partition("::")
+    loaded = load_module(where) if module else load_file(where)
+    first, _, rest = name.partition(".")
+    named = getattr(loaded, first, None) if first else None
+    return (loaded, named, rest) if isinstance(named, App) else (loaded, find_app(loaded, name), name)
 
 
 def load_file(path: str) -> ModuleType:

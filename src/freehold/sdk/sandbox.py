@@ -47,6 +47,7 @@ from freehold.sdk.volume import Volume
 
 if TYPE_CHECKING:
     from freehold.sdk.app import App
+    from freehold.sdk.running import Progress
 
 _POLL_S, _PAGE = 50, 100
 _TERMINAL = (24, 80)
@@ -184,8 +185,8 @@ class Sandbox:
         given = _checked(options)
         app = _app(given.get("app"))
         with Bundles() as bundles:
-            spec = _spec(args, given, bundles)
-            view = await patient(_create, SandboxRequest(app=app, spec=spec), bundles)
+            spec = sandbox_spec(args, given, bundles)
+            view = await patient(start, SandboxRequest(app=app, spec=spec), bundles)
         return Sandbox(view, given.get("readiness_probe"))
 
     @staticmethod
@@ -458,13 +459,14 @@ def _api() -> Api:
     return client.current().api
 
 
-def _create(request: SandboxRequest, bundles: Bundles) -> SandboxView:
+def start(request: SandboxRequest, bundles: Bundles, progress: "Progress | None" = None) -> SandboxView:
+    """Upload, build, start. Blocks."""
     from freehold.sdk import client, running
 
-    own = client.current()
-    running.upload(own.api, bundles, running.Silent())
+    own, shown = client.current(), progress or running.Silent()
+    running.upload(own.api, bundles, shown)
     if is_local():  # an instance may not build by itself; the server does, as it starts the sandbox
-        running.build_images(own.api, [request.spec.image], running.Silent())
+        running.build_images(own.api, [request.spec.image], shown)
     return Api(own.target, timeout_s=_LONG_S).send("POST", "/v1/sandboxes", request, SandboxView)
 
 
@@ -505,7 +507,8 @@ def _checked(options: Mapping[str, Any]) -> SandboxOptions:
     return cast(SandboxOptions, given)
 
 
-def _spec(args: Sequence[str], given: SandboxOptions, bundles: Bundles) -> SandboxSpec:
+def sandbox_spec(args: Sequence[str], given: SandboxOptions, bundles: Bundles) -> SandboxSpec:
+    """What the server is told; tars of the files that go along are added to `bundles`."""
     where = "Sandbox.create"
     _texts(args, where)
     checks.one(given.get("image"), Image, "image", where, fix="freehold.Image.debian_slim()")

@@ -50,6 +50,12 @@ def test_the_kernels_settings_are_covered_after_proc(one: Jail) -> None:
     assert ("/dev/null", "/proc/keys") in _pairs(words, "--ro-bind") or not Path("/proc/keys").exists()
 
 
+def test_uv_is_there_to_be_run_and_not_to_be_changed(one: Jail, tmp_path: Path) -> None:
+    words = jail.argv("bwrap", replace(one, uv=tmp_path / "uv"))
+    assert (str(tmp_path / "uv"), "/opt/freehold/bin/uv") in _pairs(words, "--ro-bind")
+    assert jail.environment({})["PATH"].endswith(":/opt/freehold/bin")
+
+
 def test_only_its_own_layers_and_volumes_can_be_written(one: Jail, tmp_path: Path) -> None:
     words = jail.argv(
         "bwrap",

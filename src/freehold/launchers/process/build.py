@@ -388,9 +388,14 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
         yield line.decode(errors="replace").rstrip()
 
 
-def _uv() -> str:
+def find_uv() -> str | None:
+    """The uv of the server's environment, else that of the machine."""
     beside = Path(sys.executable).parent / "uv"
-    found = str(beside) if beside.exists() else shutil.which("uv")
+    return str(beside) if beside.exists() else shutil.which("uv")
+
+
+def _uv() -> str:
+    found = find_uv()
     if found is None:
         raise ImageBuildError("images need uv: `pip install uv` into the server's environment")
     return found

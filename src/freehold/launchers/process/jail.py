@@ -25,6 +25,7 @@ VENV = (
 HOME = "/root"
 SOCKETS = "/run/freehold"
 _WARDEN = "/opt/freehold/inside"
+_TOOLS = "/opt/freehold/bin"  # what images are made with: programs in there add packages, or list them
 _HOLDS = "test -w / && ! ( : >>/proc/sys/kernel/hostname ) 2>/dev/null"  # it opens only, and writes nothing
 _PYTHON_PARTS = ("bin", "lib", "lib64", "libexec", "include", "share")
 _SYSTEM_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -55,6 +56,7 @@ class Jail:
     image: Path  # the image's folder
     etc: Path  # the machine's /etc, without what only root may read
     volumes: tuple[tuple[Path, str, bool], ...] = ()  # folder, path inside, read_only
+    uv: Path | None = None
     sockets: Path | None = None  # folder of the server's sockets for this one
     network: bool = True  # False: one of its own, with a loopback only
     devices: bool = False
@@ -128,6 +130,7 @@ def argv(bwrap: str, jail: Jail) -> list[str]:
     for path in python_parts(jail.python):
         made += ["--ro-bind", path, path]
     made += ["--ro-bind", str(INSIDE), _WARDEN]
+    made += ["--ro-bind", str(jail.uv), f"{_TOOLS}/uv"] if jail.uv is not None else []
     if jail.sockets is not None:
         made += ["--ro-bind", str(jail.sockets), SOCKETS]
     for folder, path, read_only in sorted(jail.volumes, key=lambda v: v[1].count("/")):
@@ -144,7 +147,7 @@ def warden(jail: Jail, fd: int, processes: int) -> list[str]:
 def environment(image: dict[str, str]) -> dict[str, str]:
     """What every command in there starts from."""
     base = {
-        "PATH": f"{VENV}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": f"{VENV}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{_TOOLS}",
         "VIRTUAL_ENV": VENV,
         "HOME": HOME,
         "LANG": "C.UTF-8",

@@ -11,6 +11,7 @@ from freehold.core.home import Home
 from freehold.core.specs import ImageSpec
 from freehold.launchers.contract import SandboxRequest
 from freehold.launchers.process import jail, snapshots
+from freehold.launchers.process.build import find_uv
 from freehold.launchers.process.cgroup import Cgroups
 from freehold.launchers.process.held import Cell, Held
 from freehold.launchers.process.jail import Jail
@@ -47,7 +48,7 @@ class Jails:
             raise UnimplementedError("the server is going down")
         one = Jail(
             scratch=self._home.sandboxes / request.sandbox, image=request.image, etc=await self._copied_etc(), volumes=request.volumes,
-            sockets=request.sockets, network=request.network, devices=request.devices, mode=mode,
+            sockets=request.sockets, network=request.network, devices=request.devices, mode=mode, uv=_uv(),
         )  # fmt: skip
         self._jails[request.sandbox] = one
         try:
@@ -113,6 +114,11 @@ class Jails:
             output=one.scratch / "warden.log",
             groups=(self._cgroups.tree(request.sandbox), limits),
         )
+
+
+def _uv() -> Path | None:
+    found = find_uv()
+    return None if found is None else Path(found).resolve()
 
 
 def _lay_out(one: Jail, request: SandboxRequest) -> None:

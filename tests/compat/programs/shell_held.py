@@ -1,0 +1,11 @@
+"""A sandbox that waits for commands."""
+
+import sys
+
+import modal
+
+app = modal.App.lookup("compat-shell-held", create_if_missing=True)
+sandbox = modal.Sandbox.create(app=app, timeout=60)
+print(sandbox.object_id, flush=True)
+sys.stdin.read()
+sandbox.terminate()

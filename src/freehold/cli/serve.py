@@ -107,10 +107,10 @@ class Versions:
 def _serve_again(versions: Versions, folder: Path, timeout: float | None) -> None:
     from watchfiles import PythonFilter, watch
 
-    deadline = time.monotonic() + timeout if timeout else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         versions.start()
+        deadline = time.monotonic() + timeout if timeout else None  # from when it is up
         for changes in watch(
             folder, watch_filter=PythonFilter(), rust_timeout=500, yield_on_timeout=True, raise_interrupt=True
         ):

@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Unpack, cast
 
-from freehold.core.errors import InvalidError, NotFoundError
+from freehold.core.errors import DeprecationError, InvalidError, NotFoundError
 from freehold.core.names import check_name
 from freehold.core.specs import ImageSpec, ImageStep, StepKind
 from freehold.sdk import steps
@@ -22,7 +22,7 @@ from freehold.sdk.context import is_local
 from freehold.sdk.faces import blocking, both, both_items
 from freehold.sdk.secret import Secret
 from freehold.sdk.source import Bundles, Files, Ignore, local_module
-from freehold.sdk.steps import Local, Packages
+from freehold.sdk.steps import Local, Packages, Remote
 from freehold.sdk.tracebacks import warn
 
 if TYPE_CHECKING:
@@ -300,18 +300,20 @@ class Image:
 
     # ---- local files
 
-    def add_local_file(self, local_path: Local, remote_path: str, *, copy: bool = False) -> "Image":
+    def add_local_file(self, local_path: Local, remote_path: Remote, *, copy: bool = False) -> "Image":
         """Add a file; a `remote_path` that ends in `/` is a folder. `copy=True` makes it part of the image, for later steps."""
         folder = _absolute(remote_path)
         files = _local(local_path, folder)
         if files.local.is_dir():
             msg = f"Image.add_local_file: {str(local_path)!r} is a folder: use add_local_dir"
             raise InvalidError(msg)
-        if remote_path.endswith("/"):
+        if str(remote_path).endswith("/"):
             files = replace(files, remote=f"{folder}/{files.local.name}")
         return self._add([files], copy=copy)
 
-    def add_local_dir(self, local_path: Local, remote_path: str, *, copy: bool = False, ignore: Ignore = ()) -> "Image":
+    def add_local_dir(
+        self, local_path: Local, remote_path: Remote, *, copy: bool = False, ignore: Ignore = ()
+    ) -> "Image":
         """Add a folder; `ignore` is a list of patterns, or a function of the path relative to the folder."""
         files = _local(local_path, _absolute(remote_path), ignore)
         if files.local.is_file():
@@ -328,14 +330,14 @@ class Image:
 
     def copy_local_file(self, local_path: Local, remote_path: str = "./") -> "Image":
         """The older name of `add_local_file(copy=True)`."""
-        warn("Image.copy_local_file is now add_local_file(..., copy=True)", DeprecationWarning)
+        warn("Image.copy_local_file is now add_local_file(..., copy=True)", DeprecationError)
         folder = remote_path in (".", "./") or remote_path.endswith("/")
         name = f"{remote_path.rstrip('/')}/{Path(local_path).name}" if folder else remote_path
         return self.add_local_file(local_path, name, copy=True)
 
     def copy_local_dir(self, local_path: Local, remote_path: str = ".", ignore: Ignore = ()) -> "Image":
         """The older name of `add_local_dir(copy=True)`."""
-        warn("Image.copy_local_dir is now add_local_dir(..., copy=True)", DeprecationWarning)
+        warn("Image.copy_local_dir is now add_local_dir(..., copy=True)", DeprecationError)
         return self.add_local_dir(local_path, remote_path, copy=True, ignore=ignore)
 
     def copy_mount(self, mount: object, remote_path: str = ".") -> "Image":
@@ -562,12 +564,12 @@ def _local(path: Local, remote: str, ignore: Ignore = ()) -> Files:
     return Files(local=local, remote=remote, ignore=ignore)
 
 
-def _absolute(remote: str) -> str:
-    path = PurePosixPath(strings(remote, "remote_path")[0])
+def _absolute(remote: Remote) -> str:
+    path = remote if isinstance(remote, PurePath) else PurePosixPath(strings(remote, "remote_path")[0])
     if ".." in path.parts:
         msg = f"remote_path={remote!r} may not contain '..'"
         raise InvalidError(msg)
-    return str(PurePosixPath("/root") / path)
+    return str(PurePosixPath("/root") / path.as_posix())
 
 
 def _requirement_lines(path: Local) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, cast
 
 from freehold.core.errors import (
     ClientClosed,
+    DeprecationError,
     InvalidError,
     NotFoundError,
     SandboxTerminatedError,
@@ -499,7 +500,7 @@ def _checked(options: Mapping[str, Any]) -> SandboxOptions:
         if "outbound_cidr_allowlist" in given:
             msg = f"{where}: give outbound_cidr_allowlist=, and not its old name cidr_allowlist= too"
             raise InvalidError(msg)
-        warn(f"{where}: cidr_allowlist= is now outbound_cidr_allowlist=", DeprecationWarning)
+        warn(f"{where}: cidr_allowlist= is now outbound_cidr_allowlist=", DeprecationError)
         given["outbound_cidr_allowlist"] = given.pop("cidr_allowlist")
     if isinstance(given.get("gpu"), (list, tuple)):
         msg = f"{where}: gpu={given['gpu']!r}: a sandbox takes one kind, such as gpu='A10G'"

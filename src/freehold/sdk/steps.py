@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypedDict, cast
 
 from freehold.core.devices import parse_gpu
@@ -19,6 +19,7 @@ from freehold.sdk.volume import Volume
 
 Packages = str | Sequence[str]
 Local = str | os.PathLike[str]
+Remote = str | PurePath  # where a file goes in the image
 Variables = Mapping[str, str | None]
 FORCED = secrets.token_hex(8)  # once a process, so that what is built anew is built once for all who use it
 _SECRETS = "[freehold.Secret.from_name(...)]"

@@ -13,7 +13,7 @@ import pytest
 
 import freehold
 from freehold.core.digests import image_digest
-from freehold.core.errors import Error, InvalidError, NotFoundError
+from freehold.core.errors import DeprecationError, Error, InvalidError, NotFoundError
 from freehold.core.specs import ImageStep
 from freehold.protocol.frames import Payload
 from freehold.sdk import steps as steps_module
@@ -334,10 +334,10 @@ def test_pipe() -> None:
 
 def test_older_names_still_work(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("x")
-    with pytest.warns(DeprecationWarning, match="add_local_file"):
+    with pytest.warns(DeprecationError, match="add_local_file"):
         made = args(base.copy_local_file(tmp_path / "x.txt", "/srv/"))
     assert made["remote_path"] == "/srv"
-    with pytest.warns(DeprecationWarning, match="add_local_dir"):
+    with pytest.warns(DeprecationError, match="add_local_dir"):
         assert args(base.copy_local_dir(tmp_path, "/srv"))["remote_path"] == "/srv"
     with pytest.raises(InvalidError, match="no mounts any more"):
         base.copy_mount(object())

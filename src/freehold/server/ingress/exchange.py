@@ -29,6 +29,7 @@ from freehold.server.ingress.upstream import Peer, Upstream, UpstreamPool
 
 _logger = logging.getLogger(__name__)
 _HELD_BYTES = 256 * 1024  # of a body, while there is no instance yet
+_SESSION = (b"freehold-session-id", b"modal-session-id", b"modal-routing-affinity-key")  # keep a client at one instance
 _TRIES = 3  # instances that cannot be reached, before the caller is told
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # done again where an instance broke off: they change nothing
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
@@ -233,7 +234,7 @@ class Exchange:
     async def _serve_endpoint(self, route: Route) -> None:
         router, broke = self._gate.router, False
         deadline = self._gate.loop.time() + self._gate.config.acquire_timeout_s
-        session = self.head.get(b"freehold-session-id") or self.head.get(b"modal-session-id")
+        session = next((s for name in _SESSION if (s := self.head.get(name))), b"")
         for _ in range(_TRIES):
             lease = await router.acquire(
                 route, deadline=deadline, request_id=self._id.decode(), session=session.decode("latin-1")

@@ -34,6 +34,11 @@ class Home:
         return self.root / "freehold.db"
 
     @property
+    def commands(self) -> Path:
+        """`freehold` and `modal`, for the programs that programs run."""
+        return self.root / "bin"
+
+    @property
     def blobs(self) -> Path:
         return self.root / "blobs"
 

@@ -109,8 +109,10 @@ async def test_a_build_may_go_on_without_them(monkeypatch: pytest.MonkeyPatch) -
     await machine.provide(Apt(missing="warn"), "curl", "ffmpeg", "libgl1-mesa-glx")
     assert machine.ran == []
     assert machine.log == [
-        "warning: step 1: ffmpeg, libgl1-mesa-glx are not on this machine: what uses them fails. "
-        "Run `sudo apt-get install ffmpeg libgl1`",
+        (
+            "warning: step 1: ffmpeg, libgl1-mesa-glx are not on this machine: what uses them fails. "
+            "Run `sudo apt-get install ffmpeg libgl1`"
+        ),
         "on this machine: curl",
     ]
 

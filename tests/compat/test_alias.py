@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,26 @@ def test_the_shim_is_what_instances_have() -> None:
     inside = Path(__file__).parents[2] / "src/freehold/modal/shim/modal/__init__.py"
     assert (SHIM / "modal/__init__.py").read_text() == inside.read_text()
     assert shutil.which("python3")
+
+
+def test_the_command_modal_is_freehold_for_what_a_program_runs(server: Freehold) -> None:
+    done = server("run", "runs_modal.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stderr
+    version, listed, found = done.stdout.splitlines()
+    assert version == server.ok("--version").strip()
+    assert listed == "1"
+    assert found == f"{server.home}/bin/modal {server.home}/bin/freehold"
+
+
+def test_the_official_command_is_left_alone_where_that_is_asked_for(server: Freehold) -> None:
+    official = replace(server, extra=(*server.extra, ("FREEHOLD_MODAL", "official")))
+    done = official("python", "-c", "import os; print(os.environ['PATH'])")
+    assert (done.returncode, done.stdout.strip()) == (0, official.env["PATH"]), done.stderr
+
+
+def test_a_name_that_modal_lacks_here_is_nothing_to_install(server: Freehold, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import modal.no_such_part\n")
+    done = server("run", "program.py", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "modal.no_such_part" in done.stderr
+    assert "is not installed here" not in done.stderr

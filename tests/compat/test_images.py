@@ -1,8 +1,13 @@
 """Images as Modal's programs make them: what is built, what is there while it is built, and what says that it cannot be."""
 
 import json
+import os
 import re
+import secrets
+import subprocess
+import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +119,36 @@ def test_another_python_builds_and_runs(server: Freehold) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("True ")
     assert "stands in for it" in done.stderr
+
+
+def _lacking(folder: Path) -> str:
+    """Put the program into `folder`, with a package that no image was built with."""
+    name = f"no-such-package-{secrets.token_hex(4)}"
+    text = (PROGRAMS / "lacks_apt.py").read_text()
+    (folder / "lacks_apt.py").write_text(text.replace("no-such-package-of-freehold", name))
+    return name
+
+
+def test_builds_go_on_without_debian_packages_where_that_is_asked_for(make_home: MakeHome, tmp_path: Path) -> None:
+    home = make_home()
+    (tmp_path / "concurrent.py").write_text("raise SystemExit('not the one of the standard library')\n")
+    lacking = _lacking(tmp_path)
+    done = replace(home, home=Path(os.path.relpath(home.home, tmp_path)))(
+        "up", "--detach", "--missing-apt", "warn", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(f"/proc/{home.json('status')['pid']}/cwd").readlink() == Path("/")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "freehold.cli.main", "run", "lacks_apt.py"], env=home.env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "works\n"), done.stderr
+    assert f"{lacking} is not on this machine" in done.stderr
+    home.ok("down")
+
+
+def test_a_build_that_lacks_debian_packages_names_every_way_out(server: Freehold, tmp_path: Path) -> None:
+    lacking = _lacking(tmp_path)
+    done = server("run", "lacks_apt.py", cwd=tmp_path)
+    assert done.returncode != 0
+    for way in (f"apt-get install {lacking}", "--host-apt", "--missing-apt warn"):
+        assert way in done.stderr

@@ -24,3 +24,14 @@ def test_with_that_fix_it_runs(server: Freehold) -> None:
 def test_functions_of_an_included_app_keep_its_image_and_secrets(server: Freehold) -> None:
     done = server("run", "includes.py", cwd=PROGRAMS.parent)
     assert (done.returncode, done.stdout) == (0, "('inner', False) ('outer', True)\n"), done.stderr
+
+
+def test_a_module_of_a_folder_without_init_brings_the_folders_python_files(server: Freehold) -> None:
+    done = server("run", "-m", "space.module", cwd=PROGRAMS.parent)
+    said = "('space.module', 'blue', 'blue', 2, ['alone.py', 'constants.py', 'module.py'])\n"
+    assert (done.returncode, done.stdout) == (0, said), done.stderr
+
+
+def test_a_file_of_such_a_folder_that_is_run_by_its_path_stays_alone(server: Freehold) -> None:
+    done = server("run", "space/alone.py", cwd=PROGRAMS.parent)
+    assert (done.returncode, done.stdout) == (0, "('alone', ['alone.py'])\n"), done.stderr

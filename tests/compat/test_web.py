@@ -75,6 +75,17 @@ def faces(server: Freehold) -> Iterator[dict[str, str]]:
     server.ok("app", "stop", "compat-faces", "--yes")
 
 
+def test_plain_factories_may_run_loops_threads_and_programs(server: Freehold) -> None:
+    server.ok("deploy", str(PROGRAMS / "factories.py"))
+    shown = server.json("app", "show", "compat-factories")["functions"]
+    urls = {f["name"]: f["endpoints"][""] for f in shown}
+    assert httpx.get(urls["asgi"], timeout=30).json() == ["fetched", False, True]
+    assert httpx.get(urls["on_the_loop"], timeout=30).json() == "fetched"
+    assert httpx.get(urls["wsgi"], timeout=30).text == "fetched"
+    assert httpx.get(urls["served"], timeout=30).text == "fetched"
+    server.ok("app", "stop", "compat-factories", "--yes")
+
+
 def test_names_and_options_of_old_work_with_a_warning(faces: dict[str, str]) -> None:
     assert "custom_domains=['add.example.com'] has no effect here" in faces[""]
     assert "@modal.web_endpoint is now @modal.fastapi_endpoint" in faces[""]

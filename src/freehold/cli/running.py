@@ -10,14 +10,17 @@ from typing import Any
 
 from rich.text import Text
 
+from freehold.cli import commands
 from freehold.cli.errors import ExitCode, exit_code_of, report
 from freehold.cli.logs import as_text
-from freehold.cli.output import stderr, stdout
+from freehold.cli.output import note, stderr, stdout
 from freehold.cli.progress import Shown
 from freehold.core.errors import ConnectionError, Error
+from freehold.core.home import Home
 from freehold.modal import alias
 from freehold.protocol.schemas import LogLine
 from freehold.sdk.app import App, Run
+from freehold.sdk.context import is_local
 from freehold.sdk.running import Progress, Silent
 from freehold.sdk.tail import Joined, Tail
 from freehold.sdk.tracebacks import is_ours, user_frames, user_traceback
@@ -84,9 +87,18 @@ def report_user_error(error: BaseException) -> ExitCode:
 
 
 def expect_program() -> None:
-    """Make ready to load a program: `import modal` is Freehold, and warnings are shown as its author reads them."""
+    """Make ready to load a program: `modal`, imported or run, is Freehold, and warnings are shown as its author reads them."""
     alias.install()
+    if alias.wanted() and is_local():  # an instance has them in its image
+        _front_commands()
     _show_warnings()
+
+
+def _front_commands() -> None:
+    try:
+        commands.front(Home.default())
+    except (OSError, Error) as error:  # a home that only reads can do without
+        note(f"programs that run `modal` get what PATH has: {error}")
 
 
 def _show_warnings() -> None:

@@ -69,7 +69,7 @@ class Versions:
     """One process a version of the program, so that each imports everything anew; a new one takes the app over."""
 
     def __init__(self, args: list[str]) -> None:
-        self._command = [sys.executable, "-m", "freehold.cli.main", "serve", "--no-reload"]
+        self._command = [sys.executable, "-P", "-m", "freehold.cli.main", "serve", "--no-reload"]
         self._args = args
         self._process: subprocess.Popen[bytes] | None = None
         self._app_id = ""

@@ -5,6 +5,7 @@ The server's start is timed from this command's: what only says how it went is i
 
 import contextlib
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -36,6 +37,14 @@ def up(
             "--host-apt", help="Let builds of images install missing Debian packages on this machine; as root."
         ),
     ] = False,
+    missing_apt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="error|warn",
+            help="What builds do that lack Debian packages: fail, or warn and go on.",
+            show_default="error",
+        ),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when the server is ready, and leave it running.")
     ] = False,
@@ -49,7 +58,9 @@ def up(
     home = Home.default()
     if holder(home):
         raise _taken(home)
-    flags = {"host": host, "port": port, "allow_remote": allow_remote or None, "host_apt": host_apt or None}
+    flags = {
+        "host": host, "port": port, "allow_remote": allow_remote or None, "host_apt": host_apt or None, "missing_apt": missing_apt,
+    }  # fmt: skip
     if detach:
         _up_detached(home, flags)
     else:
@@ -80,8 +91,8 @@ def _up_detached(home: Home, flags: Mapping[str, object]) -> None:
     with _open_log(log) as output:
         begun = output.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "freehold.cli.main", "up", *options],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            [sys.executable, "-P", "-m", "freehold.cli.main", "up", *options],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/", env=_anywhere(home),
         )  # fmt: skip
     server = _wait_ready(home, process)
     if server is None and process.poll() is not None and holder(home):
@@ -90,6 +101,14 @@ def _up_detached(home: Home, flags: Mapping[str, object]) -> None:
         _tell_failure(log, begun, process)
     _announce(server.url, link=True)
     typer.echo(f"logs: {log}\nstop it with: freehold down", err=True)
+
+
+def _anywhere(home: Home) -> dict[str, str]:
+    """The environment of a server that is in no folder of the user's: with what names one relative to here made absolute."""
+    env = {**os.environ, "FREEHOLD_HOME": str(home.root)}
+    if folders := os.environ.get("PYTHONPATH"):
+        env["PYTHONPATH"] = os.pathsep.join(str(Path(f).absolute()) for f in folders.split(os.pathsep) if f)
+    return env
 
 
 def _taken(home: Home) -> ConflictError:

@@ -23,7 +23,8 @@ class Home:
         """The home that the environment names, or `~/.freehold`."""
         named = os.environ.get("FREEHOLD_HOME") or "~/.freehold"
         try:
-            return cls(Path(named).expanduser().absolute())
+            # without "..": the path is the name of the home, by which its socket may be found
+            return cls(Path(os.path.abspath(Path(named).expanduser())))  # noqa: PTH100 (links stay)
         except RuntimeError as error:  # a user that the machine does not know, as in many containers
             raise InvalidError(
                 f"there is no folder to keep things in ({named!r}: {error}): set FREEHOLD_HOME"
@@ -32,6 +33,11 @@ class Home:
     @property
     def database(self) -> Path:
         return self.root / "freehold.db"
+
+    @property
+    def commands(self) -> Path:
+        """`freehold` and `modal`, for the programs that programs run."""
+        return self.root / "bin"
 
     @property
     def blobs(self) -> Path:

@@ -70,9 +70,7 @@ class Endpoints:
         shown = f"{self._user.spec.name}.{name}" if name else self._user.spec.name
         if web.kind == "fastapi_endpoint":
             return fastapi_app(target.call, web, shown)
-        made = target.call()
-        if inspect.isawaitable(made):
-            made = await made
+        made = await _called(target)
         if not callable(made):
             msg = f"{shown!r} is a {web.kind} and must return an app; it returned a {type(made).__qualname__!r}"
             raise InvalidError(msg)
@@ -106,9 +104,7 @@ class Endpoints:
         return f"unix:{path}"
 
     async def _own_server(self, target: Target, web: Web, port: int) -> str:
-        made = target.call()
-        if inspect.isawaitable(made):
-            await made
+        await _called(target)
         limit = web.startup_timeout_s or 5.0
         until = time.monotonic() + limit
         while not answers(port):
@@ -118,6 +114,12 @@ class Endpoints:
                 raise StartupTimeoutError(msg)
             await asyncio.sleep(_POLL_S)
         return self._porter.address(port) if self._porter is not None else f"tcp:127.0.0.1:{port}"
+
+
+async def _called(target: Target) -> Any:
+    """What the user's function returns; a plain one is called off the loop, so that it may run one of its own."""
+    made = target.call() if target.is_async else await asyncio.to_thread(target.call)
+    return await made if inspect.isawaitable(made) else made
 
 
 def fastapi_app(function: Callable[..., Any], web: Web, title: str) -> Asgi:

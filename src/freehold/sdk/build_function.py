@@ -33,7 +33,7 @@ def function_step(
         args["call"] = _text(data)
     if source is None:
         return ImageStep(kind="run_function", args=args, beside={"serialized": _text(dump_code(raw))})
-    files = [source.files] if include_source else []
+    files = [*source.all_files] if include_source else []
     mounts = [{"digest": m.digest, "remote_path": m.remote_path} for m in bundles.mounts(files)]
     return ImageStep(kind="run_function", args=args, beside={"mounts": mounts})
 

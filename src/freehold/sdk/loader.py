@@ -189,7 +189,7 @@ def _failed(where: str, error: BaseException) -> BaseException:
         return error
     text = user_traceback(error)
     hint = ""
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] != "modal":
         hint = (
             f"\n{error.name!r} is not installed here. If only instances need it, import it inside `with image.imports():` or in the "
             "function; else install it here too."

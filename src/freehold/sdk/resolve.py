@@ -133,7 +133,7 @@ class Defaults:
             dict(volumes),
             include_source,
         )
-        self.files: list[Files] = list({s.files.remote: s.files for s in sources}.values())
+        self.files: list[Files] = list({(f.local, f.remote): f for s in sources for f in s.all_files}.values())
         self._images: dict[int, ImageSpec] = {}
 
     def image_spec(self, image: Image, bundles: Bundles) -> ImageSpec:

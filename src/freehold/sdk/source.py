@@ -52,7 +52,12 @@ class Source:
 
     module: str  # the name it is imported by in an instance
     files: Files
+    beside: tuple[Files, ...] = ()  # the rest of the namespace package that it is in
     is_main: bool = False
+
+    @property
+    def all_files(self) -> tuple[Files, ...]:
+        return (*self.beside, self.files)
 
 
 class Bundles:
@@ -123,7 +128,7 @@ def locate(module_name: str) -> Source | None:
         return None
     path = Path(file).resolve()
     name = import_name(module, path)
-    return Source(module=name, files=_files_of(name, path), is_main=module_name == "__main__")
+    return Source(module=name, files=_files_of(name, path), beside=_namespace(name), is_main=module_name == "__main__")
 
 
 def sources_of(modules: Iterable[str]) -> list[Source]:
@@ -138,7 +143,7 @@ def left_behind(sources: Iterable[Source], files: Iterable[Files]) -> list[str]:
     found: set[str] = set()
     for source in sources:
         if "." in source.module or not source.files.local.is_file():
-            continue  # a package brings all of itself
+            continue  # a package brings all of itself, with an __init__.py or without
         folder = source.files.local.parent
         module = sys.modules["__main__" if source.is_main else source.module]
         for name in (_used_by(module) | imported_by(source.files.local)) - {"__main__", source.module}:
@@ -249,6 +254,19 @@ def _files_of(name: str, path: Path) -> Files:
     if not path.with_suffix("").as_posix().endswith(name.replace(".", "/")) and path.stem != "__init__":
         return Files(local=path, remote=f"{REMOTE_ROOT}/{name.replace('.', '/')}.py")
     return Files(local=package, remote=f"{REMOTE_ROOT}/{package.relative_to(root).as_posix()}")
+
+
+def _namespace(name: str) -> tuple[Files, ...]:
+    """The Python files of the top-level package of a module, where that package is folders without an `__init__.py`."""
+    top, _, below = name.partition(".")
+    package = sys.modules.get(top)
+    if not below or package is None or getattr(package, "__file__", None) is not None:
+        return ()
+    folders = [Path(p).resolve() for p in getattr(package, "__path__", ())]
+    # of files of the same name the first folder's is imported: later entries of an archive replace earlier ones
+    return tuple(
+        Files(local=f, remote=f"{REMOTE_ROOT}/{top}", ignore=_not_python) for f in reversed(folders) if f.is_dir()
+    )
 
 
 class _Hashing:

@@ -127,7 +127,7 @@ class Server:
         self._undo.push_async_callback(store.close)
         ended = clock.now(), "the server ended"
         await store.write(writes.end_instances(*ended), writes.end_sandboxes(ended[0], TERMINATED, ended[1]))
-        self.launcher = launcher = ProcessLauncher(home, host_apt=settings.host_apt)
+        self.launcher = launcher = ProcessLauncher(home, host_apt=settings.host_apt, missing_apt=settings.missing_apt)
         self._undo.push_async_callback(launcher.close)
         self._wire(token)
         await self.environments.open()

@@ -3,7 +3,7 @@
 import ipaddress
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     host_apt: bool = Field(
         False,
         description="builds of images may install the Debian packages that this machine lacks, with apt-get, as root",
+    )
+    missing_apt: Literal["error", "warn"] = Field(
+        "error",
+        description="what a build does that lacks Debian packages: fail, or warn and go on, for programs whose wheels bring what they need",
     )
     acquire_timeout_s: float = Field(300.0, gt=0, description="how long a web request waits for a cold pool")
 

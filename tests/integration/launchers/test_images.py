@@ -2,8 +2,11 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
+import shutil
+import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from freehold.core.digests import image_digest
 from freehold.core.errors import ImageBuildError
 from freehold.core.home import Home
 from freehold.core.specs import FunctionSpec, ImageSpec, ImageStep
+from freehold.launchers.process import build
 from freehold.launchers.process.launcher import ProcessLauncher
 from freehold.sdk.serialization import dump_arguments, dump_code
 
@@ -278,3 +282,97 @@ async def test_images_are_measured_and_deleted(launcher: ProcessLauncher) -> Non
     assert again.used > 1e9
     await launcher.delete_image(digest)
     assert (folder.exists(), await launcher.image_facts(digest), await launcher.image_log(digest)) == (False, None, [])
+
+
+def _wheel(folder: Path, name: str, version: str, text: str) -> None:
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}/__init__.py": text,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for path, content in {**files, f"{info}/RECORD": record}.items():
+            wheel.writestr(path, content)
+
+
+def _tree(venv: Path) -> dict[str, str]:
+    """What a venv's files say, without the caches of what was run."""
+    found = (p for p in venv.rglob("*") if p.is_file() and not p.is_symlink() and p.suffix != ".pyc")
+    return {str(p.relative_to(venv)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+
+
+@pytest.fixture
+async def fresh(tmp_path: Path) -> AsyncIterator[tuple[ProcessLauncher, Home]]:
+    """A launcher in a home of its own."""
+    home = Home(tmp_path / "fresh")
+    launcher = ProcessLauncher(home)
+    launcher.attachments = Attached(tmp_path)
+    yield launcher, home
+    await launcher.close()
+
+
+async def test_images_share_a_base_that_none_of_them_changes(
+    fresh: tuple[ProcessLauncher, Home], tmp_path: Path
+) -> None:
+    launcher, home = fresh
+    lines: list[str] = []
+    plain = image(("run_commands", {"commands": ["python -W ignore -c 'import aiohttp, certifi, pkg_resources, setuptools, wheel'"]}))  # fmt: skip
+    first, second = await asyncio.gather(*(launcher.ensure_image(i, lines.append) for i in (plain, ImageSpec())))
+    assert len([line for line in lines if line.startswith("==> base venv")]) == 1
+    bases = list(home.images.glob("base-*"))
+    assert len(bases) == 1
+    base = bases[0] / "venv"
+    before = {folder: _tree(folder) for folder in (base, first / "venv", second / "venv")}
+    _wheel(tmp_path / "wheels", "anyio", "99.0", "HERE = 'by pip'\n")
+    _wheel(tmp_path / "wheels", "typer", "99.0", "HERE = 'by uv'\n")
+    changed = await launcher.ensure_image(
+        image(
+            ("add_local", {"digest": "wheels", "remote_path": "/root/wheels"}),
+            ("run_commands", {"commands": ["pip install --upgrade --no-index --no-deps --find-links /root/wheels anyio"]}),
+            ("pip_install", {"packages": ["typer==99.0"], "find_links": str(tmp_path / "wheels"), "extra_options": "--no-deps"}),
+            ("run_commands", {"commands": ["python -c 'import anyio, typer; print(anyio.HERE, typer.HERE)'; head -1 $(which pip)"]}),
+        ),
+        lines.append,
+    )  # fmt: skip
+    assert "by pip by uv" in lines
+    assert {folder: _tree(folder) for folder in before} == before
+    assert not list(changed.glob("venv/lib/python3.*/site-packages/anyio/_core"))
+    assert list(base.glob("lib/python3.*/site-packages/anyio/_core"))
+    texts = [(changed / "venv/pyvenv.cfg").read_text(), *((changed / "venv/bin" / n).read_text() for n in ("pip", "modal", "uvicorn"))]  # fmt: skip
+    assert not any(str(base) in text or ".build-" in text for text in texts)
+    assert [p.read_text() for p in changed.glob("venv/lib/python3.*/site-packages/_freehold.pth")] == ["../../../../../lib\n"]  # fmt: skip
+
+
+async def test_bases_that_no_image_will_begin_with_are_removed(fresh: tuple[ProcessLauncher, Home]) -> None:
+    launcher, home = fresh
+    await launcher.ensure_image(ImageSpec(), lambda _: None)
+    (base,) = home.images.glob("base-*")
+    old = home.images / "base-0123"
+    shutil.copytree(base, old, symlinks=True)
+    made = json.loads((old / "base.json").read_text())
+    (old / "base.json").write_text(json.dumps({**made, "layout": made["layout"] - 1}))
+    await launcher.delete_image(image_digest(ImageSpec()))
+    assert list(home.images.glob("base-*")) == [base]
+    lines: list[str] = []
+    await launcher.ensure_image(ImageSpec(), lines.append)
+    assert not any("base venv" in line for line in lines)
+    shutil.rmtree(base)
+    await launcher.ensure_image(image(("env", {"vars": {"A": "1"}})), lines.append)
+    assert any("base venv" in line for line in lines)
+    assert base.is_dir()
+
+
+async def test_a_base_that_cannot_be_made_leaves_nothing(
+    fresh: tuple[ProcessLauncher, Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher, home = fresh
+    monkeypatch.setattr(build, "runner_requirements", lambda: ("no-such-package-of-freehold==99",))
+    with pytest.raises(ImageBuildError, match="install the runner's packages"):
+        await launcher.ensure_image(ImageSpec(), lambda _: None)
+    assert not list(home.images.glob("base-*"))
+    assert not list(home.images.glob(".build-*"))
+    monkeypatch.undo()
+    await launcher.ensure_image(ImageSpec(), lambda _: None)

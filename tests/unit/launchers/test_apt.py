@@ -98,10 +98,23 @@ async def test_without_leave_nothing_is_installed(monkeypatch: pytest.MonkeyPatc
     await machine.provide(Apt(), "curl")
     with pytest.raises(
         ImageBuildError,
-        match=r"step 1: ffmpeg is not on this machine.*apt-get install ffmpeg.*--host-apt.*container launcher",
+        match=r"step 1: ffmpeg is not on this machine.*apt-get install ffmpeg.*--host-apt.*--missing-apt warn.*container launcher",
     ):
         await machine.provide(Apt(), "curl", "ffmpeg")
     assert machine.ran == []
+
+
+async def test_a_build_may_go_on_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    await machine.provide(Apt(missing="warn"), "curl", "ffmpeg", "libgl1-mesa-glx")
+    assert machine.ran == []
+    assert machine.log == [
+        (
+            "warning: step 1: ffmpeg, libgl1-mesa-glx are not on this machine: what uses them fails. "
+            "Run `sudo apt-get install ffmpeg libgl1`"
+        ),
+        "on this machine: curl",
+    ]
 
 
 async def test_with_leave_what_is_missing_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,4 +113,4 @@ def test_long_titles_are_cut() -> None:
 
 
 def test_the_runner_is_pinned_to_what_runs_here() -> None:
-    assert all("==" in r for r in runner_requirements())
+    assert {r for r in runner_requirements() if "==" not in r} <= {"setuptools<81", "wheel"}

@@ -125,6 +125,25 @@ def test_a_module_brings_its_outermost_package(tmp_path: Path, monkeypatch: pyte
             del sys.modules[name]
 
 
+def test_a_module_of_a_namespace_brings_all_of_its_python_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundles: Bundles
+) -> None:
+    make(tmp_path, "one/space_y/mod.py", "one/space_y/notes.txt", "one/space_y/sub/deep.py")
+    make(tmp_path, "one/space_y/pkg_y/__init__.py", "one/space_y/pkg_y/mod.py", "one/space_y/pkg_y/data.bin", "two/space_y/other.py")  # fmt: skip
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "one"), str(tmp_path / "two"), *sys.path])
+    python = ["space_y/mod.py", "space_y/other.py", "space_y/pkg_y/__init__.py", "space_y/pkg_y/mod.py", "space_y/sub/deep.py"]  # fmt: skip
+    try:
+        for name, more in (("space_y.mod", []), ("space_y.pkg_y.mod", ["space_y/pkg_y/data.bin"])):
+            importlib.import_module(name)
+            source = locate(name)
+            assert source is not None
+            (mount,) = bundles.mounts(source.all_files)
+            assert sorted(names(bundles, mount.digest)) == sorted([*python, *more])
+    finally:
+        for name in [n for n in sys.modules if n.split(".")[0] == "space_y"]:
+            del sys.modules[name]
+
+
 def test_local_modules_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundles: Bundles) -> None:
     make(tmp_path, "lib_y/__init__.py", "lib_y/part.py", "lib_y/data.bin", "tool_y.py")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])

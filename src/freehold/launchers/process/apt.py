@@ -9,11 +9,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from freehold.core.errors import ImageBuildError
 
 Log = Callable[[str], None]
+MissingApt = Literal["error", "warn"]
 _STALE_S = 24 * 3600.0
 _LISTS = Path("/var/lib/apt/lists")
 _PACKAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?(?:=(?P<version>\S+)|/\S+)?")
@@ -57,13 +58,14 @@ class Verdict:
 
 @dataclass
 class Apt:
-    """The packages of this machine. `installs`: what is missing may be installed, for everyone on it."""
+    """The packages of this machine. `installs`: what is missing may be installed, for everyone on it; `missing`: what still is, ends the build or not."""
 
     installs: bool = False
+    missing: MissingApt = "error"
     _one: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def provide(self, packages: Iterable[str], title: str, run: Run, log: Log) -> None:
-        """Return when all packages are there; ImageBuildError names those that are not, with the ways to get them."""
+        """Return when all packages are there; ImageBuildError, or a warning, names those that are not, with the ways to get them."""
         wanted = tuple(packages)
         verdict = await asyncio.to_thread(_look, wanted)
         if verdict.missing and self.installs:
@@ -72,9 +74,14 @@ class Apt:
             verdict = await asyncio.to_thread(_look, wanted)
         for note in verdict.notes:
             log(f"warning: {note}")
-        if verdict.missing:
+        if verdict.missing and self.missing == "error":
             raise ImageBuildError(_refusal(verdict.missing, title))
-        log(f"on this machine: {' '.join(wanted)}")
+        if verdict.missing:
+            log(
+                f"warning: {title}: {_lack(verdict.missing)}: what uses them fails. Run `sudo apt-get install {_names(verdict.missing)}`"
+            )
+        if present := [p for p in wanted if p not in verdict.missing]:
+            log(f"on this machine: {' '.join(present)}")
 
     async def _install(self, missing: tuple[str, ...], title: str, run: Run) -> None:
         if shutil.which("apt-get") is None or os.geteuid() != 0:
@@ -86,8 +93,7 @@ class Apt:
         patient = ["apt-get", "-o", "DPkg::Lock::Timeout=600", "-q"]
         if lists_age_s(time.time()) > _STALE_S:
             await run(f"{title}: apt-get update", [*patient, "update"], env=quiet)
-        names = [_NOW.get(_name(p), p) for p in missing]
-        await run(title, [*patient, "install", "-y", "--no-install-recommends", *names], env=quiet)
+        await run(title, [*patient, "install", "-y", "--no-install-recommends", *_names(missing).split()], env=quiet)
 
 
 def lists_age_s(now: float, folder: Path = _LISTS) -> float:
@@ -178,8 +184,16 @@ def _is_version(there: str, wanted: str) -> bool:
 
 
 def _refusal(missing: tuple[str, ...], title: str) -> str:
-    names = " ".join(_NOW.get(_name(p), p) for p in missing)
     return (
-        f"{title}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on this machine, and the process launcher uses its "
-        f"packages. Run `sudo apt-get install {names}`, let builds do so with `freehold up --host-apt` (as root), or use the container launcher"
+        f"{title}: {_lack(missing)}, and the process launcher uses its packages. Run `sudo apt-get install {_names(missing)}`, let builds do "
+        "so with `freehold up --host-apt` (as root), build without them with `freehold up --missing-apt warn` where the program's wheels bring "
+        "what they need, or use the container launcher"
     )
+
+
+def _lack(missing: tuple[str, ...]) -> str:
+    return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not on this machine"
+
+
+def _names(missing: tuple[str, ...]) -> str:
+    return " ".join(_NOW.get(_name(p), p) for p in missing)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,14 +19,15 @@ from freehold.core.environments import MAIN
 from freehold.core.errors import ImageBuildError
 from freehold.core.home import Home
 from freehold.launchers.contract import Attachments
-from freehold.launchers.process import interpreters, sandbox
+from freehold.launchers.process import base_venv, interpreters, sandbox
 from freehold.launchers.process.apt import Apt as HostPackages
 from freehold.launchers.process.commands import Apt, Call, Command, Copy, Host, Pip, Plan, Poetry, Shell, Sync, Write
+from freehold.launchers.process.interpreters import Interpreter
 from freehold.launchers.process.recipe import runner_requirements
 from freehold.launchers.process.sandbox import Level, View
 
 Log = Callable[[str], None]
-LAYOUT = 6  # of an image's folder; another number builds anew
+LAYOUT = 7  # of an image's folder; another number builds anew
 _LAST_LINES = 15
 _COMMAND = '#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -m freehold.cli.main "$@"\n'
 _HIDDEN_MIN = 4  # shorter values of secrets are words that logs are full of
@@ -93,7 +94,15 @@ class Build:
         (self._fs / "root").mkdir(parents=True)
         self._tmp.mkdir()
 
-    async def run(self, plan: Plan) -> None:
+    async def make_base(self, python: Interpreter) -> None:
+        """Make the venv that images with this interpreter begin with."""
+        self._log(f"==> base venv with {python.path}")
+        options = ("--relocatable", "--seed", "--no-project")
+        await self._do("create the venv", [self._uv, "venv", *options, "--python", str(python.path), str(self._venv)])
+        await self._install("install the runner's packages", runner_requirements(), without=_UV_ONLY_THEIRS)
+
+    async def run(self, plan: Plan, base_of: Callable[[Interpreter], Awaitable[Path]]) -> None:
+        """Make the image. `base_of` gives the venv to begin with."""
         begun = time.monotonic()
         there = await asyncio.to_thread(interpreters.find)
         python, warning = interpreters.choose(plan.python, there)
@@ -101,20 +110,7 @@ class Build:
             self._log(f"warning: {note}")
         self._python = python.path
         self._log(f"==> venv with {python.path}")
-        await self._do(
-            "create the venv",
-            [
-                self._uv,
-                "venv",
-                "--relocatable",
-                "--seed",
-                "--no-project",
-                "--python",
-                str(python.path),
-                str(self._venv),
-            ],
-        )
-        await self._install("install the runner's packages", runner_requirements(), without=_UV_ONLY_THEIRS)
+        await asyncio.to_thread(base_venv.share, await base_of(python), self._venv)
         self._put_library()
         for number, command in enumerate(plan.commands, 1):
             self._at = f"step {number} of {len(plan.commands)}, "

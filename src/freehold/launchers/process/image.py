@@ -15,7 +15,9 @@ from freehold.core.digests import image_digest
 from freehold.core.home import Home
 from freehold.core.specs import ImageSpec
 from freehold.launchers.contract import Attachments, ImageFacts
+from freehold.launchers.process.base_venv import BaseVenvs
 from freehold.launchers.process.build import LAYOUT, Build, Log, Runs, host_of_images
+from freehold.launchers.process.interpreters import Interpreter
 from freehold.launchers.process.recipe import read
 
 
@@ -24,6 +26,7 @@ class Images:
 
     def __init__(self, home: Home, runs: Runs, attachments: Callable[[], Attachments]) -> None:
         self._home, self._runs, self._attachments = home, runs, attachments
+        self._bases = BaseVenvs(home.images, LAYOUT)
         self._building: dict[str, asyncio.Task[Path]] = {}
         self._logs: dict[str, list[Log]] = {}
 
@@ -51,8 +54,13 @@ class Images:
         scratch = Path(tempfile.mkdtemp(dir=self._home.images, prefix=f".build-{digest[:12]}-"))
         try:
             with (scratch / "build.log").open("a", encoding="utf-8") as file:
-                build = Build(self._home, scratch, self._log_to(digest, file), self._runs, self._attachments())
-                await build.run(plan)
+                log = self._log_to(digest, file)
+
+                async def make_base(scratch: Path, python: Interpreter) -> None:
+                    await Build(self._home, scratch, log, self._runs, self._attachments()).make_base(python)
+
+                build = Build(self._home, scratch, log, self._runs, self._attachments())
+                await build.run(plan, lambda python: self._bases.ensure(python, make_base))
             _publish(scratch, folder)
             self._failed(digest).unlink(missing_ok=True)
         except BaseException:
@@ -91,12 +99,14 @@ class Images:
             folder.rename(gone)  # at once, so that no build finds half of it
             shutil.rmtree(gone, ignore_errors=True)
         self._failed(digest).unlink(missing_ok=True)
+        self._bases.prune()
 
     def _failed(self, digest: str) -> Path:
         return self._home.images / f"{digest}.failed.log"
 
     async def close(self) -> None:
         """Give up what is being built."""
+        await self._bases.close()
         tasks = list(self._building.values())
         for task in tasks:
             task.cancel()

@@ -27,7 +27,7 @@ from freehold.launchers.contract import (
     StartRequest,
 )
 from freehold.launchers.process import jail, sandbox
-from freehold.launchers.process.apt import Apt
+from freehold.launchers.process.apt import Apt, MissingApt
 from freehold.launchers.process.build import Runs, library, package_dir
 from freehold.launchers.process.cgroup import Cgroups
 from freehold.launchers.process.image import Images
@@ -70,9 +70,13 @@ class Image:
 
 
 class ProcessLauncher:
-    """A `Launcher`. `level` forces less of a view than the machine gives; `host_apt` lets builds install Debian packages on it."""
+    """A `Launcher`. `level` forces less of a view than the machine gives; `host_apt` lets builds install Debian packages on it,
+    and `missing_apt` says whether a build that lacks some fails.
+    """
 
-    def __init__(self, home: Home, *, level: Level | None = None, host_apt: bool = False) -> None:
+    def __init__(
+        self, home: Home, *, level: Level | None = None, host_apt: bool = False, missing_apt: MissingApt = "error"
+    ) -> None:
         self._home = home
         self.exited: Callable[[Exit], None] = lambda _: None
         self._bwrap = sandbox.find_bwrap()
@@ -83,7 +87,8 @@ class ProcessLauncher:
         self._networks = Networks(self._bwrap, self._level)
         self._cgroups = Cgroups(hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12])
         self.attachments: Attachments = _Unattached(home)
-        self._images = Images(home, Runs(self._bwrap, self._level, Apt(installs=host_apt)), lambda: self.attachments)
+        packages = Apt(installs=host_apt, missing=missing_apt)
+        self._images = Images(home, Runs(self._bwrap, self._level, packages), lambda: self.attachments)
         self._jails = Jails(home, self._cgroups)
         self._scratch = home.root / "scratch"
         self._parents: dict[str, Parent] = {}  # warm, by pool

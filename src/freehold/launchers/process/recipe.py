@@ -14,7 +14,7 @@ from freehold.launchers.process.base import CONTAINER, stand_in
 from freehold.launchers.process.commands import Apt, Call, Command, Copy, Host, Pip, Plan, Poetry, Shell, Sync, Work
 from freehold.launchers.process.dockerfile import Reading, read_instructions, shell_commands
 
-# what the runner imports inside an image, or runs there
+# what the runner imports inside an image, or runs there; then what programs for Modal find in every image of its, and use without naming it
 RUNNER_NEEDS = (
     "msgspec",
     "cloudpickle",
@@ -26,6 +26,10 @@ RUNNER_NEEDS = (
     "python-multipart",
     "anyio",
     "typer",
+    "aiohttp",
+    "certifi",
+    "setuptools<81",  # later ones have no pkg_resources
+    "wheel",
 )
 _INDEXES = (("index_url", "--index-url"), ("find_links", "--find-links"), ("extra_index_url", "--extra-index-url"))
 _TITLE_MAX = 200
@@ -33,7 +37,7 @@ _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
 
 
 def runner_requirements() -> tuple[str, ...]:
-    """The runner's packages, pinned to the versions that this process runs."""
+    """What every image begins with: the packages that this process has too pinned to its versions, the others as they are named."""
     pinned: list[str] = []
     for name in RUNNER_NEEDS:
         try:

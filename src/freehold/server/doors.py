@@ -121,6 +121,8 @@ class Doors:
         if function is None:
             raise ServiceError(f"endpoint {route.label!r} has no running app; deploy it again")
         pool = self._fleet.pool(function, b"")
+        if lacking := self._fleet.lacking(pool):
+            raise ServiceError(f"endpoint {route.label!r} cannot be served: function {function.name!r}: {lacking}")
         created = self._clock.now()
         at_once = function.spec.endpoints()[route.method].kind == "server"
         instance = _take(route, pool, session) if at_once else await self._wait(route, pool, deadline)

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.server.harness import Ear, Rig, until
 
 from freehold.core.errors import ResourceExhaustedError, ServiceError
-from freehold.core.specs import Concurrency, Scaling, Web
+from freehold.core.specs import Concurrency, Resources, Scaling, Web
 from freehold.core.states import CallState, InstanceState
 from freehold.protocol.frames import Drain, Ready
 from freehold.server.dispatch.instance import Instance
@@ -178,3 +178,10 @@ async def test_a_wish_passes(tmp_path: Path) -> None:
         now = home.rig.clock.monotonic()
         home.rig.clock.monotonic = lambda: now + WISH_S + 1  # type: ignore[method-assign]
         assert not home.pool.wishes
+
+
+@pytest.mark.parametrize("kind", ["asgi_app", "server"])
+async def test_a_request_for_what_this_machine_can_never_run_is_refused_at_once(tmp_path: Path, kind: Any) -> None:
+    async with Rig(tmp_path, web=Web(kind=kind), resources=Resources(gpu=("h100",))) as rig:
+        with pytest.raises(ServiceError, match="function 'f': gpu='h100': this machine has no GPU"):
+            await House(rig).acquire()

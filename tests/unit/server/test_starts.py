@@ -7,7 +7,7 @@ import pytest
 from tests.unit.server.harness import Ear, Rig, until
 
 from freehold.core.errors import ImageBuildError, ResourceExhaustedError, StartError
-from freehold.core.specs import Concurrency, Scaling
+from freehold.core.specs import Concurrency, Resources, Scaling
 from freehold.core.states import InstanceState
 from freehold.launchers.contract import Exit, Started, StartRequest
 from freehold.protocol.frames import Execute, Output, Ready, RemoteFailure, Result, StartFailed, Status
@@ -285,3 +285,15 @@ async def test_single_use_instances_keep_to_the_maximum(tmp_path: Path) -> None:
         rig.dispatcher.result(instance, Result(*task.key, task.attempt, Status.OK, task.payload, now, now))
         await until(lambda: instance.id not in rig.fleet.instances)
         await _starting(rig, 1)
+
+
+async def test_what_this_machine_can_never_run_fails_at_once(tmp_path: Path) -> None:
+    async with Rig(tmp_path, resources=Resources(gpu=("h100",))) as rig:
+        for kind in ("remote", "spawn", "map"):
+            rig.submit(kind, 1)
+        await until(lambda: len(rig.ear.of(Output)) == 3)
+        for output in rig.ear.of(Output):
+            failure = decode_failure(output.payload)
+            assert failure.type.endswith("ResourceExhaustedError")
+            assert failure.message.startswith("function 'f': gpu='h100': this machine has no GPU")
+        assert not rig.fleet.instances

@@ -20,7 +20,7 @@ from freehold.core.errors import (
     StartupTimeoutError,
 )
 from freehold.core.ids import new_id
-from freehold.core.placement import Machine
+from freehold.core.placement import Machine, shortage
 from freehold.core.processes import has_children
 from freehold.core.specs import FunctionSpec
 from freehold.core.states import InstanceState
@@ -155,7 +155,8 @@ class Fleet:
         for _ in range(count):
             found = self.places.find(pool)
             if found.verdict == "never":
-                self._refuse(pool, ResourceExhaustedError(found.reason))
+                pool.last_failure = f"function {pool.function_name!r}: {found.reason}"
+                self._refuse(pool, ResourceExhaustedError(pool.last_failure))
             if found.verdict != "now":
                 return
             instance = Instance(new_id("in"), pool, token=secrets.token_urlsafe(24), created=self._clock.now())
@@ -167,6 +168,10 @@ class Fleet:
             self._record.instance(instance)
             self._notify(instance)
             self._spawn(self._start(instance))
+
+    def lacking(self, pool: Pool) -> str | None:
+        """What this machine lacks for ever to run an instance of a pool."""
+        return shortage(pool.spec.resources, self.machine)
 
     def satisfied(self, pool: Pool) -> None:
         """A pool wants no more instances."""

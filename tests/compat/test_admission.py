@@ -1,0 +1,47 @@
+"""What a machine or a workspace lacks, and when that is told."""
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.harness import Freehold
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+def test_an_app_comes_up_with_the_functions_that_can_run(server: Freehold) -> None:
+    done = server("run", "mixed.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lacks = "function 'expensive': gpu='h100:8': this machine has "
+    assert f"warning: {lacks}" in done.stderr
+    assert "warning: function 'large': memory=1073741824 MiB is more than" in done.stderr
+    small, remote, spawned, mapped, large, page = done.stdout.splitlines()
+    assert small == "small"
+    assert remote.startswith(f"remote {lacks}")
+    assert spawned.startswith(f"spawn {lacks}")
+    assert mapped.startswith(f"map {lacks}")
+    assert large.startswith("large function 'large': memory=1073741824 MiB is more than")
+    assert page.startswith("page 503 ")
+    assert "gpu='h100:8': this machine has " in page
+
+
+def test_the_function_that_cannot_run_ends_a_run_of_it(server: Freehold) -> None:
+    done = server("run", "mixed.py::expensive", cwd=PROGRAMS)
+    assert done.returncode == 7
+    assert "ResourceExhaustedError: function 'expensive': gpu='h100:8'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("no_secret", 4, "there is no secret 'compat-nowhere'; make it with"),
+        ("no_key", 2, "function 'b': secret 'compat-lacking' has no key 'KEY'"),
+        ("no_volume", 4, "'compat-no-volume'"),
+        ("no_gpu", 7, "function 'd': gpu='h100:8'"),
+    ],
+)
+def test_what_lacks_is_told_before_images_are_built(server: Freehold, name: str, code: int, words: str) -> None:
+    server.ok("secret", "create", "compat-lacking", "OTHER=1", "--force")
+    done = server("deploy", f"lacking.py::{name}", cwd=PROGRAMS)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert words in done.stderr
+    assert "building" not in done.stderr

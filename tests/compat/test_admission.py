@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.e2e.harness import Freehold
+from tests.e2e.harness import Freehold, wait_for
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -45,3 +45,12 @@ def test_what_lacks_is_told_before_images_are_built(server: Freehold, name: str,
     assert done.returncode == code, done.stdout + done.stderr
     assert words in done.stderr
     assert "building" not in done.stderr
+
+
+def test_the_log_says_which_function_could_not_start_and_when_it_is_tried_again(server: Freehold) -> None:
+    server.ok("deploy", str(PROGRAMS / "never_starts.py"))
+    wait_for(lambda: "(2 times in a row)" in server.ok("app", "logs", "compat-never-starts"))
+    logs = server.ok("app", "logs", "compat-never-starts")
+    assert "function 'Never' could not start; next try in 1 s" in logs
+    assert "function 'Never' could not start (2 times in a row); next try in 2 s" in logs
+    server.ok("app", "stop", "compat-never-starts", "--yes")

@@ -1,8 +1,10 @@
 """`freehold plan`: what a program would create, without a server."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.e2e.harness import MakeHome
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -37,3 +39,23 @@ def test_a_plan_as_json_has_every_field(make_home: MakeHome) -> None:
     assert found["usd_hour_at_rest"] == 2.0
     assert (model["methods"], model["endpoints"]) == (["predict", "web"], ["web"])
     assert [i["functions"] for i in found["images"]] == [["train", "Model"]]
+
+
+def test_a_plan_of_a_program_that_deploys_as_it_is_loaded_has_no_effects(make_home: MakeHome) -> None:
+    freehold = make_home()
+    done = freehold("plan", "planned_effects.py", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "compat-effects" in done.stdout
+    assert "work" in done.stdout
+    assert not (freehold.home / "freehold.db").exists()
+
+
+@pytest.mark.parametrize("asks", ["remote", "other", "map", "sandbox", "run", "queue", "logs", "volume"])
+def test_a_plan_says_where_a_program_would_need_a_server(make_home: MakeHome, asks: str) -> None:
+    freehold = replace(make_home(), extra=(("COMPAT_ASKS", asks),))
+    done = freehold("plan", "planned_effects.py", cwd=PROGRAMS)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "a plan runs nothing: " in done.stderr
+    lines = (PROGRAMS / "planned_effects.py").read_text().splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if text == f'if asks == "{asks}":') + 1
+    assert f'planned_effects.py", line {line}, in <module>' in done.stderr

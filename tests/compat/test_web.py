@@ -188,3 +188,21 @@ def test_ports_are_forwarded_until_the_block_or_the_instance_ends(server: Freeho
 def _refuses(host: str, port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((host, port)) != 0
+
+
+def test_what_a_request_calls_is_below_it_in_the_graph(server: Freehold) -> None:
+    server.ok("deploy", str(PROGRAMS / "web_graph.py"))
+    urls = {f["name"]: f["endpoints"].get("") for f in server.json("app", "show", "compat-web-graph")["functions"]}
+    with httpx.Client(timeout=30) as http:
+        for name in ("endpoint", "wsgi"):
+            said = http.get(f"{urls[name]}?x=1", headers={"x-freehold-call": "fc-ofsomebodyelse"}).json()
+            assert said["root"] == [name, said["own"], "PENDING", True]
+            assert said["children"] == [["job", said["call"], "SUCCESS"]]
+            assert said["input"] == f"{said['own']}:0"
+        first, second = (http.get(f"{urls['asgi']}/async?x=1").json() for _ in range(2))
+        assert first["own"] != second["own"]
+        for one in (first, second):  # their requests have ended
+            said = http.get(f"{urls['asgi']}/result/{one['call']}").json()
+            assert said["root"] == ["asgi", one["own"], "SUCCESS", False]
+            assert said["children"] == [["job", one["call"], "SUCCESS"]]
+    server.ok("app", "stop", "compat-web-graph", "--yes")

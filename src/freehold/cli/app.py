@@ -58,8 +58,11 @@ def list_(
 
     Example: [bold]freehold app list --json[/bold]
     """
-    rows = [a for a in control.apps(control.connect()) if everything or a.state != "stopped"][: limit or None]
-    listing(rows, _APPS, as_json=as_json, empty="no apps; run one with `freehold run` or `freehold deploy`")
+    known = control.apps(control.connect())
+    rows = [a for a in known if everything or a.state != "stopped"][: limit or None]
+    stopped = "no apps that run or are deployed; `freehold app list --all` lists those that have stopped"
+    none = "no apps; run one with `freehold run` or `freehold deploy`"
+    listing(rows, _APPS, as_json=as_json, empty=stopped if known else none)
 
 
 @app.command()

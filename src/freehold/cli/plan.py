@@ -11,6 +11,7 @@ from freehold.cli.running import expect_program
 from freehold.cli.table import Column
 from freehold.core.home import Home
 from freehold.core.prices import load
+from freehold.sdk.context import planning
 from freehold.sdk.loader import load_ref
 from freehold.sdk.plan import Plan, PlannedFunction, PlannedImage
 from freehold.sdk.plan import plan as work_out
@@ -58,7 +59,8 @@ def plan(
     Example: [bold]freehold plan service.py[/bold]
     """
     expect_program()
-    found = work_out(load_ref(ref, module=module).app, load(Home.default()))
+    with planning():
+        found = work_out(load_ref(ref, module=module).app, load(Home.default()))
     if as_json:
         print_json(found)
     else:

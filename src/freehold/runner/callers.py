@@ -8,6 +8,7 @@ import anyio
 
 from freehold.runner import output
 from freehold.runner.asgi import Asgi, Message, Receive, Send
+from freehold.sdk import context
 
 _AHEAD = 2  # parts of a body
 _GRACE_S = 0.25  # for an app that notices by itself that its caller left
@@ -30,14 +31,17 @@ class Callers:
             if scope["type"] == "lifespan":
                 await app(scope, receive, send)
                 return
-            _note_request_id(scope)
+            _note_ids(scope)
             queued = self._slots.locked()
-            async with contextlib.AsyncExitStack() as stack:
-                await stack.enter_async_context(self._slots)
-                if scope["type"] == "http":
-                    await _Visit(scope, receive, send, stack).serve(app, queued=queued)
-                else:
-                    await app(scope, receive, send)
+            try:
+                async with contextlib.AsyncExitStack() as stack:
+                    await stack.enter_async_context(self._slots)
+                    if scope["type"] == "http":
+                        await _Visit(scope, receive, send, stack).serve(app, queued=queued)
+                    else:
+                        await app(scope, receive, send)
+            finally:
+                output.flush()  # what it printed last, without a line end
 
         return serve
 
@@ -113,9 +117,10 @@ def _has_body(scope: Message) -> bool:
     )
 
 
-def _note_request_id(scope: Message) -> None:
-    """What is printed while a request is served carries its id."""
+def _note_ids(scope: Message) -> None:
+    """What is printed while a request is served carries its id; calls that its code makes are its call's."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             output.request_id.set(value.decode("latin-1"))
-            break
+        elif name == b"x-freehold-call":
+            context.enter_input(value.decode("latin-1"), 0)

@@ -14,7 +14,7 @@ from freehold.core.specs import AppSpec, Concurrency
 from freehold.sdk import checks
 from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.cls import Cls, hooks, parameter
-from freehold.sdk.context import is_local
+from freehold.sdk.context import is_local, is_planned, refuse_in_plan
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.environment import work_in
 from freehold.sdk.faces import blocking, both, both_static, drive, drive_async
@@ -276,7 +276,8 @@ class App:
         else:
             check_name(name, "an app")
         app = App(None if is_id(name, "ap") else name)
-        await blocking(app._look_up, name, create_if_missing)
+        if not is_planned():
+            await blocking(app._look_up, name, create_if_missing)
         return app
 
     @both
@@ -371,7 +372,8 @@ class App:
         if self._name is None:
             msg = f"the app of {self.description!r} has no name, so it cannot be deployed: write App('NAME'), or pass name="
             raise InvalidError(msg)
-        await blocking(self._create, "deploy", progress, tag=tag, strategy=strategy, dry_run=dry_run)
+        if not is_planned():
+            await blocking(self._create, "deploy", progress, tag=tag, strategy=strategy, dry_run=dry_run)
         return self
 
     def spec(self, bundles: Bundles) -> AppSpec:
@@ -406,6 +408,7 @@ class App:
         self._last_id, self._name = self.handle.id, self.handle.name
 
     def _known_id(self, verb: str) -> str:
+        refuse_in_plan(f"{self!r}.{verb} is called")
         if self.app_id is None:
             msg = f"{self!r}.{verb}: it has not been run or deployed yet; a deployed one is App.lookup({self._name or 'NAME'!r})"
             raise InvalidError(msg)

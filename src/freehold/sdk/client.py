@@ -47,6 +47,7 @@ from freehold.protocol.version import PROTOCOL_VERSION
 from freehold.sdk.carrier import Blobs, Shared
 from freehold.sdk.config import Target, discover, no_server
 from freehold.sdk.connections import Connections
+from freehold.sdk.context import is_planned, refuse_in_plan
 from freehold.sdk.exchange import Exchange
 from freehold.sdk.http import Api, auth_error
 from freehold.sdk.serialization import Sink, Source
@@ -55,6 +56,7 @@ _DECODER: "msgspec.msgpack.Decoder[list[ToClient]]" = msgspec.msgpack.Decoder(li
 _WELCOME_S = 10.0
 _GIVE_UP_S, _TELL_S = 60.0, 1.0  # without a link; a server that is started anew is back sooner
 _log = logging.getLogger("freehold.client")
+_NOWHERE = Target(api="", link="", token="", token_source="a plan")  # noqa: S106 (there is no token)
 _BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -90,13 +92,14 @@ class Client:
     @staticmethod
     def from_env() -> "Client":
         """The process's client: of the home, or of what FREEHOLD_SERVER, FREEHOLD_TOKEN and the profile say."""
-        return current()
+        return Client(_NOWHERE) if is_planned() else current()
 
     @staticmethod
     def from_credentials(token_id: str, token_secret: str) -> "Client":
         """A client of the same server with another token, `token_secret`; an id goes with none."""
         del token_id
-        return Client(replace(discover(), token=token_secret, token_source="Client.from_credentials"))  # noqa: S106 (where it is from)
+        target = _NOWHERE if is_planned() else discover()
+        return Client(replace(target, token=token_secret, token_source="Client.from_credentials"))  # noqa: S106 (where it is from)
 
     def hello(self) -> None:
         """Connect now: raises ConnectionError, AuthError or VersionError."""
@@ -149,6 +152,7 @@ class Client:
 
     def start(self) -> None:
         """Connect, if that is not done: blocks; raises ConnectionError, AuthError or VersionError."""
+        refuse_in_plan("a server is called")
         with self._starting:
             if self.ready:
                 return
@@ -386,6 +390,7 @@ _creating = threading.Lock()
 
 def current() -> Client:
     """The process's client, made on first use; not necessarily started."""
+    refuse_in_plan("a server is asked")
     global _current  # noqa: PLW0603 (one client a process)
     client = _current
     if client is not None and not client.dead:

@@ -1,16 +1,44 @@
 """Where the running code is: on the user's own machine or in an instance, and for which call and input."""
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
+
+from freehold.core.errors import InvalidError
 
 _call: ContextVar[str | None] = ContextVar("freehold_call", default=None)
 _input: ContextVar[str | None] = ContextVar("freehold_input", default=None)
+_planning = False
 Tokens = tuple[Token[str | None], Token[str | None]]
 
 
 def is_local() -> bool:
     """False inside an instance."""
     return os.environ.get("FREEHOLD_REMOTE") != "1"
+
+
+@contextmanager
+def planning() -> Generator[None]:
+    """Programs that are loaded inside are only read: what they ask of a server is refused, in every thread."""
+    global _planning  # noqa: PLW0603 (one program a process)
+    _planning = True
+    try:
+        yield
+    finally:
+        _planning = False
+
+
+def is_planned() -> bool:
+    """Whether this process only reads a program, for `freehold plan`."""
+    return _planning
+
+
+def refuse_in_plan(what: str) -> None:
+    """Raise where a plan would need a server."""
+    if _planning:
+        msg = f'a plan runs nothing: {what} while the program is loaded; move that into a @app.local_entrypoint(), or under `if __name__ == "__main__":`'
+        raise InvalidError(msg)
 
 
 def own_app_id() -> str | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from freehold.core.errors import ExecutionError, InvalidError
 from freehold.protocol.schemas import FunctionHandle
-from freehold.sdk.context import is_local
+from freehold.sdk.context import is_local, refuse_in_plan
 from freehold.sdk.environment import api_of
 from freehold.sdk.http import segment
 
@@ -81,6 +81,7 @@ class Reference:
         return handle
 
     def _ask(self) -> FunctionHandle:
+        refuse_in_plan(f"function {self.name!r} is called")
         if self._app is not None and (is_local() or self.app_name is None):
             msg = (
                 f"function {self.name!r} cannot be called: its app does not run. Use `freehold run FILE`, or call it inside "

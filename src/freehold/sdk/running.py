@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from freehold.core.digests import image_digest
 from freehold.core.errors import ImageBuildError, NotFoundError
 from freehold.core.ids import is_id
-from freehold.core.specs import AppSpec, ImageSpec
+from freehold.core.specs import AppSpec, FunctionSpec, ImageSpec
 from freehold.core.states import AppState
 from freehold.protocol.errors import from_wire
 from freehold.protocol.schemas import AppHandle, AppRequest, AppView, Digests, ImageRequest, ImageView, TagsRequest
@@ -48,15 +49,29 @@ class Silent:
 
 
 def create(link: Client, spec: AppSpec, bundles: Bundles, *, mode: Mode, progress: Progress, **more: Any) -> AppHandle:
-    """Upload, build, create. `more`: other fields of AppRequest. Blocks."""
+    """Check, upload, build, create. `more`: other fields of AppRequest. Blocks."""
     link.start()  # before the app is there, so that the server sees who holds it
     api = link.api
+    if spec.functions:
+        api.act("POST", "/v1/apps/check", _bare(spec))
     upload(api, bundles, progress)
     build_images(api, (f.image for f in spec.functions), progress)
     request = AppRequest(spec=spec, mode=mode, client=link.name, **more)
     handle = api.send("POST", "/v1/apps", request, AppHandle)
     progress.created(handle)
     return handle
+
+
+def _bare(spec: AppSpec) -> AppSpec:
+    """The app without what need not be there to check it: code, files, recipes, and secrets given by their values."""
+    return replace(spec, functions=tuple(_bare_function(f) for f in spec.functions))
+
+
+def _bare_function(spec: FunctionSpec) -> FunctionSpec:
+    return replace(
+        spec, serialized=None, image=ImageSpec(), mounts=(), secrets=tuple(s for s in spec.secrets if s.values is None),
+        buckets=tuple(replace(b, secret=None) if b.secret is not None and b.secret.values is not None else b for b in spec.buckets),
+    )  # fmt: skip
 
 
 def stop(api: Api, app_id: str) -> None:

@@ -31,7 +31,7 @@ from freehold.protocol.schemas import (
 from freehold.sdk import checks
 from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.container_process import ContainerProcess, Reading
-from freehold.sdk.context import is_local, own_app_id
+from freehold.sdk.context import is_local, own_app_id, refuse_in_plan
 from freehold.sdk.environment import named, only_own
 from freehold.sdk.faces import both, both_items_static, both_static, patient
 from freehold.sdk.http import Api, segment
@@ -472,6 +472,7 @@ def start(request: SandboxRequest, bundles: Bundles, progress: "Progress | None"
 
 
 def _app(app: "App | None") -> str:
+    refuse_in_plan("a sandbox is created")
     found = app.app_id if app is not None else own_app_id()
     found = found or own_app_id()
     if found:

@@ -399,6 +399,9 @@ class InstanceLogs:
     def end(self, instance: Instance) -> None:
         self._logs.ended(instance.id)
 
+    def note(self, instance: Instance, text: str) -> None:
+        self._logs.note(instance.id, text)
+
 
 def serve(settings: Settings, *, ready: Callable[[str], object]) -> None:
     """Run a server until SIGTERM or SIGINT; `ready` gets its URL once it takes calls."""

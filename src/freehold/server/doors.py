@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -63,6 +64,7 @@ class Doors:
         self._by_label: dict[str, tuple[Route, int]] = {}
         self._by_port: dict[int, str] = {}
         self._open: dict[str, _Open] = {}
+        self._ended: dict[str, tuple[CallRow, str]] = {}  # till they are in the store
         self._paces: WeakKeyDictionary[Pool, Pace] = WeakKeyDictionary()
 
     # ---- for the apps service
@@ -121,6 +123,8 @@ class Doors:
         if function is None:
             raise ServiceError(f"endpoint {route.label!r} has no running app; deploy it again")
         pool = self._fleet.pool(function, b"")
+        if lacking := self._fleet.lacking(pool):
+            raise ServiceError(f"endpoint {route.label!r} cannot be served: function {function.name!r}: {lacking}")
         created = self._clock.now()
         at_once = function.spec.endpoints()[route.method].kind == "server"
         instance = _take(route, pool, session) if at_once else await self._wait(route, pool, deadline)
@@ -179,7 +183,8 @@ class Doors:
             succeeded=int(state is CallState.SUCCEEDED),
             failed=int(state is CallState.FAILED),
         )
-        self._record.web_call(row)
+        self._ended[row.id] = (row, request.instance.id)
+        self._record.web_call(row, partial(self._ended.pop, row.id, None))
 
     def _judge(self, instance: Instance, outcome: Outcome) -> None:
         """Replace an instance that nothing listens in any more, or that is stuck in a request."""
@@ -193,8 +198,8 @@ class Doors:
                 self._fleet.kill(instance, reason=reason)
 
     def under_way(self) -> list[tuple[CallRow, str]]:
-        """Requests that are being served, with their instances."""
-        return [(r.row, r.instance.id) for r in self._open.values()]
+        """Requests that are being served, or are not written down yet, with their instances."""
+        return [*((r.row, r.instance.id) for r in self._open.values()), *self._ended.values()]
 
 
 def _take(route: Route, pool: Pool, session: str) -> Instance:

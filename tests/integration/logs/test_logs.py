@@ -299,3 +299,18 @@ async def test_collecting_is_fast_enough(tmp_path: Path) -> None:
     spent = time.process_time() - begun
     await logs.close()
     assert spent < 200_000 / 50_000, f"{200_000 / spent:.0f} lines a second"  # 300,000 on an idle core
+
+
+async def test_a_note_stands_among_what_the_instance_wrote(logs: Logs, tmp_path: Path) -> None:
+    logs.note("in-1", "before anything of it ran")
+    output = Output(tmp_path, "in-1")
+    logs.add("in-1", SOURCE)
+    output.write(printed("loads") + b"half a line")
+    logs.note("in-1", "it could not start")
+    output.write(printed("goes on"))
+    logs.ended("in-1")
+    await logs.drained("ap-1")
+    assert messages(logs, app="shop") == ["loads", "half a line", "it could not start", "goes on"]
+    [line] = [x for x in logs.query(LogQuery(app="shop")) if x.message == "it could not start"]
+    assert (line.level, line.function) == ("warning", "price")
+    output.close()

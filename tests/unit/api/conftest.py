@@ -78,6 +78,9 @@ class FakeApps:
         self.asked.append(("create", workspace, request, who))
         return AppHandle(id="ap-1", name=request.spec.name, version=1, url="http://x", functions={})
 
+    async def check(self, workspace: str, spec: Any) -> None:
+        self.asked.append(("check", workspace, spec))
+
     async def list(self, workspace: str) -> list[AppView]:
         if self.error is not None:
             raise self.error

@@ -306,3 +306,10 @@ async def test_the_document_shows_routes_and_deployed_functions(world: Any) -> N
     assert "/v1/functions/demo/shout/call" in page
     assert "Shout &lt;loudly&gt;." in page
     assert "<script" not in page
+
+
+async def test_an_app_is_checked_before_its_files_and_images_are_there(world: Any) -> None:
+    spec = AppSpec(name="ocr", functions=(FunctionSpec(name="f", module="m", qualname="f"),))
+    async with world.client() as client:
+        assert (await client.post("/v1/apps/check", content=msgspec.json.encode(spec))).json() == {"checked": "ocr"}
+    assert world.apps.asked == [("check", "main", spec)]

@@ -10,6 +10,7 @@ import pytest
 
 from freehold.runner.asgi import Asgi, Message
 from freehold.runner.callers import Callers
+from freehold.sdk import context
 
 
 class Caller:
@@ -157,3 +158,24 @@ async def test_a_body_is_read_a_little_ahead_and_no_more() -> None:
     caller.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller.task
+
+
+async def test_a_request_runs_as_its_call() -> None:
+    seen: list[str | None] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        seen.append(context.current_input_id())
+        await answer(send)
+
+    async def ask(call: bytes) -> None:
+        async def receive() -> Message:
+            await asyncio.sleep(60)
+            return {"type": "http.disconnect"}
+
+        async def send(_: Message) -> None: ...
+
+        await Callers(1).before(app)({"type": "http", "headers": [(b"x-freehold-call", call)]}, receive, send)
+
+    await asyncio.gather(ask(b"fc-1"), ask(b"fc-2"))
+    assert seen == ["fc-1:0", "fc-2:0"]
+    assert context.current_input_id() is None

@@ -94,11 +94,17 @@ class PlayedLauncher:
 
 
 class _NoLogs:
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
     def begin(self, instance: Instance) -> None:
         pass
 
     def end(self, instance: Instance) -> None:
         pass
+
+    def note(self, instance: Instance, text: str) -> None:
+        self.notes.append(text)
 
 
 class _Prepared:
@@ -138,7 +144,8 @@ class Rig:
             lease_s=lease_s,
         )
         self.dispatcher = Dispatcher(registry=self.registry, record=self.record, fleet=self.fleet, clock=self.clock)
-        self.fleet.dispatcher, self.fleet.preparer, self.fleet.logs = self.dispatcher, _Prepared(), _NoLogs()
+        self.logs = _NoLogs()
+        self.fleet.dispatcher, self.fleet.preparer, self.fleet.logs = self.dispatcher, _Prepared(), self.logs
         self.fleet.welcome = Welcome("server", "0")
         app = LiveApp(id=new_id("ap"), name="app", workspace="main", state=AppState.DEPLOYED, version=1, created=0.0)
         self.app = app

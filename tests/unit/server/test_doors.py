@@ -10,7 +10,7 @@ import pytest
 from tests.unit.server.harness import Ear, Rig, until
 
 from freehold.core.errors import ResourceExhaustedError, ServiceError
-from freehold.core.specs import Concurrency, Scaling, Web
+from freehold.core.specs import Concurrency, Resources, Scaling, Web
 from freehold.core.states import CallState, InstanceState
 from freehold.protocol.frames import Drain, Ready
 from freehold.server.dispatch.instance import Instance
@@ -29,8 +29,13 @@ class House:
             registry=rig.registry, fleet=rig.fleet, record=rig.record, clock=rig.clock, host="127.0.0.1", token="t"
         )
         self.recorded: list[CallRow] = []
-        rig.record.web_call = self.recorded.append  # type: ignore[method-assign]
+        self.written: list[Any] = []  # to be called when what was recorded can be read
+        rig.record.web_call = self._record  # type: ignore[method-assign]
         self.route = Route(label="app-f", function_id=rig.function.id)
+
+    def _record(self, row: CallRow, then: Any) -> None:
+        self.recorded.append(row)
+        self.written.append(then)
 
     @property
     def pool(self) -> Pool:
@@ -178,3 +183,24 @@ async def test_a_wish_passes(tmp_path: Path) -> None:
         now = home.rig.clock.monotonic()
         home.rig.clock.monotonic = lambda: now + WISH_S + 1  # type: ignore[method-assign]
         assert not home.pool.wishes
+
+
+@pytest.mark.parametrize("kind", ["asgi_app", "server"])
+async def test_a_request_for_what_this_machine_can_never_run_is_refused_at_once(tmp_path: Path, kind: Any) -> None:
+    async with Rig(tmp_path, web=Web(kind=kind), resources=Resources(gpu=("h100",))) as rig:
+        with pytest.raises(ServiceError, match="function 'f': gpu='h100': this machine has no GPU"):
+            await House(rig).acquire()
+
+
+async def test_a_request_is_there_until_it_can_be_read(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        waiting = home.acquire()
+        instance, _ = await home.ready()
+        lease = await waiting
+        assert [(r.id, r.state, i) for r, i in home.doors.under_way()] == [
+            (lease.call_id, CallState.RUNNING, instance.id)
+        ]
+        home.doors.release(lease, Outcome(kind="ok", status=200))
+        assert [(r.id, r.state) for r, _ in home.doors.under_way()] == [(lease.call_id, CallState.SUCCEEDED)]
+        home.written[0]()
+        assert not home.doors.under_way()

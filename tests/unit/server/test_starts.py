@@ -7,7 +7,7 @@ import pytest
 from tests.unit.server.harness import Ear, Rig, until
 
 from freehold.core.errors import ImageBuildError, ResourceExhaustedError, StartError
-from freehold.core.specs import Concurrency, Scaling
+from freehold.core.specs import Concurrency, Resources, Scaling
 from freehold.core.states import InstanceState
 from freehold.launchers.contract import Exit, Started, StartRequest
 from freehold.protocol.frames import Execute, Output, Ready, RemoteFailure, Result, StartFailed, Status
@@ -285,3 +285,40 @@ async def test_single_use_instances_keep_to_the_maximum(tmp_path: Path) -> None:
         rig.dispatcher.result(instance, Result(*task.key, task.attempt, Status.OK, task.payload, now, now))
         await until(lambda: instance.id not in rig.fleet.instances)
         await _starting(rig, 1)
+
+
+async def test_what_this_machine_can_never_run_fails_at_once(tmp_path: Path) -> None:
+    async with Rig(tmp_path, resources=Resources(gpu=("h100",))) as rig:
+        for kind in ("remote", "spawn", "map"):
+            rig.submit(kind, 1)
+        await until(lambda: len(rig.ear.of(Output)) == 3)
+        for output in rig.ear.of(Output):
+            failure = decode_failure(output.payload)
+            assert failure.type.endswith("ResourceExhaustedError")
+            assert failure.message.startswith("function 'f': gpu='h100': this machine has no GPU")
+        assert not rig.fleet.instances
+
+
+async def test_a_kept_instance_that_never_starts_is_tried_ever_more_rarely(tmp_path: Path) -> None:
+    async with Rig(tmp_path, scaling=Scaling(min_instances=1)) as rig:
+        pool = rig.fleet.pool(rig.function, b"")
+        pauses: list[float] = []
+        for _ in range(8):
+            pool.start_unasked_after = 0.0
+            pool.scale()
+            [instance] = await _starting(rig, 1)
+            rig.fleet.start_failed(instance, _raised())
+            pauses.append(round(pool.start_unasked_after - rig.clock.monotonic()))
+            pool.scale()
+            assert not pool.live
+        assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+        assert rig.logs.notes[:3] == [
+            "function 'f' could not start; next try in 1 s",
+            "function 'f' could not start (2 times in a row); next try in 2 s",
+            "function 'f' could not start (3 times in a row); next try in 4 s",
+        ]
+        pool.start_after = 0.0  # the shorter pause is over
+        rig.submit()
+        [instance] = await _starting(rig, 1)
+        rig.fleet.exited(Exit(instance=instance.id, signal=11))
+        assert rig.logs.notes[-1] == "function 'f' could not start (9 times in a row); next try in 60 s"

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from freehold.core.errors import PermissionDeniedError
+from freehold.core.specs import AppSpec
 from freehold.protocol.schemas import AppHandle, AppRequest, AppView, RollbackRequest, TagsRequest, VersionView
 from freehold.server.api.auth import Access
 from freehold.server.api.exchange import answer, principal, read, services, workspace
@@ -23,6 +24,18 @@ async def create(request: Request) -> Response:
             "an instance may make an app without functions, as App.lookup(create_if_missing=True) does; deploy others with the platform's own token"
         )
     return answer(await services(request).apps.create(workspace(request), body, who))
+
+
+@router.post("/check")
+@describe(body=AppSpec)
+async def check(request: Request) -> Response:
+    """Refuse an app that could not be created, before its files are sent and its images built: what its secrets, volumes and functions lack here.
+
+    Values of secrets need not be sent. Nothing is made.
+    """
+    spec = await read(request, AppSpec)
+    await services(request).apps.check(workspace(request), spec)
+    return answer({"checked": spec.name})
 
 
 @router.get("")

@@ -47,6 +47,7 @@ TABLE: Mapping[str, Access] = {
     "DELETE /v1/environments/{name}": Access.ADMIN,
     "GET /v1/apps": Access.CLIENT,
     "POST /v1/apps": Access.CLIENT,  # of an instance only what has no functions
+    "POST /v1/apps/check": Access.ADMIN,
     "GET /v1/apps/{app}": Access.CLIENT,
     "POST /v1/apps/{app}/stop": Access.ADMIN,
     "GET /v1/apps/{app}/history": Access.CLIENT,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from freehold.core.overrides import Overrides
-from freehold.core.specs import FunctionSpec, ImageSpec, Scaling
+from freehold.core.specs import AppSpec, FunctionSpec, ImageSpec, Scaling
 from freehold.protocol.link import Link
 from freehold.protocol.schemas import (
     AppHandle,
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 
 class Apps(Protocol):
     async def create(self, workspace: str, request: AppRequest, who: str = "", /) -> AppHandle: ...
+    async def check(self, workspace: str, spec: AppSpec, /) -> object: ...
     async def list(self, workspace: str, /) -> Sequence[AppView]: ...
     async def get(self, workspace: str, ref: str, /) -> AppView: ...
     async def stop(self, workspace: str, ref: str, /) -> object: ...

@@ -20,7 +20,7 @@ from freehold.core.errors import (
     StartupTimeoutError,
 )
 from freehold.core.ids import new_id
-from freehold.core.placement import Machine
+from freehold.core.placement import Machine, shortage
 from freehold.core.processes import has_children
 from freehold.core.specs import FunctionSpec
 from freehold.core.states import InstanceState
@@ -44,7 +44,7 @@ IDLE_POOL_S = (
 LATE_S = 1.0  # a tick that comes so late means that this process stood still, not the others
 MEMORY_GRACE_S = 30.0  # results of an instance that died may still be on their way
 UNREAD_S = 1.0  # after its process ended, what an instance sent is read for so long at most
-_MAX_PAUSE_S = 30.0
+_MAX_PAUSE_S, _MAX_PAUSE_UNASKED_S = 30.0, 60.0
 
 
 class Preparer(Protocol):
@@ -62,6 +62,10 @@ class LogSink(Protocol):
     def begin(self, instance: Instance) -> None: ...
 
     def end(self, instance: Instance) -> None: ...
+
+    def note(self, instance: Instance, text: str) -> None:
+        """A line of ours among those that the instance wrote; before its `end`."""
+        ...
 
 
 class Fleet:
@@ -155,7 +159,8 @@ class Fleet:
         for _ in range(count):
             found = self.places.find(pool)
             if found.verdict == "never":
-                self._refuse(pool, ResourceExhaustedError(found.reason))
+                pool.last_failure = f"function {pool.function_name!r}: {found.reason}"
+                self._refuse(pool, ResourceExhaustedError(pool.last_failure))
             if found.verdict != "now":
                 return
             instance = Instance(new_id("in"), pool, token=secrets.token_urlsafe(24), created=self._clock.now())
@@ -167,6 +172,10 @@ class Fleet:
             self._record.instance(instance)
             self._notify(instance)
             self._spawn(self._start(instance))
+
+    def lacking(self, pool: Pool) -> str | None:
+        """What this machine lacks for ever to run an instance of a pool."""
+        return shortage(pool.spec.resources, self.machine)
 
     def satisfied(self, pool: Pool) -> None:
         """A pool wants no more instances."""
@@ -222,7 +231,7 @@ class Fleet:
         instance.phases["total"] = now - instance.started_at
         instance.ready, instance.idle_since = self._clock.now(), now
         instance.pool.failed_starts, instance.pool.last_failure = 0, None
-        instance.pool.start_after = 0.0
+        instance.pool.start_after = instance.pool.start_unasked_after = 0.0
         instance.pool.grant()
         instance.move(InstanceState.IDLE)
         self.on_ready(instance)
@@ -248,21 +257,36 @@ class Fleet:
                 self._gone(instance, "stopped while it started")
             return
         self._error(instance, reason)
-        self._note_failure(instance.pool, failure, reason, final=final)
+        self._note_failure(instance, failure, reason, final=final)
         self.kill(instance, reason=reason)
 
-    def _note_failure(self, pool: Pool, failure: Payload, reason: str, *, final: bool) -> None:
+    def _note_failure(self, instance: Instance, failure: Payload, reason: str, *, final: bool) -> None:
         """Try again after a growing pause. What waits fails when nobody serves or may yet come up, and it happens again and again."""
+        pool: Pool = instance.pool
         pool.failed_starts += 1
         pool.last_failure = reason
-        pause = min(_MAX_PAUSE_S, 0.1 * 2 ** min(pool.failed_starts - 1, 10))
+        pause, unasked = _pauses(pool.failed_starts)
         pool.start_after = self._clock.monotonic() + pause
+        pool.start_unasked_after = self._clock.monotonic() + unasked
         if not pool.live and (final or pool.failed_starts >= MAX_FAILED_STARTS):
             self.dispatcher.fail_waiting(pool, failure)
             where = f"`freehold app logs {pool.app_name} --function {pool.function_name}` has the cause"
             pool.fail_waiters(ServiceError(f"{pool.app_name}.{pool.function_name} could not start; {where}"))
         elif pool.backlog:
             asyncio.get_running_loop().call_later(pause, pool.pump_soon)
+        self._tell_failure(instance, pause if pool.backlog else unasked)
+
+    def _tell_failure(self, instance: Instance, pause: float) -> None:
+        pool: Pool = instance.pool
+        times = f" ({pool.failed_starts} times in a row)" if pool.failed_starts > 1 else ""
+        wanted = pool.backlog or pool.spec.scaling.min_instances > len(pool.live)
+        when = f"next try in {pause:g} s" if wanted else "next try when it is called"
+        self.logs.note(instance, f"function {pool.function_name!r} could not start{times}; {when}")
+        log.warning(
+            "instance_could_not_start",
+            extra={"app": pool.app_name, "function": pool.function_name, "instance": instance.id, "reason": pool.last_failure,
+                   "times": pool.failed_starts, "next_try_s": pause if wanted else None},
+        )  # fmt: skip
 
     def _refuse(self, pool: Pool, error: Error) -> None:
         self.dispatcher.fail_waiting(pool, error_payload(error))
@@ -352,7 +376,6 @@ class Fleet:
         self.instances.pop(instance.id, None)
         self.by_token.pop(instance.token, None)
         self._record.instance(instance)
-        self.logs.end(instance)
         self.preparer.release(instance)
         self.on_gone(instance)
         self._ended.pop(instance.id).set()
@@ -360,7 +383,8 @@ class Fleet:
         asyncio.get_running_loop().call_later(MEMORY_GRACE_S, sweep, self.welcome.arena, instance.id)
         if crashed_starting:
             text = f"instances die before they are ready: {instance.reason}"
-            self._note_failure(pool, error_payload(InstanceDiedError(text)), instance.reason, final=False)
+            self._note_failure(instance, error_payload(InstanceDiedError(text)), instance.reason, final=False)
+        self.logs.end(instance)
         self.places.freed()
         pool.pump_soon()
 
@@ -476,6 +500,12 @@ class Fleet:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("fleet_task_failed", exc_info=task.exception())
+
+
+def _pauses(failed: int) -> tuple[float, float]:
+    """How long after so many failed starts in a row one waits with the next: where somebody waits, and where nobody does."""
+    grown = 2.0 ** min(failed - 1, 10)
+    return min(_MAX_PAUSE_S, 0.1 * grown), min(_MAX_PAUSE_UNASKED_S, grown)
 
 
 def _evict(fleet: Fleet, instance: Instance, reason: str) -> None:

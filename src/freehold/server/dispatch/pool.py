@@ -58,6 +58,7 @@ class Pool:
         self.mean_s: float | None = None
         self.failed_starts = 0  # in a row
         self.start_after = 0.0  # monotonic: no start before
+        self.start_unasked_after = 0.0  # the same where nobody waits: for instances that are kept
         self.blocked: str | None = None  # why no instance can be placed now
         self.last_failure: str | None = None  # why the last start failed
         self.last_used = clock.monotonic()
@@ -286,7 +287,8 @@ class Pool:
         plan = decide(self._snapshot(), now)
         for instance_id in plan.stop:
             self._fleet.stop(self.instances[instance_id], grace_s=10.0, reason="idle")
-        if plan.start and now >= self.start_after:
+        asked = self.backlog or self.wishes
+        if plan.start and now >= (self.start_after if asked else self.start_unasked_after):
             self._fleet.start(self, self._careful(plan.start))
         elif not plan.start and self.blocked:
             self._fleet.satisfied(self)

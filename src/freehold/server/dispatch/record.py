@@ -114,10 +114,15 @@ class Record:
     def instance(self, instance: Instance) -> None:
         self._keep_trying([writes.put_instances([instance_row(instance)])], lambda: None)
 
-    def web_call(self, row: CallRow) -> None:
-        """Record a web request; it is not retried, since nobody waits for it."""
+    def web_call(self, row: CallRow, then: Callable[[], object]) -> None:
+        """Record a web request; `then` it can be read. It is not retried, since nobody waits for it."""
+
+        def done(error: Exception | None) -> None:
+            _log_error(error)
+            then()
+
         self.written += 1
-        self._store.write_then([writes.put_calls([row])], _log_error)
+        self._store.write_then([writes.put_calls([row])], done)
 
     def _keep_trying(
         self, ops: list[Write], then: Callable[[], None], alone: Callable[[], object] | None = None

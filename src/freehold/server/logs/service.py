@@ -2,14 +2,19 @@
 
 import asyncio
 import contextlib
+import os
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from freehold.protocol.schemas import LogLine
 from freehold.server.logs.collector import Collector, Running, note_source
 from freehold.server.logs.follow import Cursor
 from freehold.server.logs.query import Keep, keeper, logs_of, query
+from freehold.server.logs.raw import MARK
 from freehold.server.logs.words import LogQuery, LogSource
 
 _MAX_BYTES, _KEEP = 64 * 1024 * 1024, 5
@@ -57,6 +62,17 @@ class Logs:
     def ended(self, instance: str) -> None:
         """All its processes are gone: collect the rest, then delete its file."""
         self._collector.tell(lambda c: c.ended(instance))
+
+    def note(self, instance: str, text: str) -> None:
+        """Add a line of the platform to what an instance has written, if it has begun to."""
+        record = msgspec.json.encode(["e", time.time(), "warning", "", "", text, "freehold", {}])
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            output = os.open(self._instances / instance / "output", flags)
+        except OSError:  # nothing of it ran
+            return
+        with open(output, "wb", buffering=0) as file:  # noqa: PTH123 (a descriptor)
+            file.write(MARK + record + b"\n")
 
     async def drained(self, app_id: str | None = None) -> None:  # noqa: ARG002 (one pass is for all)
         """Return when everything that is written now can be read by `query`."""

@@ -145,10 +145,16 @@ class Apps:
         async with self._lock(workspace, name if request.mode == "deploy" else request.replaces or new_id("ap")):
             if request.if_missing and (there := self._deployed_now(workspace, name)) is not None:
                 return self._app_handle(there)
-            spec = await self._p.admission.check(workspace, request.spec)
+            admitted = await self._p.admission.admit(workspace, request.spec)
             if request.dry_run:
-                return AppHandle(id="", name=name, version=0, url="", functions={})
-            return await self._install(workspace, replace(spec, name=name), request, who)
+                return AppHandle(id="", name=name, version=0, url="", functions={}, warnings=admitted.warnings)
+            made = await self._install(workspace, replace(admitted.spec, name=name), request, who)
+            return replace(made, warnings=admitted.warnings)
+
+    async def check(self, workspace: str, spec: AppSpec) -> None:
+        """Raise what `create` would, as far as that can be told before files are sent and images built."""
+        check_name(spec.name or "app", "an app")
+        await self._p.admission.check(workspace, spec)
 
     def _lock(self, workspace: str, name: str) -> asyncio.Lock:
         """Held while the app of this name changes hands; it goes when nobody holds it."""

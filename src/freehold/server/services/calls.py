@@ -62,21 +62,29 @@ class Calls:
 
     async def get(self, workspace: str, call_id: str) -> CallDetail:
         live = self._p.dispatcher.calls.get(call_id)
+        if live is None and (web := self._under_way(workspace, call_id)) is not None:
+            return web
         row = await self._reads.call(workspace, call_id)
         if live is not None and live.workspace == workspace:
             view = _live_view(live)
         elif row is not None:
             view = _view(row)
         else:
-            under_way = [r for r, _ in self._p.doors.under_way() if r.id == call_id and r.workspace == workspace]
-            if not under_way:
-                raise NotFoundError(f"no call {call_id!r}; `freehold call list` shows the latest")
-            view = _view(under_way[0])
+            raise NotFoundError(f"no call {call_id!r}; `freehold call list` shows the latest")
+        if view.kind == "web":
+            return CallDetail(call=view, inputs=(_web_input(view, None),), attempts=())
         inputs = {i.idx: _input_view(i) for i in await self._reads.inputs(call_id, limit=MAX_INPUTS_SHOWN)}
         if live is not None and live.workspace == workspace:
             inputs |= {t.index: _task_view(t) for t in list(live.tasks.values())[:MAX_INPUTS_SHOWN]}
         attempts = [_attempt_view(a) for a in await self._reads.attempts(call_id)]
         return CallDetail(call=view, inputs=tuple(inputs[k] for k in sorted(inputs)), attempts=tuple(attempts))
+
+    def _under_way(self, workspace: str, call_id: str) -> CallDetail | None:
+        """A web request that is not in the store yet."""
+        for row, instance in self._p.doors.under_way():
+            if row.id == call_id and row.workspace == workspace:
+                return CallDetail(call=_view(row), inputs=(_web_input(_view(row), instance),), attempts=())
+        return None
 
     async def graph(self, workspace: str, call_id: str) -> CallGraph:
         """The calls around one: what made it, and what it made."""
@@ -268,6 +276,14 @@ def _input_view(i: InputRow) -> InputView:
     return InputView(
         index=i.idx, state=i.state, attempt=i.attempt, method=i.method, instance=i.instance, created=i.created, started=i.started,
         ended=i.ended, args_bytes=i.args_bytes, result_bytes=i.result_bytes, error=i.error, traceback=i.traceback,
+    )  # fmt: skip
+
+
+def _web_input(call: CallView, instance: str | None) -> InputView:
+    """A web request as the one input of its call; which instance had it is not kept."""
+    return InputView(
+        index=0, state=call.state, attempt=1, method="", instance=instance, created=call.created, started=call.started, ended=call.ended,
+        args_bytes=0, result_bytes=None, error=call.error,
     )  # fmt: skip
 
 

@@ -122,13 +122,20 @@ class Secrets:
         """The reference as it may be kept: values given in a program sealed, the keys that a named one must have found."""
         if ref.values is not None:
             return SecretRef(sealed=await self.seal(workspace, ref.values))
+        await self.check(workspace, ref, where)
+        return ref
+
+    async def check(self, workspace: str, ref: SecretRef, where: str) -> None:
+        """Raise what `admit` would; nothing is sealed."""
+        if ref.values is not None:
+            _check_values(ref.values)
+            return
         values = await self.values(workspace, ref.sealed or ref.name or "")
         lacking = [k for k in ref.required_keys if k not in values]
         if lacking:
             raise InvalidError(
                 f"{where}: secret {ref.name!r} has no key {lacking[0]!r}; add it with `freehold secret create {ref.name} {lacking[0]}=… --force`"
             )
-        return ref
 
     def _row(self, workspace: str, name: str | None, values: dict[str, str], old: SecretRow | None) -> SecretRow:
         now = self._clock.now()

@@ -1,0 +1,49 @@
+"""Functions of which this machine can run one."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import modal
+
+app = modal.App("compat-mixed")
+
+
+@app.function()
+def small() -> str:
+    return "small"
+
+
+@app.function(gpu="h100:8")
+def expensive(x: int = 0) -> int:
+    return x
+
+
+@app.function(memory=1 << 30)
+def large() -> None: ...
+
+
+@app.function(gpu="h100:8")
+@modal.fastapi_endpoint()
+def page() -> str:
+    return "page"
+
+
+def say(name: str, ask: Callable[[], object]) -> None:
+    try:
+        print(name, ask())
+    except modal.exception.ResourceExhaustedError as error:
+        print(name, error)
+
+
+@app.local_entrypoint()
+def main() -> None:
+    print(small.remote())
+    say("remote", expensive.remote)
+    say("spawn", lambda: expensive.spawn().get())
+    say("map", lambda: list(expensive.map(range(50))))
+    say("large", large.remote)
+    try:
+        urllib.request.urlopen(page.get_web_url() or "")
+    except urllib.error.HTTPError as error:
+        print("page", error.code, error.read().decode())

@@ -40,7 +40,7 @@ def exec_(
 ) -> None:
     """Run a command in a container, and end with its exit code.
 
-    Example: [bold]freehold container exec sb-01a1fdbf16e7ac2d9ab87dac24c9 ls -l /root[/bold]
+    Example: [bold]freehold container exec sb-01a1fdbf16e7ac2d9ab87dac24c9 cat /etc/os-release[/bold]
     """
     argv = command[1:] if command[0] == "--" else command
     if not argv:

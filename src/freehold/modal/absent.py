@@ -2,7 +2,7 @@
 
 from typing import Any, NoReturn
 
-from freehold.core.errors import UnimplementedError
+from freehold.core.errors import Error, UnimplementedError
 
 
 def sessioned(*_: Any, **__: Any) -> NoReturn:
@@ -23,3 +23,26 @@ class SandboxSnapshot:
 
 def workspace_billing_report(**_: Any) -> NoReturn:
     raise UnimplementedError("billing: what runs is not billed yet; `freehold plan FILE` shows what an hour costs")
+
+
+# ---- exceptions that programs may catch, and that nothing here raises
+
+
+class LogsFetchError(Error):
+    """Too many lines of log were asked for; here there is no such bound."""
+
+
+class WorkspaceManagementError(Error):
+    """Of members and roles."""
+
+
+class ModuleNotMountable(Exception):  # noqa: N818 (Modal's name)
+    """A module without files."""
+
+
+class AsyncUsageWarning(UserWarning):
+    """A blocking method in async code."""
+
+
+class InternalAPIWarning(UserWarning):
+    """A private name was used."""

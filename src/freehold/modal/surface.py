@@ -38,6 +38,12 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.exception": {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
         "InternalFailure": "freehold.core.errors:InternalError",
+        **{
+            n: f"freehold.modal.absent:{n}"
+            for n in (
+                "AsyncUsageWarning", "InternalAPIWarning", "LogsFetchError", "ModuleNotMountable", "WorkspaceManagementError",
+            )
+        },
     },
     "modal.call_graph": {"InputInfo": "freehold.sdk.types:InputInfo", "InputStatus": "freehold.sdk.types:InputStatus"},
     "modal.file_pattern_matcher": {

@@ -1,6 +1,8 @@
 """Sandboxes as programs use them."""
 
 import json
+import shutil
+import socket
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -129,7 +131,7 @@ def test_networks_are_closed_listed_or_tunnelled(server: Freehold) -> None:
         "THROUGH THE PROXY b'secret'",
         "TUNNEL 200 True True",
         "DENIED True True",
-        "OPEN 18974",
+        f"OPEN {shutil.which('slirp4netns') is None}",
         "PORTS InvalidError",
         "NETWORK InvalidError",
         "DOMAIN InvalidError",
@@ -137,6 +139,30 @@ def test_networks_are_closed_listed_or_tunnelled(server: Freehold) -> None:
         "GPUS InvalidError",
         "TYPO InvalidError",
     ]
+
+
+@pytest.mark.skipif(shutil.which("slirp4netns") is None, reason="no slirp4netns here (apt-get install slirp4netns)")
+def test_each_sandbox_has_its_ports_to_itself_and_not_the_machines_loopback(server: Freehold) -> None:
+    address = _own_address()
+    done = server("python", "sandbox_ports.py", str(server.port), address or "none", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines() == [
+        "ANSWER one True",
+        "ANSWER two True",
+        "NOT ON THE MACHINE",
+        f"REACHED {['nothing'] * 3 + (['hello'] if address else [])}",
+        "RESOLVER nameserver 10.0.2.3",
+    ]
+
+
+def _own_address() -> str | None:
+    """An address of this machine that is not on its loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing
+        except OSError:
+            return None
+        return probe.getsockname()[0]
 
 
 def test_a_snapshot_is_an_image_of_sandboxes_and_functions(server: Freehold) -> None:

@@ -20,6 +20,7 @@ import msgspec
 from freehold.core.errors import ConflictError, StartError
 from freehold.launchers.contract import SandboxCommand
 from freehold.launchers.process.cgroup import Cgroup
+from freehold.launchers.process.network import Uplink
 from freehold.launchers.process.parents import tail
 
 _READY_S = 20.0
@@ -50,6 +51,7 @@ class Cell:
     warden: Callable[[int], list[str]]  # of a descriptor: the warden's words
     output: Path  # where bubblewrap and the warden complain
     groups: tuple[Cgroup, ...]
+    info_fd: int = -1  # of bubblewrap's, where its words name it
 
 
 class Held:
@@ -60,6 +62,7 @@ class Held:
         self.gone = asyncio.Event()
         self.fault = ""  # why it was killed, when its own warden is the reason
         self._groups, self._output = cell.groups, cell.output
+        self._uplink: Uplink | None = None
         self._last = 0
         self._started: dict[int, asyncio.Future[int]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
@@ -84,6 +87,12 @@ class Held:
         except TimeoutError:
             await self.kill()
             raise StartError(f"the sandbox was not ready within {_READY_S:g} s{self._last_words()}") from None
+
+    def join(self, uplink: Uplink) -> None:
+        """Its way outside, which ends with it."""
+        self._uplink = uplink
+        if self.gone.is_set():
+            uplink.close()
 
     async def run(self, command: SandboxCommand, fds: Sequence[int]) -> tuple[int, "asyncio.Future[int]"]:
         """Run a command over the child's ends of its pipes, which stay the caller's to close; its number, and its exit code to come."""
@@ -143,7 +152,7 @@ class Held:
         try:
             return subprocess.Popen(
                 [*join, *cell.argv, *cell.warden(fd)], stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints, env={},
-                cwd="/", pass_fds=(fd,), start_new_session=True,
+                cwd="/", pass_fds=(fd, *((cell.info_fd,) if cell.info_fd >= 0 else ())), start_new_session=True,
             )  # fmt: skip
         finally:
             os.close(complaints)
@@ -206,6 +215,8 @@ class Held:
         self._receive()  # its last words
         self._loop.remove_reader(self._socket.fileno())
         self.gone.set()
+        if self._uplink is not None:
+            self._uplink.close()
         if not self._ready.done():
             self._ready.set_exception(StartError(f"the sandbox did not start{self._last_words()}"))
             self._ready.exception()

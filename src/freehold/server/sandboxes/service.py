@@ -24,7 +24,7 @@ from freehold.core.ids import is_id, new_id
 from freehold.core.names import check_name, is_variable
 from freehold.core.specs import ImageSpec, Mount, SandboxSpec, SecretRef, VolumeMount
 from freehold.core.states import SANDBOX, SandboxState, move
-from freehold.launchers.contract import Sandbox, SandboxCommand, SandboxLauncher
+from freehold.launchers.contract import Network, Sandbox, SandboxCommand, SandboxLauncher
 from freehold.launchers.contract import SandboxRequest as Place
 from freehold.protocol.schemas import CommandRequest, CommandView, SandboxRequest, SandboxView, SnapshotView, TunnelView
 from freehold.server.dispatch.places import Places
@@ -183,7 +183,7 @@ class Sandboxes:
         live.held = await p.launcher.open_sandbox(
             Place(
                 sandbox=live.id, image=live.image, files=await self._unpacked(spec.mounts), volumes=await self._mounts(workspace, spec.volumes),
-                network=not spec.walled, sockets=sockets, devices=any(not d.simulated for d in devices), workdir=live.workdir,
+                network=self._network(spec), sockets=sockets, devices=any(not d.simulated for d in devices), workdir=live.workdir,
                 cpu_limit=spec.resources.cpu_limit, memory_limit_mib=limit,
             )
         )  # fmt: skip
@@ -226,12 +226,17 @@ class Sandboxes:
 
     async def _open_tunnels(self, live: Live, held: Sandbox) -> None:
         for port in live.spec.ports:
-            if live.spec.walled:
+            if self._network(live.spec) != "host":
                 tunnel = Tunnel(held, port)
                 live.ways.append(tunnel)
                 live.tunnels[port] = TunnelView(port=port, host="127.0.0.1", host_port=await tunnel.open())
             else:
                 live.tunnels[port] = TunnelView(port=port, host="127.0.0.1", host_port=port)
+
+    def _network(self, spec: SandboxSpec) -> Network:
+        if spec.walled:
+            return "none"
+        return "own" if spec.ports and not self._p.launcher.lacks_network() else "host"
 
     async def _run_main(self, live: Live, held: Sandbox) -> None:
         source = LogSource(

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from freehold.core.errors import ConflictError, StartError
+from freehold.core.listeners import Owned
 from freehold.launchers.contract import SandboxCommand
 from freehold.launchers.process.cgroup import Cgroup
 from freehold.launchers.process.network import Uplink
@@ -51,6 +52,7 @@ class Cell:
     warden: Callable[[int], list[str]]  # of a descriptor: the warden's words
     output: Path  # where bubblewrap and the warden complain
     groups: tuple[Cgroup, ...]
+    shared: bool = False  # its network is the machine's
     info_fd: int = -1  # of bubblewrap's, where its words name it
 
 
@@ -61,7 +63,7 @@ class Held:
         self._loop = asyncio.get_running_loop()
         self.gone = asyncio.Event()
         self.fault = ""  # why it was killed, when its own warden is the reason
-        self._groups, self._output = cell.groups, cell.output
+        self._groups, self._output, self._shared = cell.groups, cell.output, cell.shared
         self._uplink: Uplink | None = None
         self._last = 0
         self._started: dict[int, asyncio.Future[int]] = {}
@@ -71,7 +73,7 @@ class Held:
         self._socket.setblocking(False)
         with theirs:
             self._process = self._spawn(cell, theirs.fileno())
-        self._pidfd = os.pidfd_open(self._process.pid)
+        self._pidfd, self._owned = os.pidfd_open(self._process.pid), Owned(self._process.pid)
         self._loop.add_reader(self._pidfd, self._over)
         self._loop.add_reader(self._socket.fileno(), self._receive)
 
@@ -124,7 +126,9 @@ class Held:
         await self._send({"do": "size", "id": number, "rows": rows, "columns": columns})
 
     async def dial(self, port: int, fd: int) -> None:
-        """Join a descriptor with a port in there; it is closed in there when nothing listens."""
+        """Join a descriptor with a port in there; it is closed in there when nothing listens. ConflictError when that port is another's."""
+        if self._shared and not await asyncio.to_thread(self._owned.leads_to, port):
+            raise ConflictError(f"port {port} of the machine is not this sandbox's")
         await self._send({"do": "dial", "port": port}, (fd,))
 
     async def relay(self) -> None:

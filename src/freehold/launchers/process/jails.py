@@ -138,8 +138,8 @@ class Jails:
             warden=lambda fd: jail.warden(one, fd, request.processes),
             output=one.scratch / "warden.log",
             groups=(self._cgroups.tree(request.sandbox), limits),
-            info_fd=info_fd,
-        )
+            info_fd=info_fd, shared=not one.apart,
+        )  # fmt: skip
 
 
 def _uv() -> Path | None:

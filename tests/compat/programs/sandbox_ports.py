@@ -1,4 +1,4 @@
-"""Sandboxes that all serve on port 8888, at once, and what they reach outside."""
+"""Sandboxes that all serve on one port, at once, and what they reach outside."""
 
 import socket
 import sys
@@ -19,7 +19,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(sys.argv[1].encode())
 
-ThreadingHTTPServer(("0.0.0.0", 8888), Handler).serve_forever()
+ThreadingHTTPServer(("0.0.0.0", int(sys.argv[2])), Handler).serve_forever()
 """
 REACH = """
 import socket, sys
@@ -31,6 +31,8 @@ for host, port in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
         print("nothing")
 """
 platform, address = int(sys.argv[1]), sys.argv[2]
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
 
 
 def greet(host: str) -> int:
@@ -56,19 +58,19 @@ def ask(url: str) -> str:
 
 
 def make(who: str) -> modal.Sandbox:
-    probe = modal.Probe.with_tcp(8888)
+    probe = modal.Probe.with_tcp(port)
     return modal.Sandbox.create(
-        "python", "-c", SERVER, who, app=app, encrypted_ports=[8888], readiness_probe=probe, timeout=60
+        "python", "-c", SERVER, who, str(port), app=app, encrypted_ports=[port], readiness_probe=probe, timeout=60
     )
 
 
 boxes = [make("one"), make("two")]
 for sandbox in boxes:
     sandbox.wait_until_ready()
-    tunnel = sandbox.tunnels()[8888]
-    print("ANSWER", ask(tunnel.url), tunnel.port != 8888)
+    tunnel = sandbox.tunnels()[port]
+    print("ANSWER", ask(tunnel.url), tunnel.port != port)
 try:
-    socket.create_connection(("127.0.0.1", 8888), 1).close()
+    socket.create_connection(("127.0.0.1", port), 1).close()
     print("LEFT OPEN")
 except OSError:
     print("NOT ON THE MACHINE")

@@ -1,12 +1,16 @@
 """Sandboxes as programs use them."""
 
 import json
+import os
+import shutil
+import socket
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.harness import Freehold, wait_for
+from tests.e2e.harness import Freehold, MakeHome, wait_for
 
 from freehold.core.home import Home
 from freehold.launchers.process import jail
@@ -129,7 +133,7 @@ def test_networks_are_closed_listed_or_tunnelled(server: Freehold) -> None:
         "THROUGH THE PROXY b'secret'",
         "TUNNEL 200 True True",
         "DENIED True True",
-        "OPEN 18974",
+        "OPEN False",
         "PORTS InvalidError",
         "NETWORK InvalidError",
         "DOMAIN InvalidError",
@@ -137,6 +141,59 @@ def test_networks_are_closed_listed_or_tunnelled(server: Freehold) -> None:
         "GPUS InvalidError",
         "TYPO InvalidError",
     ]
+
+
+@pytest.mark.skipif(shutil.which("slirp4netns") is None, reason="no slirp4netns here (apt-get install slirp4netns)")
+def test_each_sandbox_has_its_ports_to_itself_and_not_the_machines_loopback(server: Freehold) -> None:
+    address = _own_address()
+    done = server("python", "sandbox_ports.py", str(server.port), address or "none", cwd=PROGRAMS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines() == [
+        "ANSWER one True",
+        "ANSWER two True",
+        "NOT ON THE MACHINE",
+        f"REACHED {['nothing'] * 3 + (['hello'] if address else [])}",
+        "RESOLVER nameserver 10.0.2.3",
+    ]
+
+
+@pytest.fixture
+def without_slirp(make_home: MakeHome, tmp_path: Path) -> Iterator[Freehold]:
+    """A server that finds no slirp4netns."""
+    path: list[str] = []
+    for number, folder in enumerate(os.environ["PATH"].split(os.pathsep)):
+        if Path(folder, "slirp4netns").exists():
+            (links := tmp_path / str(number)).mkdir()
+            for tool in Path(folder).iterdir():
+                if tool.name != "slirp4netns":
+                    (links / tool.name).symlink_to(tool)
+            path.append(str(links))
+        else:
+            path.append(folder)
+    one = make_home(PATH=os.pathsep.join(path))
+    one.ok("up", "--detach")
+    yield one
+    one.ok("down")
+
+
+def test_without_slirp4netns_a_port_is_one_sandboxs_and_no_tunnel_leads_elsewhere(without_slirp: Freehold) -> None:
+    assert _lines(without_slirp, "sandbox_shared_ports.py") == [
+        "SECOND True True",
+        "ANOTHER'S hung up",
+        "HELD True True",
+        "ITS OWN mine",
+        "AGAIN none",
+    ]
+
+
+def _own_address() -> str | None:
+    """An address of this machine that is not on its loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing
+        except OSError:
+            return None
+        return probe.getsockname()[0]
 
 
 def test_a_snapshot_is_an_image_of_sandboxes_and_functions(server: Freehold) -> None:

@@ -185,6 +185,12 @@ def test_ports_are_forwarded_until_the_block_or_the_instance_ends(server: Freeho
     assert local == "forward() opens ports of instances: call it in a function that runs in one"
 
 
+def test_a_port_of_another_program_is_not_forwarded(server: Freehold) -> None:
+    done = server("run", "-q", str(PROGRAMS / "forward_held.py"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["True", "hung up"]
+
+
 def _refuses(host: str, port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex((host, port)) != 0

@@ -66,7 +66,9 @@ class SandboxRequest:
     image: Path
     files: tuple[tuple[Path, str], ...] = ()  # unpacked folder, remote_path: copied, so that they may be changed
     volumes: tuple[tuple[Path, str, bool], ...] = ()  # host path, path inside, read_only
-    network: bool = True  # the machine's; False: none but a loopback of its own
+    network: Network = (
+        "host"  # own: with a way out, and without the machine's loopback; none: a loopback of its own alone
+    )
     sockets: Path | None = None  # folder with the server's proxy for it
     devices: bool = False
     workdir: str | None = None
@@ -183,6 +185,10 @@ class Launcher(Protocol):
 
 class SandboxLauncher(Protocol):
     """One way to hold untrusted code. All methods are called on one event loop."""
+
+    def lacks_network(self) -> str:
+        """Why no sandbox can have a network of its own with a way out, with the fix; empty when it can."""
+        ...
 
     async def open_sandbox(self, request: SandboxRequest) -> Sandbox:
         """Start a sandbox, with nothing but its first process in it. UnimplementedError where untrusted code cannot be held, with the fix."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from freehold.core.errors import ConflictError, InvalidError, NotFoundError, PermissionDeniedError
+from freehold.core.listeners import Owned, holder
 from freehold.protocol.schemas import TunnelView
 from freehold.server.dispatch.instance import Instance
 from freehold.server.inside import connect_inside
@@ -44,6 +45,8 @@ class Tunnels:
             raise PermissionDeniedError(f"instance {who} opens no port of another one")
         if not 1 <= port <= 65535:
             raise InvalidError(f"port={port} is not between 1 and 65535")
+        if instance.porter is None and instance.pid:
+            await _refuse_foreign(Owned(instance.pid), port)
         return await self.open(instance_id, port, dial_of(instance))
 
     async def close_for(self, who: str, workspace: str, instance_id: str, port: int) -> None:
@@ -93,14 +96,25 @@ class Tunnels:
 
 
 def dial_of(instance: Instance) -> Dial:
-    """How a port of an instance is reached: through its porter where its network is its own."""
+    """How a port of an instance is reached: through its porter where its network is its own; on the machine's, where it is its own that listens."""
+    owned = Owned(instance.pid) if instance.pid else None
 
     async def dial(port: int) -> socket.socket:
         if instance.porter is not None:
             return await connect_inside(f"{instance.porter}:{port}")
+        if owned is not None and not await asyncio.to_thread(owned.leads_to, port):
+            raise ConnectionRefusedError(f"nothing of the instance listens on port {port}")
         return await _connect(port)
 
     return dial
+
+
+async def _refuse_foreign(owned: Owned, port: int) -> None:
+    who = await asyncio.to_thread(holder, port)
+    if who is not None and not await asyncio.to_thread(owned.leads_to, port):
+        raise ConflictError(
+            f"port {port} of this machine is held by {who}, not by this instance, which shares the machine's network: take another port"
+        )
 
 
 async def _connect(port: int) -> socket.socket:

@@ -63,7 +63,7 @@ host, found = opened.tunnels()[18974].tcp_socket
 for _ in range(50):
     try:
         socket.create_connection((host, found), 1).close()
-        print("OPEN", found)
+        print("OPEN", found == 18974)
         break
     except OSError:
         time.sleep(0.1)

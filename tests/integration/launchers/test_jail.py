@@ -321,7 +321,58 @@ for family, address in ((socket.AF_INET, ("127.0.0.1", {listener.getsockname()[1
         assert (await jails.python(await jails.open(), ask))[
             1
         ] == "True\nTrue\n"  # the machine's network is the machine's
-        assert (await jails.python(await jails.open(network=False), ask))[1] == "False\nFalse\n"
+        assert (await jails.python(await jails.open(network="none"), ask))[1] == "False\nFalse\n"
+
+
+async def test_a_way_out_does_not_lead_to_the_machines_loopback(jails: Jails) -> None:
+    if why := jails.launcher.lacks_network():
+        pytest.skip(why)
+    sandbox = await jails.open(network="own")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        abstract.bind(name := f"\0freehold-{os.urandom(6).hex()}")
+        abstract.listen()
+        datagrams.bind(("127.0.0.1", 0))
+        for one in (listener, datagrams):
+            one.setblocking(False)
+        code, out, said = await jails.python(
+            sandbox, _TO_LOOPBACK.format(tcp=listener.getsockname()[1], udp=datagrams.getsockname()[1], name=name)
+        )
+        assert (code, out) == (0, "[(1, 'lo'), (2, 'tap0')]\n"), out + said
+        for one in (listener, datagrams):
+            with pytest.raises(BlockingIOError):
+                one.recvfrom(1) if one is datagrams else one.accept()
+
+
+_TO_LOOPBACK = """
+import socket, sys, time
+with socket.socket(socket.AF_UNIX) as s:
+    s.connect_ex({name!r}) or print("abstract")
+ways = {{
+    "plain": [], "device": [(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"tap0")],
+    "interface": [(socket.IPPROTO_IP, 50, (2).to_bytes(4, "big"))],
+}}
+for host in ("127.0.0.1", "127.0.0.2", "0.0.0.0", "10.0.2.2", "10.0.2.3", "10.0.2.255", "255.255.255.255"):
+    for way, options in ways.items():
+        for kind, port in ((socket.SOCK_STREAM, {tcp}), (socket.SOCK_DGRAM, {udp})):
+            with socket.socket(socket.AF_INET, kind) as s:
+                s.settimeout(0.2)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                for option in options:
+                    s.setsockopt(*option)
+                try:
+                    s.connect((host, port))
+                    s.send(b"from inside")
+                    if kind == socket.SOCK_STREAM:
+                        print(way, host)
+                except OSError:
+                    pass
+time.sleep(0.5)
+print(socket.if_nameindex())
+"""
 
 
 async def test_everything_ends_with_it(jails: Jails) -> None:

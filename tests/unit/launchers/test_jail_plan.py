@@ -38,7 +38,7 @@ def test_it_has_namespaces_of_its_own_and_no_environment(one: Jail) -> None:
     ):
         assert flag in words
     assert "--unshare-net" not in words
-    assert "--unshare-net" in jail.argv("bwrap", replace(one, network=False))
+    assert "--unshare-net" in jail.argv("bwrap", replace(one, apart=True))
     assert words[words.index("--cap-drop") + 1] == "ALL"
     assert not any("SYS_" in w or "NET_ADMIN" in w or "NET_RAW" in w for w in words)
 

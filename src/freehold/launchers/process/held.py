@@ -18,8 +18,10 @@ from typing import Any
 import msgspec
 
 from freehold.core.errors import ConflictError, StartError
+from freehold.core.listeners import Owned
 from freehold.launchers.contract import SandboxCommand
 from freehold.launchers.process.cgroup import Cgroup
+from freehold.launchers.process.network import Uplink
 from freehold.launchers.process.parents import tail
 
 _READY_S = 20.0
@@ -50,6 +52,8 @@ class Cell:
     warden: Callable[[int], list[str]]  # of a descriptor: the warden's words
     output: Path  # where bubblewrap and the warden complain
     groups: tuple[Cgroup, ...]
+    shared: bool = False  # its network is the machine's
+    info_fd: int = -1  # of bubblewrap's, where its words name it
 
 
 class Held:
@@ -59,7 +63,8 @@ class Held:
         self._loop = asyncio.get_running_loop()
         self.gone = asyncio.Event()
         self.fault = ""  # why it was killed, when its own warden is the reason
-        self._groups, self._output = cell.groups, cell.output
+        self._groups, self._output, self._shared = cell.groups, cell.output, cell.shared
+        self._uplink: Uplink | None = None
         self._last = 0
         self._started: dict[int, asyncio.Future[int]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
@@ -68,7 +73,7 @@ class Held:
         self._socket.setblocking(False)
         with theirs:
             self._process = self._spawn(cell, theirs.fileno())
-        self._pidfd = os.pidfd_open(self._process.pid)
+        self._pidfd, self._owned = os.pidfd_open(self._process.pid), Owned(self._process.pid)
         self._loop.add_reader(self._pidfd, self._over)
         self._loop.add_reader(self._socket.fileno(), self._receive)
 
@@ -84,6 +89,12 @@ class Held:
         except TimeoutError:
             await self.kill()
             raise StartError(f"the sandbox was not ready within {_READY_S:g} s{self._last_words()}") from None
+
+    def join(self, uplink: Uplink) -> None:
+        """Its way outside, which ends with it."""
+        self._uplink = uplink
+        if self.gone.is_set():
+            uplink.close()
 
     async def run(self, command: SandboxCommand, fds: Sequence[int]) -> tuple[int, "asyncio.Future[int]"]:
         """Run a command over the child's ends of its pipes, which stay the caller's to close; its number, and its exit code to come."""
@@ -115,7 +126,9 @@ class Held:
         await self._send({"do": "size", "id": number, "rows": rows, "columns": columns})
 
     async def dial(self, port: int, fd: int) -> None:
-        """Join a descriptor with a port in there; it is closed in there when nothing listens."""
+        """Join a descriptor with a port in there; it is closed in there when nothing listens. ConflictError when that port is another's."""
+        if self._shared and not await asyncio.to_thread(self._owned.leads_to, port):
+            raise ConflictError(f"port {port} of the machine is not this sandbox's")
         await self._send({"do": "dial", "port": port}, (fd,))
 
     async def relay(self) -> None:
@@ -143,7 +156,7 @@ class Held:
         try:
             return subprocess.Popen(
                 [*join, *cell.argv, *cell.warden(fd)], stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints, env={},
-                cwd="/", pass_fds=(fd,), start_new_session=True,
+                cwd="/", pass_fds=(fd, *((cell.info_fd,) if cell.info_fd >= 0 else ())), start_new_session=True,
             )  # fmt: skip
         finally:
             os.close(complaints)
@@ -206,6 +219,8 @@ class Held:
         self._receive()  # its last words
         self._loop.remove_reader(self._socket.fileno())
         self.gone.set()
+        if self._uplink is not None:
+            self._uplink.close()
         if not self._ready.done():
             self._ready.set_exception(StartError(f"the sandbox did not start{self._last_words()}"))
             self._ready.exception()

@@ -58,7 +58,8 @@ class Jail:
     volumes: tuple[tuple[Path, str, bool], ...] = ()  # folder, path inside, read_only
     uv: Path | None = None
     sockets: Path | None = None  # folder of the server's sockets for this one
-    network: bool = True  # False: one of its own, with a loopback only
+    apart: bool = False  # in a network of its own, which begins with a loopback only
+    resolver: Path | None = None  # resolv.conf of that network, where /etc cannot be written
     devices: bool = False
     workdir: str = HOME
     mode: Mode = "overlay"
@@ -114,14 +115,16 @@ def prepare(jail: Jail) -> None:
         (root / path).chmod(0o1777)
 
 
-def argv(bwrap: str, jail: Jail) -> list[str]:
-    """Bubblewrap and its arguments, up to the command to run."""
+def argv(bwrap: str, jail: Jail, *, info_fd: int = -1) -> list[str]:
+    """Bubblewrap and its arguments, up to the command to run; it says on `info_fd` what it made."""
     made = [
         bwrap, "--die-with-parent", "--unshare-user", "--uid", "0", "--gid", "0", "--disable-userns", "--unshare-pid", "--as-pid-1",
         "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox", "--new-session", "--clearenv",
-        *(() if jail.network else ("--unshare-net",)),
+        *(("--unshare-net",) if jail.apart else ()), *(("--info-fd", str(info_fd)) if info_fd >= 0 else ()),
     ]  # fmt: skip
     made += list(_trees(jail))
+    if jail.resolver is not None:
+        made += ["--ro-bind", str(jail.resolver), "/etc/resolv.conf"]
     made += ["--proc", "/proc", *_proc(), "--dev", "/dev"]
     for path in (*_SYS, *(_SYS_GPU if jail.devices else ())):
         made += ["--ro-bind-try", path, path]
@@ -185,7 +188,7 @@ def _try(bwrap: str, folder: Path, mode: Mode) -> str | None:
     scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".probe-"))
     try:
         (scratch / "etc").mkdir()
-        jail = Jail(scratch=scratch, image=scratch / "none", etc=scratch / "etc", network=False, mode=mode)
+        jail = Jail(scratch=scratch, image=scratch / "none", etc=scratch / "etc", apart=True, mode=mode)
         prepare(jail)
         done = subprocess.run(
             [*argv(bwrap, jail), "/bin/sh", "-c", _HOLDS], check=False, capture_output=True, text=True, timeout=10, env={}

@@ -15,6 +15,7 @@ from freehold.launchers.process.build import find_uv
 from freehold.launchers.process.cgroup import Cgroups
 from freehold.launchers.process.held import Cell, Held
 from freehold.launchers.process.jail import Jail
+from freehold.launchers.process.network import Networks, inner_pid, resolv_conf
 
 log = logging.getLogger("freehold.sandboxes")
 
@@ -22,8 +23,8 @@ log = logging.getLogger("freehold.sandboxes")
 class Jails:
     """Each sandbox has a folder under the home's `sandboxes`, which goes with it."""
 
-    def __init__(self, home: Home, cgroups: Cgroups) -> None:
-        self._home, self._cgroups = home, cgroups
+    def __init__(self, home: Home, cgroups: Cgroups, networks: Networks) -> None:
+        self._home, self._cgroups, self._networks = home, cgroups, networks
         self._held: dict[str, Held] = {}
         self._jails: dict[str, Jail] = {}
         self._found: tuple[str | None, jail.Mode, str] | None = None
@@ -46,15 +47,17 @@ class Jails:
             raise UnimplementedError(f"this machine cannot hold untrusted code, so it runs no sandboxes: {why}")
         if self._closed:
             raise UnimplementedError("the server is going down")
+        scratch = self._home.sandboxes / request.sandbox
+        laid = request.network == "own" and mode != "overlay"
         one = Jail(
-            scratch=self._home.sandboxes / request.sandbox, image=request.image, etc=await self._copied_etc(), volumes=request.volumes,
-            sockets=request.sockets, network=request.network, devices=request.devices, mode=mode, uv=_uv(),
+            scratch=scratch, resolver=scratch / "resolv.conf" if laid else None, image=request.image, etc=await self._copied_etc(),
+            volumes=request.volumes, sockets=request.sockets, apart=request.network != "host", devices=request.devices, mode=mode, uv=_uv(),
         )  # fmt: skip
         self._jails[request.sandbox] = one
         try:
             await asyncio.to_thread(_lay_out, one, request)
-            held = self._held[request.sandbox] = Held(self._cell(bwrap, one, request))
-            await held.ready()
+            await self._start(bwrap, one, request)
+            held = self._held[request.sandbox]
             if request.sockets is not None:
                 await held.relay()
         except BaseException:
@@ -104,16 +107,39 @@ class Jails:
         jail.copy_etc(target)
         return target
 
-    def _cell(self, bwrap: str, one: Jail, request: SandboxRequest) -> Cell:
+    async def _start(self, bwrap: str, one: Jail, request: SandboxRequest) -> None:
+        if request.network != "own":
+            held = self._held[request.sandbox] = Held(self._cell(bwrap, one, request))
+            await held.ready()
+            return
+        info, theirs = os.pipe2(os.O_CLOEXEC)
+        try:
+            held = self._held[request.sandbox] = Held(self._cell(bwrap, one, request, theirs))
+        except BaseException:
+            os.close(info)
+            raise
+        finally:
+            os.close(theirs)
+        try:
+            await held.ready()  # bubblewrap and slirp4netns would both make the loopback
+        except BaseException:
+            os.close(info)
+            raise
+        pid = await inner_pid(info)
+        await self._networks.shut_loopback(pid)
+        held.join(await self._networks.attach(pid, one.scratch))
+
+    def _cell(self, bwrap: str, one: Jail, request: SandboxRequest, info_fd: int = -1) -> Cell:
         limits = self._cgroups.limits(
             request.sandbox, memory_mib=request.memory_limit_mib, cpu=request.cpu_limit, processes=request.processes
         )
         return Cell(
-            argv=jail.argv(bwrap, one),
+            argv=jail.argv(bwrap, one, info_fd=info_fd),
             warden=lambda fd: jail.warden(one, fd, request.processes),
             output=one.scratch / "warden.log",
             groups=(self._cgroups.tree(request.sandbox), limits),
-        )
+            info_fd=info_fd, shared=not one.apart,
+        )  # fmt: skip
 
 
 def _uv() -> Path | None:
@@ -129,7 +155,10 @@ def _lay_out(one: Jail, request: SandboxRequest) -> None:
     for _, path, _ in request.volumes:
         _upper(one, path).mkdir(parents=True, exist_ok=True)
     for name in ("resolv.conf", "hosts"):  # of now: a machine may have moved to another network
-        text = _read(Path("/etc", name))
+        own = name == "resolv.conf" and request.network == "own"
+        text = resolv_conf().encode() if own else _read(Path("/etc", name))
+        if own and one.resolver is not None:
+            one.resolver.write_bytes(text)
         if text and one.mode == "overlay" and text != _read(one.etc / name):
             (one.scratch / "up/etc" / name).write_bytes(text)
 

@@ -89,7 +89,7 @@ class ProcessLauncher:
         self.attachments: Attachments = _Unattached(home)
         packages = Apt(installs=host_apt, missing=missing_apt)
         self._images = Images(home, Runs(self._bwrap, self._level, packages), lambda: self.attachments)
-        self._jails = Jails(home, self._cgroups)
+        self._jails = Jails(home, self._cgroups, self._networks)
         self._scratch = home.root / "scratch"
         self._parents: dict[str, Parent] = {}  # warm, by pool
         self._all: set[Parent] = set()
@@ -164,6 +164,9 @@ class ProcessLauncher:
         self._threaded.discard(pool)
         if parent is not None:
             parent.retire()
+
+    def lacks_network(self) -> str:
+        return self._networks.lacks
 
     async def open_sandbox(self, request: SandboxRequest) -> Sandbox:
         return await self._jails.open(request)

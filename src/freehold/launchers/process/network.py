@@ -12,11 +12,12 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from io import RawIOBase
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from freehold.core.errors import StartError
 from freehold.launchers.process.sandbox import Level
@@ -25,6 +26,23 @@ DNS = "10.0.2.3"  # slirp4netns' own, which asks the machine's
 _PATIENCE_S = 10.0
 _INFO_BYTES = 4096
 _NS_GET_USERNS = 0xB701  # ioctl_ns(2): the user namespace that a namespace belongs to
+# A socket that is bound to tap0 sends what is for 127.0.0.1 there, and slirp4netns would hand it to the machine's own: no answer comes
+# back, but datagrams arrive. With this route such packets are for nobody. A process of its own, for one with threads enters no
+# user namespace
+_NO_LOOPBACK = """
+import ctypes, os, socket, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+for fd in map(int, sys.argv[1:]):
+    if fd >= 0 and libc.setns(fd, 0):
+        sys.exit(f"setns: {os.strerror(ctypes.get_errno())}")
+UNREACHABLE, MAIN, STATIC = 7, 254, 4
+route = struct.pack("=BBBBBBBBI", socket.AF_INET, 8, 0, 0, MAIN, STATIC, 0, UNREACHABLE, 0)
+body = route + struct.pack("=HH4s", 8, 1, socket.inet_aton("127.0.0.0"))
+with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
+    kernel.send(struct.pack("=IHHII", 16 + len(body), 24, 0x605, 1, 0) + body)
+    error = -struct.unpack_from("=i", kernel.recv(4096), 16)[0]
+sys.exit(f"route: {os.strerror(error)}" if error else 0)
+"""
 
 
 class Networks:
@@ -34,14 +52,16 @@ class Networks:
         self._slirp = shutil.which("slirp4netns")
         self.problem = _problem(bwrap, level)
         self.apart = not self.problem
-        self._lacks = self.problem or _slirp_problem(bwrap or "", self._slirp)
-        self.outside = not self._lacks
+        self.lacks = self.problem or _slirp_problem(bwrap or "", self._slirp)
+        self.outside = not self.lacks
 
     def guard(self) -> str:
         """What is missing, and its fix; or "ok"."""
-        if not self._lacks:
+        if not self.lacks:
             return "ok"
-        return f"programs that serve on a port share the machine's network, one instance a port: {self._lacks}"
+        return (
+            f"programs that serve on a port share the machine's network, one instance or sandbox a port: {self.lacks}"
+        )
 
     async def attach(self, pid: int, scratch: Path) -> "Uplink":
         """Give the network namespace of a process a way outside; it is up when this returns."""
@@ -57,6 +77,26 @@ class Networks:
             uplink.close()
             raise StartError(f"slirp4netns gave the instance no network: {_last(log.read_text(errors='replace'))}")
         return uplink
+
+    async def shut_loopback(self, pid: int) -> None:
+        """Close the machine's loopback to code that is not trusted; before `attach`. `_NO_LOOPBACK` says how it would get there."""
+        with _Namespaces(pid) as spaces:
+            command = [
+                sys.executable,
+                "-I",
+                "-S",
+                "-c",
+                _NO_LOOPBACK,
+                str(spaces.owner if spaces.foreign else -1),
+                str(spaces.net),
+            ]
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={},
+                pass_fds=(spaces.net, spaces.owner),
+            )  # fmt: skip
+            said = (await process.communicate())[1]
+        if process.returncode != 0:
+            raise StartError(f"the machine's loopback cannot be closed to it: {_last(said.decode(errors='replace'))}")
 
 
 class Uplink:
@@ -86,14 +126,18 @@ async def inner_pid(info: int) -> int:
 
 def resolver(folder: Path) -> tuple[Path, str]:
     """A resolv.conf that names slirp4netns' resolver, and where it has to lie."""
-    target = os.path.realpath("/etc/resolv.conf")
+    file = folder / "resolv.conf"
+    file.write_text(resolv_conf())
+    return file, os.path.realpath("/etc/resolv.conf")
+
+
+def resolv_conf() -> str:
+    """The machine's, with slirp4netns' resolver in place of its own."""
     kept: list[str] = []
     with contextlib.suppress(OSError):
-        lines = Path(target).read_text(errors="replace").splitlines()
+        lines = Path("/etc/resolv.conf").read_text(errors="replace").splitlines()
         kept = [line for line in lines if not line.lstrip().startswith("nameserver")]
-    file = folder / "resolv.conf"
-    file.write_text("\n".join([f"nameserver {DNS}", *kept, ""]))
-    return file, target
+    return "\n".join([f"nameserver {DNS}", *kept, ""])
 
 
 def _problem(bwrap: str | None, level: Level) -> str:
@@ -164,25 +208,43 @@ def _spawn(slirp: str, pid: int, said: IO[bytes]) -> "tuple[subprocess.Popen[byt
     """Run it for the network of a process: itself, a pipe that says when it is up, and one whose closing ends it."""
     fds = list[int]()
     try:
-        fds.append(net := os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
-        fds.append(owner := fcntl.ioctl(net, _NS_GET_USERNS))  # bubblewrap may have gone into another since
-        fds += (ready := os.pipe2(os.O_CLOEXEC))
-        fds += (lifeline := os.pipe2(os.O_CLOEXEC))
-        ours = os.fstat(owner).st_ino == Path("/proc/self/ns/user").stat().st_ino
-        users = [] if ours else [f"--userns-path=/proc/self/fd/{owner}"]
-        command = [
-            slirp, "--configure", "--mtu=65520", "--disable-host-loopback", f"--ready-fd={ready[1]}", f"--exit-fd={lifeline[0]}",
-            *users, "--netns-type=path", f"/proc/self/fd/{net}", "tap0",
-        ]  # fmt: skip
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, pass_fds=(net, owner, ready[1], lifeline[0]),
-            start_new_session=True,
-        )  # fmt: skip
+        with _Namespaces(pid) as spaces:
+            fds += (ready := os.pipe2(os.O_CLOEXEC))
+            fds += (lifeline := os.pipe2(os.O_CLOEXEC))
+            users = [f"--userns-path=/proc/self/fd/{spaces.owner}"] if spaces.foreign else []
+            command = [
+                slirp, "--configure", "--mtu=65520", "--disable-host-loopback", f"--ready-fd={ready[1]}", f"--exit-fd={lifeline[0]}",
+                *users, "--netns-type=path", f"/proc/self/fd/{spaces.net}", "tap0",
+            ]  # fmt: skip
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+                pass_fds=(spaces.net, spaces.owner, ready[1], lifeline[0]),
+            )  # fmt: skip
         fds = [fd for fd in fds if fd not in (ready[0], lifeline[1])]
         return process, ready[0], lifeline[1]
     finally:
         for fd in fds:
             os.close(fd)
+
+
+class _Namespaces:
+    """Descriptors of a process's network and of the user namespace which that belongs to; closed at the end."""
+
+    def __init__(self, pid: int) -> None:
+        self.net = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.owner = fcntl.ioctl(self.net, _NS_GET_USERNS)  # bubblewrap may have gone into another since
+        except BaseException:
+            os.close(self.net)
+            raise
+        self.foreign = os.fstat(self.owner).st_ino != Path("/proc/self/ns/user").stat().st_ino
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.net)
+        os.close(self.owner)
 
 
 def _pid(info: bytes) -> int:

@@ -21,8 +21,11 @@ from freehold.core.specs import ImageSpec, ImageStep
 from freehold.launchers.process import jail
 from freehold.launchers.process.jail import Jail
 
-# of the root: what is no file of the sandbox's own
-_NOT_KEPT = ("proc", "dev", "sys", "run", "usr", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+# by tree: what is no file of the sandbox's own
+_NOT_KEPT = {
+    "root": ("proc", "dev", "sys", "run", "usr", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32"),
+    "etc": ("resolv.conf",),  # its network's, and the next one's may be another
+}
 _OPAQUE = "user.overlay.opaque"
 _CHUNK = 1 << 20
 _MODES = 0o1777  # no set-uid of an untrusted program reaches an image
@@ -63,7 +66,7 @@ def _keep_tree(one: Jail, name: str, image: Path, draft: Path, layer: "_Layer") 
     try:
         if not system or os.listdir(upper):  # noqa: PTH208 (a descriptor)
             target.mkdir(parents=True, exist_ok=True)
-            layer.lay(upper, target, raw=system, skip=_NOT_KEPT if name == "root" else (), path=f"/{name}")
+            layer.lay(upper, target, raw=system, skip=_NOT_KEPT.get(name, ()), path=f"/{name}")
     finally:
         os.close(upper)
 

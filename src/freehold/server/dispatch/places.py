@@ -60,15 +60,29 @@ class Places:
         pool.blocked = None
         self._waiting.pop(pool, None)
 
-    def reserve(self, sandbox: str, want: Resources) -> tuple[Device, ...]:
+    def holder(self, port: int) -> str | None:
+        """Who has this port of the machine's, among what shares its network."""
+        for one in self._sandboxes.values():
+            if port in one.ports:
+                return f"sandbox {one.id}"
+        for instance in self._instances.values():
+            if port in self._ports(instance.pool.spec):
+                return f"instance {instance.id} of {instance.pool.function_name!r} in app {instance.pool.app_name!r}"
+        return None
+
+    def reserve(self, sandbox: str, want: Resources, ports: frozenset[int] = NO_PORTS) -> tuple[Device, ...]:
         """Hold what a sandbox asks for; ResourceExhaustedError when it is not free now. Cores it may share, as a pool's first instance may."""
-        found = place(want, self.occupied, first=True)
+        found = place(want, self.occupied, first=True, ports=ports)
         if found.verdict != "now":
             raise ResourceExhaustedError(
                 f"no place for a sandbox on this machine: {found.reason}; terminate one, or ask for less"
             )
         self._sandboxes[sandbox] = Occupant(
-            id=sandbox, cpu=cpu_of(want), memory_mib=memory_of(want), devices=frozenset(d.id for d in found.devices)
+            id=sandbox,
+            cpu=cpu_of(want),
+            memory_mib=memory_of(want),
+            devices=frozenset(d.id for d in found.devices),
+            ports=ports,
         )
         return found.devices
 

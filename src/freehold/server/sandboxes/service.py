@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from freehold.core import listeners
 from freehold.core.clock import Clock
 from freehold.core.digests import image_digest
 from freehold.core.errors import (
@@ -24,7 +25,7 @@ from freehold.core.ids import is_id, new_id
 from freehold.core.names import check_name, is_variable
 from freehold.core.specs import ImageSpec, Mount, SandboxSpec, SecretRef, VolumeMount
 from freehold.core.states import SANDBOX, SandboxState, move
-from freehold.launchers.contract import Sandbox, SandboxCommand, SandboxLauncher
+from freehold.launchers.contract import Network, Sandbox, SandboxCommand, SandboxLauncher
 from freehold.launchers.contract import SandboxRequest as Place
 from freehold.protocol.schemas import CommandRequest, CommandView, SandboxRequest, SandboxView, SnapshotView, TunnelView
 from freehold.server.dispatch.places import Places
@@ -169,7 +170,10 @@ class Sandboxes:
 
     async def _start(self, live: Live) -> None:
         p, spec, workspace = self._p, live.spec, live.row.workspace
-        devices = p.places.reserve(live.id, spec.resources)
+        network = self._network(spec)
+        shared = frozenset(spec.ports if network == "host" else ())
+        await self._refuse_taken(shared)
+        devices = p.places.reserve(live.id, spec.resources, shared)
         live.image = await p.images.path(await p.images.admit(workspace, spec.image))
         live.row = live.row._replace(image=live.image.name)  # as the server resolved it
         image_env, workdir = await p.launcher.sandbox_env(live.image)
@@ -183,7 +187,7 @@ class Sandboxes:
         live.held = await p.launcher.open_sandbox(
             Place(
                 sandbox=live.id, image=live.image, files=await self._unpacked(spec.mounts), volumes=await self._mounts(workspace, spec.volumes),
-                network=not spec.walled, sockets=sockets, devices=any(not d.simulated for d in devices), workdir=live.workdir,
+                network=network, sockets=sockets, devices=any(not d.simulated for d in devices), workdir=live.workdir,
                 cpu_limit=spec.resources.cpu_limit, memory_limit_mib=limit,
             )
         )  # fmt: skip
@@ -226,12 +230,24 @@ class Sandboxes:
 
     async def _open_tunnels(self, live: Live, held: Sandbox) -> None:
         for port in live.spec.ports:
-            if live.spec.walled:
-                tunnel = Tunnel(held, port)
-                live.ways.append(tunnel)
-                live.tunnels[port] = TunnelView(port=port, host="127.0.0.1", host_port=await tunnel.open())
-            else:
-                live.tunnels[port] = TunnelView(port=port, host="127.0.0.1", host_port=port)
+            tunnel = Tunnel(held, port)
+            live.ways.append(tunnel)
+            live.tunnels[port] = TunnelView(port=port, host="127.0.0.1", host_port=await tunnel.open())
+
+    async def _refuse_taken(self, ports: frozenset[int]) -> None:
+        """Ports of the machine's that a sandbox without a network of its own could not serve on."""
+        for port in sorted(ports):
+            who = self._p.places.holder(port) or await asyncio.to_thread(listeners.holder, port)
+            if who is not None:
+                raise ResourceExhaustedError(
+                    f"port {port} is held by {who}: sandboxes with ports share the machine's here, one a port "
+                    f"({self._p.launcher.lacks_network()}); end that one, or take another port"
+                )
+
+    def _network(self, spec: SandboxSpec) -> Network:
+        if spec.walled:
+            return "none"
+        return "own" if spec.ports and not self._p.launcher.lacks_network() else "host"
 
     async def _run_main(self, live: Live, held: Sandbox) -> None:
         source = LogSource(

@@ -110,9 +110,11 @@ def test_commands_and_those_of_groups_are_completed() -> None:
 
 
 def test_the_script_of_completion_is_shown_and_installed(tmp_path: Path) -> None:
-    shown = subprocess.run(Freehold.command("--show-completion", "bash"), capture_output=True, text=True, check=True)
+    # the shell is named: typer would look which one runs the tests
+    env = os.environ | {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    show = Freehold.command("--show-completion", "bash")
+    shown = subprocess.run(show, env=env, capture_output=True, text=True, check=True)
     assert "complete -o default -F _freehold_completion freehold" in shown.stdout
-    env = os.environ | {"HOME": str(tmp_path)}
     subprocess.run(Freehold.command("--install-completion", "bash"), env=env, capture_output=True, check=True)
     assert "_FREEHOLD_COMPLETE" in (tmp_path / ".bash_completions" / "freehold.sh").read_text()
 

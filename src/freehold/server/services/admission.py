@@ -55,10 +55,11 @@ class Admission:
     async def check(self, workspace: str, spec: AppSpec) -> None:
         """Raise what `admit` would, as far as that can be told without files and images; nothing is made."""
         self._whole(spec)
+        made = {v.name for f in spec.functions for v in f.volumes if v.create_if_missing or v.ephemeral}
         for function in spec.functions:
             self._itself(function)
             for volume in function.volumes:
-                if not (volume.create_if_missing or volume.ephemeral):
+                if volume.name not in made:
                     await self._volumes.host_path(workspace, volume.name)
             for ref in (*function.secrets, *(b.secret for b in function.buckets if b.secret is not None)):
                 await self._secrets.check(workspace, ref, f"function {function.name!r}")

@@ -259,6 +259,8 @@ class FakeServer:
         query = {k: v[0] for k, v in parse_qs(urlsplit(url).query).items()}
         parts = path.strip("/").split("/")[1:]
         match (method, *parts):
+            case ("POST", "apps", "check"):
+                return 200, {}
             case ("POST", "apps"):
                 return 200, self._create(msgspec.json.decode(body, type=AppRequest))
             case ("POST", "apps", app, "stop"):

@@ -130,6 +130,7 @@ def watched(make_home: MakeHome, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("audit")
     (folder / "sitecustomize.py").write_text(HOOK)
     home = make_home(PYTHONPATH=":".join([str(folder), *sys.path]), AUDIT_OUT=str(folder / "events"))
+    (home.home / "images").unlink()  # none that other tests have made: the hook has to see one being built
     home.ok("up", "--detach")
     yield Watched(home, folder / "events")
     home.ok("down")

@@ -20,6 +20,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 step = @echo "==> $(1)"
+# also where PYTHONDONTWRITEBYTECODE is set: without it each command and each instance would compile all that it imports
+compiled = @$(BIN)/python -m compileall -q src
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help setup fmt lint types test test-e2e reliability mutations test-gpu bench docs demo check lock tools clean
@@ -43,8 +45,9 @@ $(DONE)/uv: requirements/uv.txt | $(DONE)/venv
 
 $(DONE)/base: requirements/base.txt pyproject.toml $(DONE)/uv
 	$(call step,installing Freehold and what it needs (hash-locked))
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/base.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/base.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(compiled)
 	@touch $@
 
 $(DONE)/dev: requirements/dev.txt $(DONE)/base
@@ -83,13 +86,16 @@ types: $(DONE)/dev $(DONE)/tools ## pyright, strict
 	@$(BIN)/basedpyright
 
 test: $(DONE)/dev $(DONE)/tools ## all tests but those that need an accelerator
+	$(compiled)
 	$(call step,tests)
 	@$(PYTEST) -m "not gpu" $(ARGS)
 
 test-e2e: $(DONE)/dev $(DONE)/tools ## the real CLI, a real server, a real browser
+	$(compiled)
 	@$(PYTEST) tests/e2e $(ARGS)
 
 reliability: $(DONE)/dev $(DONE)/tools ## the proofs of docs/concepts/guarantees.md at their full size (half an hour)
+	$(compiled)
 	@$(PYTEST) tests/e2e/reliability --full -rP --durations=0 $(ARGS)
 
 mutations: $(DONE)/dev $(DONE)/tools ## take each guard out once, and see its test fail (ARGS="r1 s3" for some)
@@ -103,9 +109,11 @@ check: lint types docs-fresh test ## what CI runs
 # ---- the rest
 
 bench: $(DONE)/dev ## measure calls beside Ray, Celery and a bare pipe
+	$(compiled)
 	@$(BIN)/python -m benchmarks.calls $(ARGS)
 
 demo: $(DONE)/base $(DONE)/sample ## read a scanned page with the OCR example on a server of your own
+	$(compiled)
 	@$(BIN)/python examples/ocr_service/demo.py
 
 docs: $(DONE)/dev ## write the generated pages of docs/reference

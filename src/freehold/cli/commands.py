@@ -1,7 +1,6 @@
 """`modal` and `freehold` as commands for what a program runs here: both this installation, whichever others PATH has."""
 
 import os
-import secrets
 import shlex
 import sys
 from pathlib import Path
@@ -26,7 +25,7 @@ def _write(path: Path) -> None:
     text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m freehold.cli.main "$@"\n'
     if path.is_file() and path.read_text() == text:
         return
-    fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    fresh = path.with_name(f".{path.name}-{os.urandom(4).hex()}")
     fresh.write_text(text)
     fresh.chmod(0o755)
     fresh.replace(path)  # another program may be running it

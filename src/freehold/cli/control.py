@@ -6,26 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from freehold.protocol.schemas import (
-    AppHandle,
-    AppView,
-    CallDetail,
-    CallView,
-    CopyRequest,
-    EnvironmentView,
-    FileView,
-    ImageView,
-    InstanceView,
-    PruneRequest,
-    PruneResult,
-    RenameRequest,
-    RollbackRequest,
-    SecretRequest,
-    SecretView,
-    StatusView,
-    VersionView,
-    VolumeView,
-)
+from freehold.protocol import schemas
 from freehold.protocol.stored import DictView, QueueView
 from freehold.sdk.config import discover
 from freehold.sdk.http import Api, Query, Readable, segment
@@ -39,8 +20,8 @@ def connect() -> Api:
     return Api(discover())
 
 
-def status(api: Api) -> StatusView:
-    return api.get("/v1/status", StatusView)
+def status(api: Api) -> "schemas.StatusView":
+    return api.get("/v1/status", schemas.StatusView)
 
 
 def sign_in_link(api: Api, url: str) -> str:
@@ -52,24 +33,26 @@ def sign_in_link(api: Api, url: str) -> str:
 # ---- apps
 
 
-def apps(api: Api) -> list[AppView]:
-    return api.get("/v1/apps", list[AppView])
+def apps(api: Api) -> "list[schemas.AppView]":
+    return api.get("/v1/apps", list[schemas.AppView])
 
 
-def app(api: Api, ref: str) -> AppView:
-    return api.get(f"/v1/apps/{segment(ref)}", AppView)
+def app(api: Api, ref: str) -> "schemas.AppView":
+    return api.get(f"/v1/apps/{segment(ref)}", schemas.AppView)
 
 
 def stop_app(api: Api, ref: str) -> None:
     api.act("POST", f"/v1/apps/{segment(ref)}/stop")
 
 
-def history(api: Api, ref: str) -> list[VersionView]:
-    return api.get(f"/v1/apps/{segment(ref)}/history", list[VersionView])
+def history(api: Api, ref: str) -> "list[schemas.VersionView]":
+    return api.get(f"/v1/apps/{segment(ref)}/history", list[schemas.VersionView])
 
 
-def rollback(api: Api, ref: str, version: int | None) -> AppHandle:
-    return api.send("POST", f"/v1/apps/{segment(ref)}/rollback", RollbackRequest(version=version), AppHandle)
+def rollback(api: Api, ref: str, version: int | None) -> "schemas.AppHandle":
+    return api.send(
+        "POST", f"/v1/apps/{segment(ref)}/rollback", schemas.RollbackRequest(version=version), schemas.AppHandle
+    )
 
 
 logs = log_lines
@@ -78,24 +61,24 @@ logs = log_lines
 # ---- calls and instances
 
 
-def calls(api: Api, query: Query) -> list[CallView]:
-    return api.get("/v1/calls", list[CallView], query)
+def calls(api: Api, query: Query) -> "list[schemas.CallView]":
+    return api.get("/v1/calls", list[schemas.CallView], query)
 
 
-def call(api: Api, call_id: str) -> CallDetail:
-    return api.get(f"/v1/calls/{segment(call_id)}", CallDetail)
+def call(api: Api, call_id: str) -> "schemas.CallDetail":
+    return api.get(f"/v1/calls/{segment(call_id)}", schemas.CallDetail)
 
 
 def cancel(api: Api, call_id: str, *, terminate: bool) -> None:
     api.act("POST", f"/v1/calls/{segment(call_id)}/cancel{'?terminate=true' if terminate else ''}")
 
 
-def instances(api: Api, query: Query) -> list[InstanceView]:
-    return api.get("/v1/instances", list[InstanceView], query)
+def instances(api: Api, query: Query) -> "list[schemas.InstanceView]":
+    return api.get("/v1/instances", list[schemas.InstanceView], query)
 
 
-def instance(api: Api, instance_id: str) -> InstanceView:
-    return api.get(f"/v1/instances/{segment(instance_id)}", InstanceView)
+def instance(api: Api, instance_id: str) -> "schemas.InstanceView":
+    return api.get(f"/v1/instances/{segment(instance_id)}", schemas.InstanceView)
 
 
 def stop_instance(api: Api, instance_id: str, *, graceful: bool = True) -> None:
@@ -105,12 +88,12 @@ def stop_instance(api: Api, instance_id: str, *, graceful: bool = True) -> None:
 # ---- images
 
 
-def images(api: Api) -> list[ImageView]:
-    return api.get("/v1/images", list[ImageView])
+def images(api: Api) -> "list[schemas.ImageView]":
+    return api.get("/v1/images", list[schemas.ImageView])
 
 
-def image(api: Api, ref: str) -> ImageView:
-    return api.get(f"/v1/images/{segment(ref)}", ImageView)
+def image(api: Api, ref: str) -> "schemas.ImageView":
+    return api.get(f"/v1/images/{segment(ref)}", schemas.ImageView)
 
 
 def image_log(api: Api, ref: str) -> Iterator[str]:
@@ -125,17 +108,17 @@ def delete_image(api: Api, ref: str) -> None:
     api.act("DELETE", f"/v1/images/{segment(ref)}", patient=True)
 
 
-def prune_images(api: Api, unused_s: float) -> PruneResult:
+def prune_images(api: Api, unused_s: float) -> "schemas.PruneResult":
     return Api(api.target, timeout_s=None).send(
-        "POST", "/v1/images/prune", PruneRequest(unused_s=unused_s), PruneResult
+        "POST", "/v1/images/prune", schemas.PruneRequest(unused_s=unused_s), schemas.PruneResult
     )
 
 
 # ---- environments
 
 
-def environments(api: Api) -> list[EnvironmentView]:
-    return api.get("/v1/environments", list[EnvironmentView])
+def environments(api: Api) -> "list[schemas.EnvironmentView]":
+    return api.get("/v1/environments", list[schemas.EnvironmentView])
 
 
 def create_environment(api: Api, name: str) -> None:
@@ -149,20 +132,20 @@ def delete_environment(api: Api, name: str) -> None:
 # ---- secrets and volumes
 
 
-def secrets(api: Api) -> list[SecretView]:
-    return api.get("/v1/secrets", list[SecretView])
+def secrets(api: Api) -> "list[schemas.SecretView]":
+    return api.get("/v1/secrets", list[schemas.SecretView])
 
 
 def put_secret(api: Api, name: str, values: dict[str, str], *, force: bool) -> None:
-    api.act("PUT", f"/v1/secrets/{segment(name)}", SecretRequest(values=values, force=force))
+    api.act("PUT", f"/v1/secrets/{segment(name)}", schemas.SecretRequest(values=values, force=force))
 
 
 def delete_secret(api: Api, name: str) -> None:
     api.act("DELETE", f"/v1/secrets/{segment(name)}")
 
 
-def volumes(api: Api) -> list[VolumeView]:
-    return api.get("/v1/volumes", list[VolumeView])
+def volumes(api: Api) -> "list[schemas.VolumeView]":
+    return api.get("/v1/volumes", list[schemas.VolumeView])
 
 
 def create_volume(api: Api, name: str) -> None:
@@ -170,11 +153,11 @@ def create_volume(api: Api, name: str) -> None:
 
 
 def rename_volume(api: Api, name: str, new: str) -> None:
-    api.act("POST", f"/v1/volumes/{segment(name)}/rename", RenameRequest(name=new))
+    api.act("POST", f"/v1/volumes/{segment(name)}/rename", schemas.RenameRequest(name=new))
 
 
 def copy_files(api: Api, volume: str, sources: Sequence[str], target: str, *, recursive: bool) -> None:
-    body = CopyRequest(sources=tuple(sources), target=target, recursive=recursive)
+    body = schemas.CopyRequest(sources=tuple(sources), target=target, recursive=recursive)
     api.act("POST", f"/v1/volumes/{segment(volume)}/copy", body, patient=True)
 
 
@@ -190,9 +173,9 @@ def queues(api: Api) -> list[QueueView]:
     return api.get("/v1/queues", list[QueueView])
 
 
-def files(api: Api, volume: str, path: str, *, recursive: bool = False) -> list[FileView]:
+def files(api: Api, volume: str, path: str, *, recursive: bool = False) -> "list[schemas.FileView]":
     query: dict[str, Any] = {"path": path.strip("/"), "recursive": recursive}
-    return api.get(f"/v1/volumes/{segment(volume)}/list", list[FileView], query)
+    return api.get(f"/v1/volumes/{segment(volume)}/list", list[schemas.FileView], query)
 
 
 def put_file(

@@ -12,7 +12,7 @@ from freehold.cli import control
 from freehold.cli.ask import Json, moment
 from freehold.cli.output import note, stdout
 from freehold.core.errors import InvalidError
-from freehold.protocol.schemas import LogLine
+from freehold.protocol import schemas
 from freehold.sdk.tail import Joined, event_fields, event_stack
 
 _LEVELS = {"error": "red", "critical": "bold red", "warning": "yellow", "debug": "dim"}
@@ -117,7 +117,7 @@ class Before:
     def __bool__(self) -> bool:
         return self.time or self.function or self.call or self.instance
 
-    def of(self, line: LogLine) -> str:
+    def of(self, line: "schemas.LogLine") -> str:
         parts = (
             _local_time(line) if self.time else "",
             line.function if self.function else "",
@@ -127,7 +127,7 @@ class Before:
         return "".join(f"{part} " for part in parts if part)
 
 
-def show(lines: Iterable[LogLine], *, before: Before, as_json: bool) -> None:
+def show(lines: "Iterable[schemas.LogLine]", *, before: Before, as_json: bool) -> None:
     """Print lines as they come; on stderr say so when there are none."""
     none, joined = True, Joined()
     for line in lines:
@@ -145,7 +145,7 @@ def show(lines: Iterable[LogLine], *, before: Before, as_json: bool) -> None:
         note("no lines")
 
 
-def as_text(line: LogLine, *, timestamps: bool = False) -> Text:
+def as_text(line: "schemas.LogLine", *, timestamps: bool = False) -> Text:
     """Return one line as people read it: the program's own text, with the level and fields of structured events."""
     text = Text().append(f"{_local_time(line)} " if timestamps else "", style="dim")
     style = _LEVELS.get(line.level, "")
@@ -157,13 +157,13 @@ def as_text(line: LogLine, *, timestamps: bool = False) -> Text:
     return text.append(event_stack(line), style="dim")
 
 
-def print_json_line(line: LogLine) -> None:
+def print_json_line(line: "schemas.LogLine") -> None:
     import msgspec
 
     print(msgspec.json.encode(line).decode(), flush=True)
 
 
-def _local_time(line: LogLine) -> str:
+def _local_time(line: "schemas.LogLine") -> str:
     local = datetime.fromisoformat(line.timestamp).astimezone()
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d}"
 

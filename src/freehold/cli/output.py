@@ -19,12 +19,12 @@ _PIPE_WIDTH = 10_000  # so that nothing is cut where no terminal sets the width
 
 @cache
 def stdout() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 @cache
 def stderr() -> Console:
-    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _PIPE_WIDTH)
+    return Console(stderr=True, highlight=False, emoji=False, width=None if sys.stderr.isatty() else _PIPE_WIDTH)
 
 
 def listing(rows: Sequence[T], columns: Sequence[Column[T]], *, as_json: bool, empty: str) -> None:

@@ -1,12 +1,14 @@
 """What is shown on stderr while an app comes up: uploads, image builds with their log, endpoints."""
 
 import time
-
-from rich.status import Status
+from typing import TYPE_CHECKING
 
 from freehold.cli.output import note, size, stderr
-from freehold.protocol.schemas import AppHandle, ImageView
+from freehold.protocol import schemas
 from freehold.sdk.output import endpoints
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 _SHORT = 12
 
@@ -34,14 +36,14 @@ class Shown:
         else:
             note(f"  {line}")
 
-    def image_ready(self, digest: str, image: ImageView) -> None:
+    def image_ready(self, digest: str, image: "schemas.ImageView") -> None:
         begun = self._building.pop(digest, None)
         if begun is not None:
             stderr().print(f"[green]✓[/green] image {image.digest[:_SHORT]} built in {time.monotonic() - begun:.1f} s")
         if not self._building:
             self.end()
 
-    def created(self, app: AppHandle) -> None:
+    def created(self, app: "schemas.AppHandle") -> None:
         self.end()
         stderr().print(f"[green]✓[/green] app [bold]{app.name}[/bold] {app.url}", soft_wrap=True)
         for warning in app.warnings:

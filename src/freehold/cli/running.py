@@ -18,7 +18,7 @@ from freehold.cli.progress import Shown
 from freehold.core.errors import ConnectionError, Error
 from freehold.core.home import Home
 from freehold.modal import alias
-from freehold.protocol.schemas import LogLine
+from freehold.protocol import schemas
 from freehold.sdk.app import App, Run
 from freehold.sdk.context import is_local
 from freehold.sdk.running import Progress, Silent
@@ -33,7 +33,7 @@ class Printed:
         self._timestamps = timestamps
         self._out, self._err = Joined(), Joined()
 
-    def __call__(self, line: LogLine) -> None:
+    def __call__(self, line: "schemas.LogLine") -> None:
         if self._timestamps or not line.stream:
             console, joined = (stdout(), self._out) if line.stream == "stdout" else (stderr(), self._err)
             shown = as_text(line, timestamps=self._timestamps)

@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from freehold.core.devices import Device, choose, possible
-from freehold.core.specs import Resources
+from freehold.core.specs import DEFAULT_CPU, DEFAULT_MEMORY_MIB, Resources
 
-DEFAULT_CPU = 0.125
-DEFAULT_MEMORY_MIB = 128
 NO_PORTS: frozenset[int] = frozenset()
 
 

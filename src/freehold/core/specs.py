@@ -6,14 +6,17 @@ Units stand last in a name. `None` means «the platform's default», never «unl
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+DEFAULT_CPU = 0.125  # cores
+DEFAULT_MEMORY_MIB = 128
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
     """What one instance asks for."""
 
-    cpu: float | None = None  # cores reserved; 0.125 when None
+    cpu: float | None = None  # cores reserved; DEFAULT_CPU when None
     cpu_limit: float | None = None  # cores it may use at most; None: all
-    memory_mib: int | None = None  # MiB reserved; 128 when None
+    memory_mib: int | None = None  # MiB reserved; DEFAULT_MEMORY_MIB when None
     memory_limit_mib: int | None = None  # hard limit in MiB; None: none
     gpu: tuple[str, ...] = ()  # alternatives, best first, each in the form "A10G", "A100-80GB:2" or "any"
     ephemeral_disk_mib: int | None = None

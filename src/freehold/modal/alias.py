@@ -7,13 +7,15 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from freehold.core.errors import InvalidError
 from freehold.modal.surface import FOLLOWED_VERSION, MODULES, OLD, WHOLE
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 VARIABLE = "FREEHOLD_MODAL"
 _ROOT = "modal"
@@ -67,7 +69,9 @@ class _Alias(ModuleType):
         return sorted({*_names_of(self.__name__), "__version__"})
 
 
-class _Finder(MetaPathFinder, Loader):
+class _Finder:
+    """Finder and loader in one; not of `importlib.abc`, whose import costs as much as all of this module."""
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -76,7 +80,7 @@ class _Finder(MetaPathFinder, Loader):
         if root != _ROOT:
             return None
         if fullname == _ROOT or fullname in MODULES or fullname in WHOLE:
-            return ModuleSpec(fullname, self, is_package=True)
+            return ModuleSpec(fullname, cast("Loader", self), is_package=True)
         msg = f"No module named {fullname!r}: it is not among those of Modal's that Freehold has; see docs/reference/modal.md"
         raise ModuleNotFoundError(msg, name=fullname)
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -40,7 +40,6 @@ from freehold.runner.batched import Batched
 from freehold.runner.buckets import attended
 from freehold.runner.codec import Codec
 from freehold.runner.concurrent import Concurrent
-from freehold.runner.gang import Gang
 from freehold.runner.inputs import CANCEL_SIGNAL, Executor, Key, Tools, new_loop
 from freehold.runner.load import UserCode
 from freehold.runner.outbox import Outbox
@@ -49,6 +48,9 @@ from freehold.runner.sequential import Sequential
 from freehold.runner.web import Endpoints
 from freehold.sdk import terminal
 from freehold.sdk.serialization import failure
+
+if TYPE_CHECKING:
+    from freehold.runner.gang import Gang
 
 _decoder: "msgspec.msgpack.Decoder[list[ToInstance]]" = msgspec.msgpack.Decoder(list[ToInstance])
 _GRACE_S = 30.0
@@ -293,10 +295,12 @@ class Instance:
         os._exit(LINK_LOST)
 
 
-def _forked(request: Fork, user: UserCode, out: output.Output) -> tuple[Gang | None, BaseException | None]:
+def _forked(request: Fork, user: UserCode, out: output.Output) -> "tuple[Gang | None, BaseException | None]":
     """The other ranks of a clustered function, or why there are none."""
     if user.spec.cluster_size == 1:
         return None, None
+    from freehold.runner.gang import Gang
+
     gang = Gang(request, user, out)
     try:
         gang.fork()

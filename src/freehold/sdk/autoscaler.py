@@ -1,14 +1,17 @@
 """How a function scales: looked at, and changed until the next deployment."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freehold.core.errors import InvalidError
 from freehold.core.specs import Scaling
-from freehold.protocol.schemas import PoolRef, ScalingChange, ScalingRequest
+from freehold.protocol import schemas
 from freehold.sdk import client
 from freehold.sdk.faces import blocking, both
-from freehold.sdk.types import FunctionAutoscalerSettings
+
+if TYPE_CHECKING:
+    from freehold.sdk.types import FunctionAutoscalerSettings
+
 
 _SAME: Any = object()  # None means «no limit»
 
@@ -16,12 +19,12 @@ _SAME: Any = object()  # None means «no limit»
 class Autoscaler:
     """Of one pool: a function's, or that of one object or variant."""
 
-    def __init__(self, pool: Callable[[], PoolRef]) -> None:
+    def __init__(self, pool: "Callable[[], schemas.PoolRef]") -> None:
         self._pool = pool
 
     @both
-    async def settings(self) -> FunctionAutoscalerSettings:
-        return await blocking(self._change, ScalingChange())
+    async def settings(self) -> "FunctionAutoscalerSettings":
+        return await blocking(self._change, schemas.ScalingChange())
 
     @both
     async def update(
@@ -31,7 +34,7 @@ class Autoscaler:
         max_containers: int | None = _SAME,
         buffer_containers: int | None = _SAME,
         scaledown_window: float = _SAME,
-    ) -> FunctionAutoscalerSettings:
+    ) -> "FunctionAutoscalerSettings":
         """Change what is named, until the app is deployed again. None: no minimum, no maximum, no buffer."""
         given = {
             "min_containers": min_containers, "max_containers": max_containers, "buffer_containers": buffer_containers,
@@ -39,18 +42,20 @@ class Autoscaler:
         }  # fmt: skip
         return await update(self, {name: value for name, value in given.items() if value is not _SAME})
 
-    def _change(self, change: ScalingChange) -> FunctionAutoscalerSettings:
-        request = ScalingRequest(pool=self._pool(), change=change)
+    def _change(self, change: "schemas.ScalingChange") -> "FunctionAutoscalerSettings":
+        from freehold.sdk import types
+
+        request = schemas.ScalingRequest(pool=self._pool(), change=change)
         now = client.current().api.send("POST", "/v1/pools/scaling", request, Scaling)
-        return FunctionAutoscalerSettings(
+        return types.FunctionAutoscalerSettings(
             min_containers=now.min_instances, max_containers=now.max_instances, scaledown_window=round(now.scaledown_window_s),
             buffer_containers=now.buffer_instances,
         )  # fmt: skip
 
 
-async def update(autoscaler: Autoscaler, said: dict[str, Any]) -> FunctionAutoscalerSettings:
+async def update(autoscaler: Autoscaler, said: dict[str, Any]) -> "FunctionAutoscalerSettings":
     """A core: change what is named in `said`."""
-    change = ScalingChange(
+    change = schemas.ScalingChange(
         min_instances=_count(said, "min_containers", 0),
         max_instances=_count(said, "max_containers", 1),
         buffer_instances=_count(said, "buffer_containers", 0),

@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import AsyncGenerator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from freehold.core.errors import InvalidError, TimeoutError
 from freehold.core.ids import is_id
+from freehold.protocol import schemas
 from freehold.protocol.frames import Output
-from freehold.protocol.schemas import CallDetail, CallGraph
 from freehold.sdk import client as clients
-from freehold.sdk import facts
 from freehold.sdk.client import Client
 from freehold.sdk.exchange import Exchange
 from freehold.sdk.faces import blocking, both, both_items, both_static
@@ -19,7 +18,10 @@ from freehold.sdk.http import segment
 from freehold.sdk.logs import Logs
 from freehold.sdk.outcome import ready_client, value_of
 from freehold.sdk.tracebacks import warn
-from freehold.sdk.types import InputInfo
+
+if TYPE_CHECKING:
+    from freehold.sdk.types import InputInfo
+
 
 R = TypeVar("R")
 _WINDOW = 200  # of outcomes that are asked for at once
@@ -82,16 +84,20 @@ class FunctionCall(Generic[R]):
         return await blocking(self._count)
 
     @both
-    async def get_call_graph(self) -> list[InputInfo]:
+    async def get_call_graph(self) -> "list[InputInfo]":
         """The inputs at the top of the graph that this call is part of; `children` are those that an input's code made."""
         path = f"/v1/calls/{segment(self.object_id)}/graph"
-        graph = await blocking(lambda: clients.current().api.get(path, CallGraph))
+        graph = await blocking(lambda: clients.current().api.get(path, schemas.CallGraph))
         if graph.truncated:
             warn(f"the graph of call {self.object_id} is large: these are its first {len(graph.inputs)} inputs")
+        from freehold.sdk import facts
+
         return facts.call_tree(graph)
 
     @both
     async def get_dashboard_url(self) -> str:
+        from freehold.sdk import facts
+
         return await blocking(facts.page, f"/calls/{self.object_id}")
 
     @property
@@ -163,8 +169,8 @@ class FunctionCall(Generic[R]):
     def _has_ended(self) -> bool:
         return self._detail().call.state.final
 
-    def _detail(self) -> CallDetail:
-        return clients.current().api.get(f"/v1/calls/{segment(self.object_id)}", CallDetail)
+    def _detail(self) -> "schemas.CallDetail":
+        return clients.current().api.get(f"/v1/calls/{segment(self.object_id)}", schemas.CallDetail)
 
     def __reduce__(self) -> tuple[object, ...]:
         return FunctionCall, (self.object_id,)

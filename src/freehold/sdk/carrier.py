@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
+from freehold.protocol import schemas
 from freehold.protocol.arena import MIN_BYTES, Arena
 from freehold.protocol.frames import Buffer, Input, Payload
-from freehold.protocol.schemas import Digests
 from freehold.sdk.http import Api
 
 BLOB_BYTES = 1 << 20
@@ -46,7 +46,7 @@ class Blobs:
 
     def _store(self, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
-        if self._api.send("POST", "/v1/blobs/missing", Digests(digests=[digest]), Digests).digests:
+        if self._api.send("POST", "/v1/blobs/missing", schemas.Digests(digests=[digest]), schemas.Digests).digests:
             self._api.upload(f"/v1/blobs/{digest}", io.BytesIO(data), len(data))
         return digest
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from freehold.core.errors import ExecTimeoutError, InvalidError
-from freehold.protocol.schemas import CommandView
+from freehold.protocol import schemas
 from freehold.sdk.faces import both, patient
 from freehold.sdk.http import Api
 from freehold.sdk.io_streams import Descriptor, StreamReader, StreamWriter
@@ -33,7 +33,7 @@ class ContainerProcess(Generic[T]):
         self, api: Callable[[], Api], path: str, command: str, reading: Reading, *, limited: bool = False
     ) -> None:
         self._api, self._path, self._command = api, f"{path}/commands/{command}", command
-        self._view: CommandView | None = None
+        self._view: schemas.CommandView | None = None
         self._limited = limited
 
         def reader(descriptor: Descriptor, kind: StreamType) -> StreamReader[T]:
@@ -88,7 +88,7 @@ class ContainerProcess(Generic[T]):
         return code
 
     @both
-    async def view(self) -> CommandView:
+    async def view(self) -> "schemas.CommandView":
         """As `wait`, with why it failed where it is one of the sandbox's tools."""
         while (view := await patient(self._look, _POLL_S)).returncode is None:
             pass
@@ -113,9 +113,9 @@ class ContainerProcess(Generic[T]):
 
     # ---- how
 
-    def _look(self, timeout_s: int) -> CommandView:
+    def _look(self, timeout_s: int) -> "schemas.CommandView":
         if self._view is None or self._view.returncode is None:
-            self._view = self._api().get(self._path, CommandView, {"timeout_s": timeout_s})
+            self._view = self._api().get(self._path, schemas.CommandView, {"timeout_s": timeout_s})
         return self._view
 
     def _check_time(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from freehold.core.devices import parse_gpu
 from freehold.core.specs import FunctionSpec, Web
 from freehold.core.states import CallState
-from freehold.protocol.schemas import AppView, CallGraph, FunctionDetail, PoolRef, PoolView, StatusView
+from freehold.protocol import schemas
 from freehold.sdk import client, types
 from freehold.sdk.http import segment
 
@@ -20,17 +20,17 @@ _STATUS = {
 
 def page(path: str) -> str:
     """The address of one of the dashboard's pages. Blocks."""
-    return client.current().api.get("/v1/status", StatusView).url + path
+    return client.current().api.get("/v1/status", schemas.StatusView).url + path
 
 
-def function_detail(function_id: str) -> FunctionDetail:
+def function_detail(function_id: str) -> "schemas.FunctionDetail":
     """Blocks; raises NotFoundError."""
-    return client.current().api.get(f"/v1/functions/{segment(function_id)}", FunctionDetail)
+    return client.current().api.get(f"/v1/functions/{segment(function_id)}", schemas.FunctionDetail)
 
 
-def current_stats(pool: PoolRef) -> types.FunctionCurrentStats:
+def current_stats(pool: "schemas.PoolRef") -> types.FunctionCurrentStats:
     """Blocks."""
-    view = client.current().api.send("POST", "/v1/pools/stats", pool, PoolView)
+    view = client.current().api.send("POST", "/v1/pools/stats", pool, schemas.PoolView)
     return types.FunctionCurrentStats(
         backlog=view.backlog,
         num_total_runners=view.instances,
@@ -39,7 +39,7 @@ def current_stats(pool: PoolRef) -> types.FunctionCurrentStats:
     )
 
 
-def function_info(detail: FunctionDetail) -> types.FunctionInfo:
+def function_info(detail: "schemas.FunctionDetail") -> types.FunctionInfo:
     spec, asked = detail.spec, detail.spec.resources
     own = {m.name: m.web for m in spec.methods}
     return types.FunctionInfo(
@@ -62,7 +62,7 @@ def function_info(detail: FunctionDetail) -> types.FunctionInfo:
     )
 
 
-def app_info(view: AppView) -> types.AppInfo:
+def app_info(view: "schemas.AppView") -> types.AppInfo:
     lifecycle = types.AppLifecycle(
         state=types.AppState(view.state.value), version=view.version, created_at=_time(view.created), created_by="", deployed_at=None,
         deployed_by=None, stopped_at=None if view.stopped is None else _time(view.stopped), stopped_by=None,
@@ -72,7 +72,7 @@ def app_info(view: AppView) -> types.AppInfo:
     )  # fmt: skip
 
 
-def call_tree(graph: CallGraph) -> list[types.InputInfo]:
+def call_tree(graph: "schemas.CallGraph") -> list[types.InputInfo]:
     """The inputs that nobody's code made, each with those that its code made below it."""
     nodes = {
         (i.call, i.index): types.InputInfo(

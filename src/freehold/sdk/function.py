@@ -9,9 +9,9 @@ from freehold.core.errors import DeprecationError, ExecutionError, InvalidError,
 from freehold.core.ids import new_id
 from freehold.core.names import check_name
 from freehold.core.overrides import Overrides
+from freehold.protocol import schemas
 from freehold.protocol.frames import Accepted, Consumed, Input, Item, Output, Payload, Status, Submit
-from freehold.protocol.schemas import FunctionDetail, FunctionHandle, PoolRef
-from freehold.sdk import facts, spawning, variants
+from freehold.sdk import spawning, variants
 from freehold.sdk.autoscaler import Autoscaler, update
 from freehold.sdk.call import FunctionCall
 from freehold.sdk.client import Client
@@ -27,12 +27,12 @@ from freehold.sdk.outcome import failure_of, ready_client, value_of
 from freehold.sdk.reference import Reference, checked_version
 from freehold.sdk.serialization import dump_arguments
 from freehold.sdk.tracebacks import warn
-from freehold.sdk.types import FunctionAutoscalerSettings, FunctionCurrentStats, FunctionInfo
 from freehold.sdk.variants import Overriding, Variant
 
 if TYPE_CHECKING:
     from freehold.sdk.app import App
     from freehold.sdk.image import Image
+    from freehold.sdk.types import FunctionAutoscalerSettings, FunctionCurrentStats, FunctionInfo
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,6 +94,8 @@ class Function(Generic[P, R]):
     def from_id(function_id: str, *, client: object = None) -> "Function[..., Any]":
         """A function that runs, by its id; asks the server."""
         del client  # one a process
+        from freehold.sdk import facts
+
         detail = facts.function_detail(function_id)
         return Function(Reference(detail.handle.name, app_name=detail.app, handle=detail.handle))
 
@@ -161,9 +163,11 @@ class Function(Generic[P, R]):
         return cast("App", self._reference.app)
 
     @both
-    async def info(self, *, refresh: bool = False) -> FunctionInfo:
+    async def info(self, *, refresh: bool = False) -> "FunctionInfo":
         """What it is run as."""
         del refresh  # it is asked anew each time
+        from freehold.sdk import facts
+
         return facts.function_info(await blocking(self._detail))
 
     @both
@@ -172,6 +176,8 @@ class Function(Generic[P, R]):
 
     async def page(self) -> str:
         """A core: the address of its app's page."""
+        from freehold.sdk import facts
+
         return await blocking(lambda: facts.page(f"/apps/{self._detail().app_id}"))
 
     @property
@@ -189,8 +195,10 @@ class Function(Generic[P, R]):
     # ---- its pool
 
     @both
-    async def get_current_stats(self) -> FunctionCurrentStats:
+    async def get_current_stats(self) -> "FunctionCurrentStats":
         """What waits and runs now."""
+        from freehold.sdk import facts
+
         return await blocking(lambda: facts.current_stats(self._pool()))
 
     @property
@@ -206,7 +214,7 @@ class Function(Generic[P, R]):
         max_containers: int | None = None,
         buffer_containers: int | None = None,
         scaledown_window: float | None = None,
-    ) -> FunctionAutoscalerSettings:
+    ) -> "FunctionAutoscalerSettings":
         """Change how it scales, until its app is deployed again; None leaves what is."""
         if self._method:
             msg = f"{self.name!r} is a method, and its object scales: write {self._reference.name}(...).update_autoscaler(...)"
@@ -225,7 +233,7 @@ class Function(Generic[P, R]):
         )
         await self.scaled(min_containers=warm_pool_size)
 
-    async def scaled(self, **changes: float | None) -> FunctionAutoscalerSettings:
+    async def scaled(self, **changes: float | None) -> "FunctionAutoscalerSettings":
         """A core of `update_autoscaler`, for methods and objects too."""
         return await update(Autoscaler(self._pool), {n: v for n, v in changes.items() if v is not None})
 
@@ -400,7 +408,7 @@ class Function(Generic[P, R]):
         async for value in running.outputs(ordered=ordered, return_exceptions=return_exceptions):
             yield value
 
-    async def _ready(self) -> tuple[Client, FunctionHandle]:
+    async def _ready(self) -> "tuple[Client, schemas.FunctionHandle]":
         handle = self._reference.known()
         if handle is None:
             handle = await blocking(self._reference.find)
@@ -409,15 +417,17 @@ class Function(Generic[P, R]):
             await blocking(self._variant.admit, handle.id)
         return await ready_client(), handle
 
-    def _detail(self) -> FunctionDetail:
+    def _detail(self) -> "schemas.FunctionDetail":
+        from freehold.sdk import facts
+
         return facts.function_detail((self._reference.known() or self._reference.find()).id)
 
-    def _pool(self) -> PoolRef:
+    def _pool(self) -> "schemas.PoolRef":
         handle = self._reference.known() or self._reference.find()
         variant = self._variant.admit(handle.id) if self._variant is not None else ""
-        return PoolRef(function=handle.id, parameters=self._parameters, variant=variant)
+        return schemas.PoolRef(function=handle.id, parameters=self._parameters, variant=variant)
 
-    def _check_method(self, handle: FunctionHandle) -> None:
+    def _check_method(self, handle: "schemas.FunctionHandle") -> None:
         methods = ", ".join(handle.methods)
         if handle.methods and not self._method:
             msg = f"{self.name!r} is a class: name its method, such as {f'{self.name}.{handle.methods[0]}'!r}; it has {methods}"
@@ -431,7 +441,7 @@ class Function(Generic[P, R]):
     def _input(self, client: Client, index: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Input:
         return Input(index, dump_arguments(args, kwargs, sink=client.sink, main=self._reference.main), self._method)
 
-    def _submit(self, kind: Kind, handle: FunctionHandle, first: Input, *, more: bool = False) -> Submit:
+    def _submit(self, kind: Kind, handle: "schemas.FunctionHandle", first: Input, *, more: bool = False) -> Submit:
         return Submit(
             call=new_id("fc"), function=handle.id, kind=kind, inputs=[first], more=more,
             parameters=self._parameters, parent=current_function_call_id() or "", parent_index=current_index(),

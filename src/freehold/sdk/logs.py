@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from freehold.core.errors import InvalidError
-from freehold.protocol.schemas import LogLine
+from freehold.protocol import schemas
 from freehold.sdk import client
 from freehold.sdk.faces import blocking, both_items
-from freehold.sdk.types import LogEntry, LogSource
+
+if TYPE_CHECKING:
+    from freehold.sdk.types import LogEntry, LogSource
+
 
 _SOURCES = ("stdout", "stderr", "system")
 
@@ -23,15 +26,20 @@ class Logs:
 
     @both_items
     async def fetch(
-        self, *, since: datetime, until: datetime | None = None, source: LogSource | None = None, search_text: str = ""
-    ) -> AsyncGenerator[LogEntry, None]:
+        self,
+        *,
+        since: datetime,
+        until: datetime | None = None,
+        source: "LogSource | None" = None,
+        search_text: str = "",
+    ) -> "AsyncGenerator[LogEntry, None]":
         """Entries of a range of time; a time without an offset is local."""
         times = {"since": _text(since), "until": _text(until) if until is not None else None}
         async for entry in self._entries(source, times | {"search": search_text or None}):
             yield entry
 
     @both_items
-    async def tail(self, entries: int = 100, *, source: LogSource | None = None) -> AsyncGenerator[LogEntry, None]:
+    async def tail(self, entries: int = 100, *, source: "LogSource | None" = None) -> "AsyncGenerator[LogEntry, None]":
         """The last entries."""
         if not isinstance(entries, int) or entries < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             msg = f"tail({entries!r}): give a number of entries of at least 1"
@@ -40,12 +48,12 @@ class Logs:
             yield entry
 
     @both_items
-    async def stream(self) -> AsyncGenerator[LogEntry, None]:
+    async def stream(self) -> "AsyncGenerator[LogEntry, None]":
         """New entries as they come, until the loop is left."""
         async for entry in self._entries(None, {"follow": "true", "since": _text(datetime.now(UTC))}):
             yield entry
 
-    async def _entries(self, source: LogSource | None, query: dict[str, Any]) -> AsyncGenerator[LogEntry, None]:
+    async def _entries(self, source: "LogSource | None", query: dict[str, Any]) -> "AsyncGenerator[LogEntry, None]":
         if source is not None and source not in _SOURCES:
             msg = f"source={source!r} is none of {', '.join(_SOURCES)}"
             raise InvalidError(msg)
@@ -54,7 +62,7 @@ class Logs:
         lines = client.current().api.lines("GET", "/v1/logs", query=asked)
         try:
             while (raw := await blocking(_next, lines)) is not None:
-                line = msgspec.json.decode(raw, type=LogLine)
+                line = msgspec.json.decode(raw, type=schemas.LogLine)
                 if source is None or _source(line) == source:
                     yield _entry(line, subject)
         finally:
@@ -65,11 +73,13 @@ def _next(lines: Generator[bytes, None, None]) -> bytes | None:
     return next(lines, None)
 
 
-def _source(line: LogLine) -> LogSource:
+def _source(line: "schemas.LogLine") -> "LogSource":
     return line.stream if line.stream in ("stdout", "stderr") else "system"  # pyright: ignore[reportReturnType]
 
 
-def _entry(line: LogLine, subject: str) -> LogEntry:
+def _entry(line: "schemas.LogLine", subject: str) -> "LogEntry":
+    from freehold.sdk.types import LogEntry
+
     return LogEntry(
         message=line.message + line.ending, timestamp=datetime.fromisoformat(line.timestamp), source=_source(line), object_id=subject,
         context_ids=[i for i in (line.call, line.instance) if i],

@@ -7,8 +7,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from freehold.core.devices import GPUS_MAX, parse_gpu
 from freehold.core.errors import DeprecationError, InvalidError
-from freehold.core.placement import DEFAULT_CPU, DEFAULT_MEMORY_MIB
-from freehold.core.specs import Resources, Scaling
+from freehold.core.specs import DEFAULT_CPU, DEFAULT_MEMORY_MIB, Resources, Scaling
 from freehold.sdk import checks
 from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.cluster import checked_size

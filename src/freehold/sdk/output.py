@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Generator
 
-from freehold.protocol.schemas import AppHandle, ImageView
+from freehold.protocol import schemas
 from freehold.sdk.running import Progress, Silent
 from freehold.sdk.tail import Plain, Tail
 
@@ -36,7 +36,7 @@ def tail(app_id: str) -> Tail | None:
     return Tail(app_id, Plain()) if _is_on() else None
 
 
-def endpoints(app: AppHandle) -> list[tuple[str, str]]:
+def endpoints(app: "schemas.AppHandle") -> list[tuple[str, str]]:
     """Pairs of `function` or `Cls.method` and URL."""
     return [
         (f"{name}.{method}" if method else name, url)
@@ -68,11 +68,11 @@ class _Printed:
                 _say(f"building image {digest[:_SHORT]}")
             _say(f"  {line}")
 
-    def image_ready(self, digest: str, image: ImageView) -> None:
+    def image_ready(self, digest: str, image: "schemas.ImageView") -> None:
         if digest in self._building:
             _say(f"image {image.digest[:_SHORT]} built")
 
-    def created(self, app: AppHandle) -> None:
+    def created(self, app: "schemas.AppHandle") -> None:
         _say(f"app {app.name} {app.url}")
         for warning in app.warnings:
             _say(f"warning: {warning}")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -72,10 +71,12 @@ class Profiles:
 def load(home: Home) -> Profiles:
     """The profiles of a home; InvalidError for a file that is not as it has to be."""
     path = home.root / "profiles.toml"
+    if not path.exists():
+        return Profiles(path=path)
+    import tomllib
+
     try:
         found = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        return Profiles(path=path)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"{path} cannot be read as TOML: {error}; mend it, or remove it and run `freehold token set` again"
         raise InvalidError(msg) from None

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from freehold.core.errors import ExecutionError, InvalidError
-from freehold.protocol.schemas import FunctionHandle
+from freehold.protocol import schemas
 from freehold.sdk.context import is_local, refuse_in_plan
 from freehold.sdk.environment import api_of
-from freehold.sdk.http import segment
 
 if TYPE_CHECKING:
     from freehold.sdk.image import Image
@@ -22,7 +21,7 @@ class Running(Protocol):
     @property
     def name(self) -> str | None: ...
     @property
-    def handles(self) -> dict[str, FunctionHandle]: ...
+    def handles(self) -> "dict[str, schemas.FunctionHandle]": ...
     @property
     def main(self) -> str | None: ...
     @property
@@ -38,7 +37,7 @@ class Reference:
         *,
         app: Running | None = None,
         app_name: str | None = None,
-        handle: FunctionHandle | None = None,
+        handle: "schemas.FunctionHandle | None" = None,
         own: bool = False,
         version: int | None = None,
         environment: str | None = None,
@@ -66,12 +65,12 @@ class Reference:
         """The module name under which the function's side knows our `__main__`; None: it does not know it."""
         return self._app.main if self._app is not None else None
 
-    def known(self) -> FunctionHandle | None:
+    def known(self) -> "schemas.FunctionHandle | None":
         if self._app is not None:
             return self._app.handles.get(self.name)
         return self._handle
 
-    def find(self) -> FunctionHandle:
+    def find(self) -> "schemas.FunctionHandle":
         """Raise ExecutionError when its app does not run, NotFoundError when the server does not know it."""
         handle = self.known() or (_siblings().get(self.name) if self._own and not is_local() else None)
         if handle is not None and self._app is not None:
@@ -80,7 +79,7 @@ class Reference:
             handle = self._handle = self._ask()
         return handle
 
-    def _ask(self) -> FunctionHandle:
+    def _ask(self) -> "schemas.FunctionHandle":
         refuse_in_plan(f"function {self.name!r} is called")
         if self._app is not None and (is_local() or self.app_name is None):
             msg = (
@@ -88,9 +87,11 @@ class Reference:
                 f'`with app.run():`; a deployed one is `Function.from_name("{self.app_name or "APP"}", "{self.name}")`'
             )
             raise ExecutionError(msg)
+        from freehold.sdk.http import segment
+
         path = f"/v1/functions/{segment(self.app_name or '')}/{segment(self.name)}"
         query = {} if self._version is None else {"version": self._version}
-        return api_of(self._environment).get(path, FunctionHandle, query)
+        return api_of(self._environment).get(path, schemas.FunctionHandle, query)
 
     def __reduce__(self) -> tuple[object, ...]:
         where = self._version, self._environment
@@ -100,7 +101,7 @@ class Reference:
 def _restore(
     name: str,
     app_name: str | None,
-    handle: FunctionHandle | None,
+    handle: "schemas.FunctionHandle | None",
     own: bool,
     version: int | None,
     environment: str | None = None,
@@ -117,9 +118,9 @@ def checked_version(version: object) -> int | None:
 
 
 @functools.cache
-def _siblings() -> dict[str, FunctionHandle]:
+def _siblings() -> "dict[str, schemas.FunctionHandle]":
     """Inside an instance: the functions of its own app."""
-    return msgspec.json.decode(os.environ.get("FREEHOLD_FUNCTIONS", "{}"), type=dict[str, FunctionHandle])
+    return msgspec.json.decode(os.environ.get("FREEHOLD_FUNCTIONS", "{}"), type=dict[str, schemas.FunctionHandle])
 
 
 os.register_at_fork(after_in_child=_siblings.cache_clear)  # a warm parent has another environment than its instances

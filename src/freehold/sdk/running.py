@@ -12,8 +12,8 @@ from freehold.core.errors import ImageBuildError, NotFoundError
 from freehold.core.ids import is_id
 from freehold.core.specs import AppSpec, FunctionSpec, ImageSpec
 from freehold.core.states import AppState
+from freehold.protocol import schemas
 from freehold.protocol.errors import from_wire
-from freehold.protocol.schemas import AppHandle, AppRequest, AppView, Digests, ImageRequest, ImageView, TagsRequest
 from freehold.sdk import client
 from freehold.sdk.client import Client
 from freehold.sdk.http import Api, segment
@@ -33,8 +33,8 @@ class Progress(Protocol):
 
     def uploading(self, files: int, size_bytes: int) -> None: ...
     def image_log(self, digest: str, line: str) -> None: ...
-    def image_ready(self, digest: str, image: ImageView) -> None: ...
-    def created(self, app: AppHandle) -> None: ...
+    def image_ready(self, digest: str, image: "schemas.ImageView") -> None: ...
+    def created(self, app: "schemas.AppHandle") -> None: ...
 
 
 class Silent:
@@ -44,11 +44,13 @@ class Silent:
 
     def uploading(self, files: int, size_bytes: int) -> None: ...
     def image_log(self, digest: str, line: str) -> None: ...
-    def image_ready(self, digest: str, image: ImageView) -> None: ...
-    def created(self, app: AppHandle) -> None: ...
+    def image_ready(self, digest: str, image: "schemas.ImageView") -> None: ...
+    def created(self, app: "schemas.AppHandle") -> None: ...
 
 
-def create(link: Client, spec: AppSpec, bundles: Bundles, *, mode: Mode, progress: Progress, **more: Any) -> AppHandle:
+def create(
+    link: Client, spec: AppSpec, bundles: Bundles, *, mode: Mode, progress: Progress, **more: Any
+) -> "schemas.AppHandle":
     """Check, upload, build, create. `more`: other fields of AppRequest. Blocks."""
     link.start()  # before the app is there, so that the server sees who holds it
     api = link.api
@@ -56,8 +58,8 @@ def create(link: Client, spec: AppSpec, bundles: Bundles, *, mode: Mode, progres
         api.act("POST", "/v1/apps/check", _bare(spec))
     upload(api, bundles, progress)
     build_images(api, (f.image for f in spec.functions), progress)
-    request = AppRequest(spec=spec, mode=mode, client=link.name, **more)
-    handle = api.send("POST", "/v1/apps", request, AppHandle)
+    request = schemas.AppRequest(spec=spec, mode=mode, client=link.name, **more)
+    handle = api.send("POST", "/v1/apps", request, schemas.AppHandle)
     progress.created(handle)
     return handle
 
@@ -78,37 +80,39 @@ def stop(api: Api, app_id: str) -> None:
     api.act("POST", f"/v1/apps/{segment(app_id)}/stop")
 
 
-def view(ref: str) -> AppView:
+def view(ref: str) -> "schemas.AppView":
     """An app by name or id. Raises NotFoundError."""
-    return client.current().api.get(f"/v1/apps/{segment(ref)}", AppView)
+    return client.current().api.get(f"/v1/apps/{segment(ref)}", schemas.AppView)
 
 
-def find(ref: str) -> AppHandle:
+def find(ref: str) -> "schemas.AppHandle":
     """A deployed app by name, or any by its id. Raises NotFoundError."""
     found = view(ref)
     if not is_id(ref, "ap") and found.state is not AppState.DEPLOYED:
         fix = f"deploy it, or make an empty one with App.lookup({ref!r}, create_if_missing=True)"
         msg = f"app {ref!r} is not deployed: its newest one is {found.state.value}; {fix}"
         raise NotFoundError(msg)
-    return AppHandle(id=found.id, name=found.name, version=found.version, url="", functions={})
+    return schemas.AppHandle(id=found.id, name=found.name, version=found.version, url="", functions={})
 
 
-def create_if_missing(name: str) -> AppHandle:
+def create_if_missing(name: str) -> "schemas.AppHandle":
     """The deployed app of this name, or a new one without functions."""
     now = client.current()
-    request = AppRequest(spec=AppSpec(name=name), mode="deploy", client=now.name, if_missing=True)
-    return now.api.send("POST", "/v1/apps", request, AppHandle)
+    request = schemas.AppRequest(spec=AppSpec(name=name), mode="deploy", client=now.name, if_missing=True)
+    return now.api.send("POST", "/v1/apps", request, schemas.AppHandle)
 
 
 def tag(app_id: str, tags: dict[str, str]) -> None:
-    client.current().api.act("PUT", f"/v1/apps/{segment(app_id)}/tags", TagsRequest(tags=tags))
+    client.current().api.act("PUT", f"/v1/apps/{segment(app_id)}/tags", schemas.TagsRequest(tags=tags))
 
 
 def upload(api: Api, bundles: Bundles, progress: Progress) -> None:
     """Send the tars that the server does not have."""
     if not bundles.tars:
         return
-    missing = api.send("POST", "/v1/blobs/missing", Digests(digests=list(bundles.tars)), Digests).digests
+    missing = api.send(
+        "POST", "/v1/blobs/missing", schemas.Digests(digests=list(bundles.tars)), schemas.Digests
+    ).digests
     if missing:
         progress.uploading(len(missing), sum(bundles.sizes[d] for d in missing))
     for digest in missing:
@@ -137,7 +141,7 @@ def build_images(api: Api, images: Iterable[ImageSpec], progress: Progress) -> N
         raise failures[0]
 
 
-def build(api: Api, spec: ImageSpec, bundles: Bundles) -> ImageView:
+def build(api: Api, spec: ImageSpec, bundles: Bundles) -> "schemas.ImageView":
     """Build one image outside of an app. Blocks."""
     upload(api, bundles, Silent())
     return _build(api, image_digest(spec), spec, Silent())
@@ -151,9 +155,9 @@ def image_log(api: Api, digest: str) -> list[str]:
     return [str(event["log"]) for event in events if "log" in event]
 
 
-def _build(api: Api, digest: str, spec: ImageSpec, progress: Progress) -> ImageView:
+def _build(api: Api, digest: str, spec: ImageSpec, progress: Progress) -> "schemas.ImageView":
     last: list[str] = []
-    for line in api.lines("POST", "/v1/images", ImageRequest(spec=spec)):
+    for line in api.lines("POST", "/v1/images", schemas.ImageRequest(spec=spec)):
         event: dict[str, Any] = msgspec.json.decode(line)
         if "log" in event:
             last = [*last, str(event["log"])][-_LAST_LINES:]
@@ -165,7 +169,7 @@ def _build(api: Api, digest: str, spec: ImageSpec, progress: Progress) -> ImageV
                 message = message.partition("\n")[0]
             raise from_wire(error.get("code", "failed_precondition"), message, error.get("type", "ImageBuildError"))
         elif "image" in event:
-            return msgspec.convert(event["image"], ImageView)
+            return msgspec.convert(event["image"], schemas.ImageView)
     text = "\n".join(last)
     msg = f"the server ended the build of image {digest[:12]} without a result; its last lines:\n{text}"
     raise ImageBuildError(msg)

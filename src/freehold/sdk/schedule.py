@@ -2,12 +2,15 @@
 
 import math
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 from freehold.core import specs
 from freehold.core.errors import InvalidError
 from freehold.core.schedule import describe, shortest_s
 from freehold.sdk.context import is_local
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _LEAST_S, _MOST_S = 0.1, 100 * 365 * 86_400.0
 _FIELDS = "minute, hour, day of month, month and day of week"
@@ -60,10 +63,12 @@ def _is_seconds(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
-def _zone(name: object) -> ZoneInfo | None:
+def _zone(name: object) -> "ZoneInfo | None":
     """The time zone; None is UTC, which needs no database of zones."""
     if name == "UTC":
         return None
+    from zoneinfo import ZoneInfo
+
     try:
         return ZoneInfo(name)  # type: ignore[arg-type]
     except (KeyError, ValueError, OSError, TypeError, AttributeError):
@@ -71,7 +76,7 @@ def _zone(name: object) -> ZoneInfo | None:
         raise InvalidError(msg) from None
 
 
-def _check_line(line: object, zone: ZoneInfo | None) -> None:
+def _check_line(line: object, zone: "ZoneInfo | None") -> None:
     from cronsim import CronSim, CronSimError
 
     if not isinstance(line, str) or len(line.split()) != 5:

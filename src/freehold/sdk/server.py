@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from freehold.core.errors import InvalidError
 from freehold.core.names import check_name
 from freehold.core.specs import OPEN_REQUESTS, Concurrency, Web
-from freehold.protocol.schemas import PoolRef
+from freehold.protocol import schemas
 from freehold.sdk import checks
 from freehold.sdk.autoscaler import Autoscaler, update
 from freehold.sdk.cls import hooks, parameters
@@ -17,7 +17,10 @@ from freehold.sdk.marks import mark, marks
 from freehold.sdk.options import Declaration, FunctionOptions, ServerOptions
 from freehold.sdk.reference import Reference
 from freehold.sdk.tracebacks import warn
-from freehold.sdk.types import FunctionAutoscalerSettings
+
+if TYPE_CHECKING:
+    from freehold.sdk.types import FunctionAutoscalerSettings
+
 
 T = TypeVar("T")
 _GRACE_MAX_S = {"server": 3600, "http_server": 25}
@@ -133,7 +136,7 @@ class Server:
     @property
     def autoscaler(self) -> Autoscaler:
         """How it scales."""
-        return Autoscaler(lambda: PoolRef(function=self.object_id))
+        return Autoscaler(lambda: schemas.PoolRef(function=self.object_id))
 
     @both
     async def update_autoscaler(
@@ -145,7 +148,7 @@ class Server:
         buffer_containers: int | None = None,
         scaleup_window: float | None = None,
         scaledown_window: float | None = None,
-    ) -> FunctionAutoscalerSettings:
+    ) -> "FunctionAutoscalerSettings":
         """Change how it scales, until its app is deployed again; None leaves what is."""
         for name, value in (("target_concurrency", target_concurrency), ("scaleup_window", scaleup_window)):
             if value is not None:

@@ -8,7 +8,6 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypedDict, cast
 
 from freehold.core.devices import parse_gpu
-from freehold.core.dockerfile import copied, parse
 from freehold.core.errors import Error, InvalidError
 from freehold.sdk.checks import flag, is_amount, known_options, many, mounts, one, strings, variables
 from freehold.sdk.config import resolver_settings
@@ -210,6 +209,8 @@ def context(
     dockerfile: str, options: Mapping[str, Any], where: str, beside: Path | None = None
 ) -> Callable[[Bundles], dict[str, Any]]:
     """Checks the instructions, and gives what bundles the local files that they copy."""
+    from freehold.core.dockerfile import copied, parse
+
     try:
         wanted = ["." if "$" in source else source for source in copied(parse(dockerfile))]
     except Error as error:

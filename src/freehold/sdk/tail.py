@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 import msgspec
 
 from freehold.core.errors import Error
-from freehold.protocol.schemas import LogLine
+from freehold.protocol import schemas
 from freehold.sdk.config import discover
 from freehold.sdk.http import Api, Query
 
@@ -17,9 +17,9 @@ _EVERYTHING = 1_000_000
 _AGAIN_S = 0.5
 
 
-def log_lines(api: Api, query: Query) -> Generator[LogLine, None, None]:
+def log_lines(api: Api, query: Query) -> "Generator[schemas.LogLine, None, None]":
     """Log lines that match, oldest first; endless with `follow`."""
-    decode = msgspec.json.Decoder(LogLine).decode
+    decode = msgspec.json.Decoder(schemas.LogLine).decode
     for line in api.lines("GET", "/v1/logs", query=query):
         yield decode(line)
 
@@ -27,7 +27,7 @@ def log_lines(api: Api, query: Query) -> Generator[LogLine, None, None]:
 class Tail:
     """Gives `show` what an app's instances write, until it is closed."""
 
-    def __init__(self, app_id: str, show: Callable[[LogLine], None], *, since: float | None = None) -> None:
+    def __init__(self, app_id: str, show: "Callable[[schemas.LogLine], None]", *, since: float | None = None) -> None:
         self._show = show
         self._which: dict[str, str | None] = {"app_id": app_id, "since": None if since is None else str(since)}
         self._seen: dict[str, int] = {}  # by instance: the last line shown
@@ -51,7 +51,7 @@ class Tail:
                     self._take(line)
             time.sleep(_AGAIN_S)  # the server left: another may take its place
 
-    def _take(self, line: LogLine) -> None:
+    def _take(self, line: "schemas.LogLine") -> None:
         if line.type == "api":
             return
         with self._showing:
@@ -67,7 +67,7 @@ class Plain:
     def __init__(self) -> None:
         self._joined = {"stdout": Joined(), "stderr": Joined()}
 
-    def __call__(self, line: LogLine) -> None:
+    def __call__(self, line: "schemas.LogLine") -> None:
         name = "stdout" if line.stream == "stdout" else "stderr"
         text = line.message if line.stream else event_text(line)
         print(self._joined[name].before(line), text, sep="", end=line.ending, file=getattr(sys, name), flush=True)
@@ -79,7 +79,7 @@ class Joined:
     def __init__(self) -> None:
         self._open: tuple[str, str] | None = None  # instance and stream of text that no line end followed yet
 
-    def before(self, line: LogLine) -> str:
+    def before(self, line: "schemas.LogLine") -> str:
         """What to print before a line, which is followed by its `ending`."""
         own = (line.instance, line.stream)
         break_ = "\n" if self._open not in (None, own) else ""
@@ -92,17 +92,17 @@ class Joined:
         return "\n" if self._open else ""
 
 
-def event_text(line: LogLine) -> str:
+def event_text(line: "schemas.LogLine") -> str:
     """A structured event: its level, its message and its fields."""
     fields = [f" {key}={value}" for key, value in event_fields(line)]
     return f"{line.level:<7} {line.message}{''.join(fields)}{event_stack(line)}"
 
 
-def event_fields(line: LogLine) -> list[tuple[str, object]]:
+def event_fields(line: "schemas.LogLine") -> list[tuple[str, object]]:
     # the line's app was asked for, or is told by its instance
     return [(key, value) for key, value in line.extra.items() if key not in ("app_id", "error.stack")]
 
 
-def event_stack(line: LogLine) -> str:
+def event_stack(line: "schemas.LogLine") -> str:
     stack = str(line.extra.get("error.stack", "")).rstrip()
     return f"\n{stack}" if stack else ""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from freehold.core.errors import ConflictError, Error, InvalidError
-from freehold.protocol.schemas import TerminalAnswer, TerminalAsk, TerminalText
+from freehold.protocol import schemas
 from freehold.sdk.config import Target, discover
 from freehold.sdk.context import is_local
 from freehold.sdk.faces import blocking, both_static
@@ -57,7 +57,9 @@ class Terminal(io.TextIOBase):
     def say(self, *, reads: bool = False) -> str | None:
         """Show what was written; ConflictError when there is no terminal."""
         text, self._unsent = self._unsent, ""
-        return self._api.send("POST", "/v1/terminal", TerminalText(text=text, reads=reads), TerminalAnswer).line
+        return self._api.send(
+            "POST", "/v1/terminal", schemas.TerminalText(text=text, reads=reads), schemas.TerminalAnswer
+        ).line
 
     def readable(self) -> bool:
         return True
@@ -148,18 +150,18 @@ class Attached:
     def _serve(self) -> None:
         try:
             for line in self._api.lines("GET", self._path):
-                self._show(msgspec.json.decode(line, type=TerminalAsk))
+                self._show(msgspec.json.decode(line, type=schemas.TerminalAsk))
                 self._ready.set()
         except (Error, OSError, ValueError, msgspec.MsgspecError) as error:
             self._failure = error if isinstance(error, Error) else InvalidError(str(error))
         finally:
             self._ready.set()
 
-    def _show(self, ask: TerminalAsk) -> None:
+    def _show(self, ask: "schemas.TerminalAsk") -> None:
         sys.stdout.write(ask.text)
         sys.stdout.flush()
         if ask.reads:
-            self._api.act("POST", self._path, TerminalAnswer(id=ask.id, line=self._read_line()))
+            self._api.act("POST", self._path, schemas.TerminalAnswer(id=ask.id, line=self._read_line()))
 
     def _read_line(self) -> str | None:
         """A line of the terminal; None at its end. Not by `sys.stdin`, whose lock would be held when this process ends."""

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 from freehold.core import specs
 from freehold.core.errors import DeprecationError
 from freehold.core.overrides import Overrides
-from freehold.protocol.schemas import VariantRequest, VariantView
+from freehold.protocol import schemas
 from freehold.sdk import client
 from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.decorators import batching_of, concurrency_of
@@ -60,8 +60,8 @@ class Variant:
     def admit(self, function_id: str) -> str:
         """Ask the server, once a function. Blocks; raises what a deployment with these options would."""
         if function_id not in self._admitted:
-            request = VariantRequest(function=function_id, overrides=self.overrides)
-            view = client.current().api.send("POST", "/v1/pools/variants", request, VariantView)
+            request = schemas.VariantRequest(function=function_id, overrides=self.overrides)
+            view = client.current().api.send("POST", "/v1/pools/variants", request, schemas.VariantView)
             self.overrides, self._admitted[function_id] = view.overrides, view.id
         return self._admitted[function_id]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from freehold.core.environments import MAIN, check_environment
 from freehold.core.errors import AlreadyExistsError, NotFoundError
-from freehold.protocol.schemas import EnvironmentView
+from freehold.protocol import schemas
 from freehold.sdk import client as clients
 from freehold.sdk.faces import blocking, both, both_static
 from freehold.sdk.http import segment
@@ -89,5 +89,5 @@ class Environment:
         return self
 
 
-def _all() -> list[EnvironmentView]:
-    return clients.current().api.get("/v1/environments", list[EnvironmentView])
+def _all() -> "list[schemas.EnvironmentView]":
+    return clients.current().api.get("/v1/environments", list[schemas.EnvironmentView])

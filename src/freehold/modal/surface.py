@@ -27,7 +27,7 @@ MODULES: dict[str, dict[str, str]] = {
         "parameter": "freehold.sdk.cls:parameter",
     },
     "modal.client": {"Client": "freehold.sdk.client:Client"},
-    "modal.dict": {"Dict": "freehold.sdk.dict:Dict", "DictManager": "freehold.sdk.named:Objects"},
+    "modal.dict": {"Dict": "freehold.sdk.dict:Dict", "DictManager": "freehold.sdk.named:NamedObjects"},
     "modal.environments": {"Environment": "freehold.sdk.workspace:Environment"},
     "modal.config": {name: f"freehold.modal.config:{name}" for name in ("Config", "config")},
     "modal.cluster": {"Cluster": "freehold.sdk.cluster:Cluster"},
@@ -67,7 +67,7 @@ MODULES: dict[str, dict[str, str]] = {
             "asgi_app", "batched", "clustered", "concurrent", "enter", "exit", "fastapi_endpoint", "method", "web_server", "wsgi_app",
         )
     },
-    "modal.queue": {"Queue": "freehold.sdk.queue:Queue", "QueueManager": "freehold.sdk.named:Objects"},
+    "modal.queue": {"Queue": "freehold.sdk.queue:Queue", "QueueManager": "freehold.sdk.named:NamedObjects"},
     "modal.retries": {"Retries": "freehold.sdk.retries:Retries"},
     "modal.runner": {"deploy_app": "freehold.modal.old:deploy_app", "run_app": "freehold.modal.old:run_app"},
     "modal.scheduler_placement": {"SchedulerPlacement": "freehold.sdk.scheduler_placement:SchedulerPlacement"},

@@ -3,11 +3,11 @@
 import io
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import msgspec
 
-from freehold.core.errors import DeprecationError, DeserializationError, InvalidError, NotFoundError, RequestSizeError
+from freehold.core.errors import DeserializationError, NotFoundError, RequestSizeError
 from freehold.core.limits import (
     DICT_INLINE_BYTES,
     DICT_KEY_BYTES,
@@ -15,7 +15,6 @@ from freehold.core.limits import (
     DICT_VALUE_BYTES,
     REQUEST_BYTES,
 )
-from freehold.core.names import check_name
 from freehold.protocol.payload import decode_payload, encode_payload
 from freehold.protocol.stored import (
     Count,
@@ -29,69 +28,33 @@ from freehold.protocol.stored import (
     DictValue,
     StagedValue,
 )
-from freehold.sdk.faces import blocking, both, both_items, both_static, drive, drive_items
-from freehold.sdk.named import Ephemeral, Handle, Noun, Objects, ask
+from freehold.sdk.ephemeral import Ephemeral
+from freehold.sdk.faces import blocking, both, both_items, drive, drive_items
+from freehold.sdk.named import Named, NamedObjects, Noun
 from freehold.sdk.serialization import dump_key, dumps, load_key, loads
-from freehold.sdk.tracebacks import warn
 from freehold.sdk.types import DictInfo
 
-_NOUN = Noun(one="dict", title="Dict")
 _MISSING: Any = object()
 _SHOWN = 100
 
 
-class Dict:
+class Dict(Named):
     """Made by `from_name`, `ephemeral` or `from_id`. `d[key]`, `d[key] = value`, `del d[key]` and `key in d` block; methods have `.aio`."""
 
-    _handle: Handle
-
-    def __init__(self) -> None:
-        raise InvalidError(
-            "Dict() cannot be made by itself: use Dict.from_name('NAME', create_if_missing=True) or Dict.ephemeral()"
-        )
-
-    def __repr__(self) -> str:
-        return repr(self._handle)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _of, (self._handle,)
-
-    @staticmethod
-    def from_name(
-        name: str, *, environment_name: str | None = None, create_if_missing: bool = False, client: object = None
-    ) -> "Dict":
-        """The Dict of this name; nothing is asked of the server until it is used."""
-        del client  # one server a process
-        return _of(
-            Handle(_NOUN, name=check_name(name, "a Dict"), create=create_if_missing, environment=environment_name)
-        )
+    _noun = Noun(one="dict", title="Dict")
+    objects: ClassVar["NamedObjects[Dict]"]
 
     @staticmethod
     def from_id(dict_id: str, client: object = None) -> "Dict":
         """The Dict of this `object_id`, an ephemeral one too; nothing is asked of the server until it is used."""
-        del client  # as above
-        return _of(Handle(_NOUN, ref=dict_id))
+        del client  # one server a process
+        return Dict._from_id(dict_id)
 
     @staticmethod
     def ephemeral(*, client: object = None, environment_name: str | None = None) -> "Ephemeral[Dict]":
         """`with Dict.ephemeral() as d:`, or `async with`: a Dict without a name that is deleted at the end."""
         del client  # as above
-        return Ephemeral(_NOUN, _of, environment_name)
-
-    @property
-    def name(self) -> str | None:
-        return self._handle.name
-
-    @property
-    def object_id(self) -> str:
-        return self._handle.object_id
-
-    @both
-    async def hydrate(self, client: object = None) -> "Dict":
-        """Ask the server now whether it is there, or make it."""
-        del client  # as above
-        await self._handle.hydrate()
-        return self
+        return Dict._ephemeral(environment_name)
 
     @both
     async def info(self) -> DictInfo:
@@ -255,39 +218,8 @@ class Dict:
     def _absent(self, key: Any) -> NoReturn:
         raise KeyError(f"{key} not in {self._handle.shown}")
 
-    # ---- old spellings
 
-    @staticmethod
-    async def _lookup(
-        name: str, *, environment_name: str | None = None, create_if_missing: bool = False, client: object = None
-    ) -> "Dict":
-        del client  # as above
-        warn(
-            f"Dict.lookup is deprecated: write Dict.from_name({name!r}), and .hydrate() to ask the server at once",
-            DeprecationError,
-        )
-        found = Dict.from_name(name, environment_name=environment_name, create_if_missing=create_if_missing)
-        await found._handle.hydrate()
-        return found
-
-    @staticmethod
-    async def _delete(name: str, *, environment_name: str | None = None, client: object = None) -> None:
-        del client  # as above
-        warn(f"Dict.delete is deprecated: write Dict.objects.delete({name!r})", DeprecationError)
-        await ask("DELETE", f"{_NOUN.path}/{check_name(name, 'a Dict')}", environment=environment_name or "")
-
-    lookup = both_static(_lookup)
-    delete = both_static(_delete)
-    objects: "Objects[Dict]"
-
-
-def _of(handle: Handle) -> Dict:
-    made = Dict.__new__(Dict)
-    made._handle = handle
-    return made
-
-
-Dict.objects = Objects(_NOUN, _of)
+Dict.objects = NamedObjects(Dict)
 
 
 def unread_items(one: Dict) -> Generator[tuple[Callable[[], Any], Callable[[], Any]], None, None]:

@@ -1,12 +1,8 @@
 """What listings and `info()` of stored objects give, under the names and with the fields that programs know."""
 
 import enum
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
-
-from freehold.core.errors import InvalidError
 
 
 class FileEntryType(enum.IntEnum):
@@ -50,32 +46,6 @@ class SecretInfo:
     last_used: datetime | None = None
 
 
-class _Made(Protocol):
-    @property
-    def created(self) -> float: ...
-
-
-V = TypeVar("V", bound=_Made)
-
-
 def moment(epoch_s: float) -> datetime:
     """A time as programs get it: aware, in the local zone."""
     return datetime.fromtimestamp(epoch_s).astimezone()
-
-
-def newest(views: Iterable[V], max_objects: int | None, created_before: datetime | str | None) -> list[V]:
-    """What `objects.list` gives: the newest first, at most so many, made before a time or date."""
-    if max_objects is not None and max_objects < 0:
-        msg = f"max_objects={max_objects} is below 0"
-        raise InvalidError(msg)
-    before = None if created_before is None else _epoch(created_before)
-    found = [v for v in views if before is None or v.created < before]
-    return sorted(found, key=lambda v: v.created, reverse=True)[:max_objects]
-
-
-def _epoch(given: datetime | str) -> float:
-    try:
-        return (datetime.fromisoformat(given) if isinstance(given, str) else given).astimezone().timestamp()
-    except ValueError:
-        msg = f"created_before={given!r} is no date: write 2026-01-31, or 2026-01-31T12:00:00"
-        raise InvalidError(msg) from None

@@ -12,7 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import Future
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -283,6 +283,17 @@ class both_items(Generic[S, P, R]):  # noqa: N801 (a decorator)
         if instance is None:
             return self
         return BothItems(functools.partial(self._core, instance))
+
+
+class both_class(Generic[S, P, R]):  # noqa: N801 (a decorator)
+    """Decorates a class method that is a core."""
+
+    def __init__(self, core: Callable[Concatenate[type[S], P], Core[R]]) -> None:
+        self._core = cast("classmethod[S, P, Core[R]]", core).__func__
+        self.__doc__ = core.__doc__
+
+    def __get__(self, instance: S | None, owner: type[S]) -> Both[P, R]:
+        return Both(functools.partial(self._core, owner))
 
 
 def both_static(core: Callable[P, Core[R]]) -> Both[P, R]:

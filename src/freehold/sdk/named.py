@@ -1,25 +1,28 @@
-"""What Dict and Queue have in common as things on the server: found by name or id when first used, made, listed, deleted, ephemeral."""
+"""Dict and Queue as things on the server: found by name or id when first used, made, listed, deleted, ephemeral."""
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import msgspec
 
-from freehold.core.environments import check_environment
-from freehold.core.errors import AlreadyExistsError, Error, InvalidError, NotFoundError
+from freehold.core.errors import AlreadyExistsError, DeprecationError, Error, InvalidError, NotFoundError
 from freehold.core.limits import LEASE_S
 from freehold.core.names import check_name
 from freehold.protocol.stored import DictView, NamedRequest
 from freehold.sdk import client
-from freehold.sdk.faces import blocking, both, drive, drive_async
+from freehold.sdk.entries import moment
+from freehold.sdk.environment import api_of, given
+from freehold.sdk.ephemeral import Ephemeral
+from freehold.sdk.faces import both, both_class, drive
 from freehold.sdk.http import Api, segment
+from freehold.sdk.objects import Objects
+from freehold.sdk.tracebacks import warn
 
 T = TypeVar("T")
-NamedT = TypeVar("NamedT")
+NamedT = TypeVar("NamedT", bound="Named")
 _log = logging.getLogger("freehold.client")
 _BEAT_S = LEASE_S / 4
 _PAGE = 1000
@@ -33,6 +36,10 @@ class Noun:
     @property
     def path(self) -> str:
         return f"/v1/{self.one}s"
+
+    def checked(self, name: str) -> str:
+        """The name of one of them; InvalidError when it can be none."""
+        return check_name(name, f"a {self.title}")
 
 
 class Handle:
@@ -49,7 +56,7 @@ class Handle:
         environment: str | None = None,
     ) -> None:
         self.noun, self.name, self.view = noun, name or (view.name if view else None), view
-        self.environment = check_environment(environment) if environment else ""
+        self.environment = environment
         self._ref, self._create = ref or (view.id if view else None), create
 
     def __repr__(self) -> str:
@@ -114,32 +121,129 @@ class Handle:
 
     async def created_at(self) -> datetime:
         """A core: when it was made, in local time."""
-        return datetime.fromtimestamp((await self.hydrate()).created).astimezone()
+        return moment((await self.hydrate()).created)
 
 
-def _restored(noun: Noun, name: str | None, ref: str | None, create: bool, environment: str) -> Handle:
+def _restored(noun: Noun, name: str | None, ref: str | None, create: bool, environment: str | None) -> Handle:
     return Handle(noun, name=name, ref=ref, create=create, environment=environment)
 
 
 async def ask(
-    method: str, path: str, body: bytes = b"", *, wait_s: float = 0.0, again: bool = False, environment: str = ""
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    wait_s: float = 0.0,
+    again: bool = False,
+    environment: str | None = None,
 ) -> bytes:
     """A core: one request over the client's kept connections."""
     connections = client.current().connections
-    return await connections.ask(method, path, body, wait_s=wait_s, again=again, environment=environment)
+    return await connections.ask(method, path, body, wait_s=wait_s, again=again, environment=environment or "")
 
 
-def api_of(environment: str = "") -> Api:
-    """The API of an environment, for what is large or sent from a thread of ours."""
-    current = client.current()
-    return Api(replace(current.target, environment=environment)) if environment else current.api
+class Named:
+    """What Dict and Queue have in common."""
+
+    _noun: ClassVar[Noun]
+    _handle: Handle
+
+    def __init__(self) -> None:
+        title = self._noun.title
+        raise InvalidError(
+            f"{title}() cannot be made by itself: use {title}.from_name('NAME', create_if_missing=True) or {title}.ephemeral()"
+        )
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._of, (self._handle,)
+
+    @classmethod
+    def from_name(
+        cls, name: str, *, environment_name: str | None = None, create_if_missing: bool = False, client: object = None
+    ) -> Self:
+        """The one of this name; nothing is asked of the server until it is used."""
+        del client  # one server a process
+        environment = given(environment_name)
+        return cls._of(
+            Handle(cls._noun, name=cls._noun.checked(name), create=create_if_missing, environment=environment)
+        )
+
+    @classmethod
+    def _from_id(cls, ref: str) -> Self:
+        return cls._of(Handle(cls._noun, ref=ref))
+
+    @classmethod
+    def _ephemeral(cls, environment_name: str | None) -> Ephemeral[Self]:
+        """One without a name. It goes at the block's end, or soon after this process's."""
+        environment = given(environment_name)
+        leases: list[_Lease] = []
+
+        def make() -> Self:
+            body = msgspec.json.encode(NamedRequest())
+            data = drive(ask("POST", cls._noun.path, body, environment=environment))
+            handle = Handle(cls._noun, view=msgspec.json.decode(data, type=DictView), environment=environment)
+            leases.append(_Lease(handle))
+            return cls._of(handle)
+
+        return Ephemeral(make, lambda _: leases.pop().end())
+
+    @classmethod
+    def _of(cls, handle: Handle) -> Self:
+        made = cls.__new__(cls)
+        made._handle = handle
+        return made
+
+    @property
+    def name(self) -> str | None:
+        return self._handle.name
+
+    @property
+    def object_id(self) -> str:
+        return self._handle.object_id
+
+    @both
+    async def hydrate(self, client: object = None) -> Self:
+        """Ask the server now whether it is there, or make it."""
+        del client  # as above
+        await self._handle.hydrate()
+        return self
+
+    # ---- old spellings
+
+    @both_class
+    @classmethod
+    async def lookup(
+        cls, name: str, *, environment_name: str | None = None, create_if_missing: bool = False, client: object = None
+    ) -> Self:
+        """As `from_name(...).hydrate()`."""
+        del client  # as above
+        title = cls._noun.title
+        warn(
+            f"{title}.lookup is deprecated: write {title}.from_name({name!r}), and .hydrate() to ask the server at once",
+            DeprecationError,
+        )
+        found = cls.from_name(name, environment_name=environment_name, create_if_missing=create_if_missing)
+        await found._handle.hydrate()
+        return found
+
+    @both_class
+    @classmethod
+    async def delete(cls, name: str, *, environment_name: str | None = None, client: object = None) -> None:
+        """As `objects.delete`."""
+        del client  # as above
+        title = cls._noun.title
+        warn(f"{title}.delete is deprecated: write {title}.objects.delete({name!r})", DeprecationError)
+        await _delete(cls._noun, name, given(environment_name))
 
 
-class Objects(Generic[NamedT]):
-    """`Dict.objects` and `Queue.objects`: those that have names."""
+class NamedObjects(Objects[NamedT]):
+    """`Dict.objects` and `Queue.objects`."""
 
-    def __init__(self, noun: Noun, of: Callable[[Handle], NamedT]) -> None:
-        self._noun, self._of = noun, of
+    def __init__(self, kind: type[NamedT]) -> None:
+        self._noun, self._of = kind._noun, kind._of
 
     @both
     async def create(
@@ -147,103 +251,55 @@ class Objects(Generic[NamedT]):
     ) -> None:
         """Make one of this name; AlreadyExistsError when there is one, unless `allow_existing`."""
         del client  # one server a process
-        check_name(name, f"a {self._noun.title}")
+        body = msgspec.json.encode(NamedRequest(name=self._noun.checked(name)))
         try:
-            body = msgspec.json.encode(NamedRequest(name=name))
-            await ask("POST", self._noun.path, body, environment=environment_name or "")
+            await ask("POST", self._noun.path, body, environment=given(environment_name))
         except AlreadyExistsError:
             if not allow_existing:
                 raise
 
-    @both
-    async def list(
-        self, *, max_objects: int | None = None, created_before: datetime | str | None = None,
-        environment_name: str = "", client: object = None,
-    ) -> "list[NamedT]":  # fmt: skip
-        """Handles of those that have names, the newest first."""
-        del client  # as above
-        if max_objects is not None and max_objects < 0:
-            raise InvalidError(f"max_objects={max_objects} is below 0; give how many to list, or nothing for all")
+    async def _newest(self, limit: int | None, before_s: float | None, environment: str | None) -> "list[NamedT]":
         found: list[DictView] = []
-        before = _moment(created_before)
-        while max_objects is None or len(found) < max_objects:
-            limit = _PAGE if max_objects is None else min(_PAGE, max_objects - len(found))
-            query = f"?limit={limit}" + ("" if before is None else f"&before={before!r}")
-            data = await ask("GET", self._noun.path + query, again=True, environment=environment_name)
+        while limit is None or len(found) < limit:
+            wanted = _PAGE if limit is None else min(_PAGE, limit - len(found))
+            query = f"?limit={wanted}" + ("" if before_s is None else f"&before={before_s!r}")
+            data = await ask("GET", self._noun.path + query, again=True, environment=environment)
             page = msgspec.json.decode(data, type=list[DictView])
             found += page
-            if len(page) < limit:
+            if len(page) < wanted:
                 break
-            before = page[-1].created
-        return [self._of(Handle(self._noun, view=view, environment=environment_name)) for view in found]
+            before_s = page[-1].created
+        return [self._of(Handle(self._noun, view=view, environment=environment)) for view in found]
 
-    @both
-    async def delete(
-        self, name: str, *, allow_missing: bool = False, environment_name: str | None = None, client: object = None
-    ) -> None:
-        """Delete the one of this name with all that it holds; NotFoundError when there is none, unless `allow_missing`."""
-        del client  # as above
-        check_name(name, f"a {self._noun.title}")
-        try:
-            await ask("DELETE", f"{self._noun.path}/{segment(name)}", environment=environment_name or "")
-        except NotFoundError:
-            if not allow_missing:
-                raise
+    async def _delete(self, name: str, environment: str | None) -> None:
+        await _delete(self._noun, name, environment)
 
 
-class Ephemeral(Generic[NamedT]):
-    """`with …ephemeral() as one:`, or `async with`. It goes at the block's end, or soon after this process's."""
+async def _delete(noun: Noun, name: str, environment: str | None) -> None:
+    """A core: delete the one of this name; NotFoundError when there is none."""
+    await ask("DELETE", f"{noun.path}/{segment(noun.checked(name))}", environment=environment)
 
-    def __init__(self, noun: Noun, of: Callable[[Handle], NamedT], environment: str | None = None) -> None:
-        self._noun, self._of = noun, of
-        self._environment = check_environment(environment) if environment else ""
+
+class _Lease:
+    """Tells the server that this process still has it."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle, self._path = handle, f"{handle.noun.path}/{handle.object_id}"
         self._ended = threading.Event()
+        threading.Thread(target=self._beat, name=f"freehold-{handle.object_id}", daemon=True).start()
 
-    def __enter__(self) -> NamedT:
-        return drive(self._begin())
-
-    def __exit__(self, *_: object) -> None:
-        drive(self._end())
-
-    async def __aenter__(self) -> NamedT:
-        return await drive_async(self._begin())
-
-    async def __aexit__(self, *_: object) -> None:
-        await drive_async(self._end())
-
-    async def _begin(self) -> NamedT:
-        body = msgspec.json.encode(NamedRequest())
-        data = await ask("POST", self._noun.path, body, environment=self._environment)
-        view = msgspec.json.decode(data, type=DictView)
-        self._path = f"{self._noun.path}/{view.id}"
-        threading.Thread(target=self._beat, name=f"freehold-{view.id}", daemon=True).start()
-        return self._of(Handle(self._noun, view=view, environment=self._environment))
-
-    async def _end(self) -> None:
+    def end(self) -> None:
         self._ended.set()
         try:
-            await blocking(api_of(self._environment).act, "DELETE", self._path)
+            self._handle.api.act("DELETE", self._path)
         except Error as error:  # it ends by itself when it hears of us no more
             _log.debug("freehold: %s was not deleted: %s", self._path, error)
 
     def _beat(self) -> None:
-        api = api_of(self._environment)
         while not self._ended.wait(_BEAT_S):
             try:
-                api.act("POST", f"{self._path}/heartbeat")
+                self._handle.api.act("POST", f"{self._path}/heartbeat")
             except NotFoundError:
                 return
             except Error as error:  # the server may be back for the next one
                 _log.debug("freehold: %s hears of us no more: %s", self._path, error)
-
-
-def _moment(value: datetime | str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment.astimezone().timestamp()
-    except (ValueError, OverflowError, AttributeError) as error:
-        raise InvalidError(
-            f"created_before={value!r} is no time ({error}): give a datetime, or an ISO date such as '2026-01-31'"
-        ) from None

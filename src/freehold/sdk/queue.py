@@ -4,11 +4,11 @@ import queue
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
-from freehold.core.errors import DeprecationError, DeserializationError, InvalidError, RequestSizeError
+from freehold.core.errors import DeserializationError, InvalidError, RequestSizeError
 from freehold.core.limits import (
     PARTITION_NAME_BYTES,
     PARTITION_TTL_S,
@@ -17,7 +17,6 @@ from freehold.core.limits import (
     QUEUE_PARTITION_ITEMS,
     WAIT_S,
 )
-from freehold.core.names import check_name
 from freehold.protocol.payload import decode_payload, encode_payload
 from freehold.protocol.stored import (
     Count,
@@ -29,52 +28,31 @@ from freehold.protocol.stored import (
     QueueScanned,
     QueueTaken,
 )
-from freehold.sdk.faces import both, both_items, both_static, drive_items
-from freehold.sdk.named import Ephemeral, Handle, Noun, Objects, ask
+from freehold.sdk.ephemeral import Ephemeral
+from freehold.sdk.faces import both, both_items, drive_items
+from freehold.sdk.named import Named, NamedObjects, Noun
 from freehold.sdk.serialization import dumps, loads
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.types import QueueInfo
 
-_NOUN = Noun(one="queue", title="Queue")
 
-
-class Queue:
+class Queue(Named):
     """Made by `from_name`, `ephemeral` or `from_id`. Each `partition` is a queue of its own; without one, it is that without a name."""
 
-    _handle: Handle
-
-    def __init__(self) -> None:
-        raise InvalidError(
-            "Queue() cannot be made by itself: use Queue.from_name('NAME', create_if_missing=True) or Queue.ephemeral()"
-        )
-
-    def __repr__(self) -> str:
-        return repr(self._handle)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _of, (self._handle,)
-
-    @staticmethod
-    def from_name(
-        name: str, *, environment_name: str | None = None, create_if_missing: bool = False, client: object = None
-    ) -> "Queue":
-        """The Queue of this name; nothing is asked of the server until it is used."""
-        del client  # one server a process
-        return _of(
-            Handle(_NOUN, name=check_name(name, "a Queue"), create=create_if_missing, environment=environment_name)
-        )
+    _noun = Noun(one="queue", title="Queue")
+    objects: ClassVar["NamedObjects[Queue]"]
 
     @staticmethod
     def from_id(queue_id: str, client: object = None) -> "Queue":
         """The Queue of this `object_id`, an ephemeral one too; nothing is asked of the server until it is used."""
-        del client  # as above
-        return _of(Handle(_NOUN, ref=queue_id))
+        del client  # one server a process
+        return Queue._from_id(queue_id)
 
     @staticmethod
     def ephemeral(client: object = None, environment_name: str | None = None) -> "Ephemeral[Queue]":
         """`with Queue.ephemeral() as q:`, or `async with`: a Queue without a name that is deleted at the end."""
         del client  # as above
-        return Ephemeral(_NOUN, _of, environment_name)
+        return Queue._ephemeral(environment_name)
 
     @staticmethod
     def validate_partition_key(partition: str | None) -> bytes:
@@ -87,21 +65,6 @@ class Queue:
                 f"partition={partition!r} has {len(data)} bytes, and a partition's name 1 to {PARTITION_NAME_BYTES}; None is the one without a name"
             )
         return data
-
-    @property
-    def name(self) -> str | None:
-        return self._handle.name
-
-    @property
-    def object_id(self) -> str:
-        return self._handle.object_id
-
-    @both
-    async def hydrate(self, client: object = None) -> "Queue":
-        """Ask the server now whether it is there, or make it."""
-        del client  # as above
-        await self._handle.hydrate()
-        return self
 
     @both
     async def info(self) -> QueueInfo:
@@ -252,39 +215,8 @@ class Queue:
         except (DeserializationError, msgspec.DecodeError) as error:
             raise DeserializationError(f"an item of {self._handle.shown} cannot be read: {error}") from error
 
-    # ---- old spellings
 
-    @staticmethod
-    async def _lookup(
-        name: str, *, environment_name: str | None = None, create_if_missing: bool = False, client: object = None
-    ) -> "Queue":
-        del client  # as above
-        warn(
-            f"Queue.lookup is deprecated: write Queue.from_name({name!r}), and .hydrate() to ask the server at once",
-            DeprecationError,
-        )
-        found = Queue.from_name(name, environment_name=environment_name, create_if_missing=create_if_missing)
-        await found._handle.hydrate()
-        return found
-
-    @staticmethod
-    async def _delete(name: str, *, environment_name: str | None = None, client: object = None) -> None:
-        del client  # as above
-        warn(f"Queue.delete is deprecated: write Queue.objects.delete({name!r})", DeprecationError)
-        await ask("DELETE", f"{_NOUN.path}/{check_name(name, 'a Queue')}", environment=environment_name or "")
-
-    lookup = both_static(_lookup)
-    delete = both_static(_delete)
-    objects: "Objects[Queue]"
-
-
-def _of(handle: Handle) -> Queue:
-    made = Queue.__new__(Queue)
-    made._handle = handle
-    return made
-
-
-Queue.objects = Objects(_NOUN, _of)
+Queue.objects = NamedObjects(Queue)
 
 
 def unread_items(one: Queue, partition: str | None) -> Generator[Callable[[], Any], None, None]:

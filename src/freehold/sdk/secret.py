@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
@@ -13,9 +12,10 @@ from freehold.core.names import check_name
 from freehold.core.specs import SecretRef
 from freehold.sdk.checks import variables
 from freehold.sdk.context import is_local
-from freehold.sdk.entries import SecretInfo, moment, newest
+from freehold.sdk.entries import SecretInfo, moment
 from freehold.sdk.environment import api_of, check_own, given
 from freehold.sdk.faces import blocking, both, both_static
+from freehold.sdk.objects import Objects, newest
 from freehold.sdk.tracebacks import warn
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Values = Mapping[str, str | None]
 
 
-class SecretManager:
+class SecretManager(Objects["Secret"]):
     """`Secret.objects`: secrets by name. For programs on the owner's machine: instances may not keep or read secrets."""
 
     @both
@@ -46,37 +46,14 @@ class SecretManager:
             if not allow_existing:
                 raise
 
-    @both
-    async def list(
-        self,
-        *,
-        max_objects: int | None = None,
-        created_before: datetime | str | None = None,
-        environment_name: str = "",
-        client: object = None,
-    ) -> "list[Secret]":
-        """Secrets that have a name, the newest first."""
-        del client  # as above
+    async def _newest(self, limit: int | None, before_s: float | None, environment: str | None) -> "list[Secret]":
         from freehold.protocol.schemas import SecretView
 
-        environment = given(environment_name)
         views = await blocking(api_of(environment).get, "/v1/secrets", list[SecretView])
-        return [
-            Secret.from_name(v.name, environment_name=environment)._take(v)
-            for v in newest(views, max_objects, created_before)
-        ]  # pyright: ignore[reportPrivateUsage]
+        return [Secret.from_name(v.name, environment_name=environment)._take(v) for v in newest(views, limit, before_s)]
 
-    @both
-    async def delete(
-        self, name: str, *, allow_missing: bool = False, environment_name: str | None = None, client: object = None
-    ) -> None:
-        """Forget a secret; functions that name it do not start any more."""
-        del client  # as above
-        try:
-            await blocking(api_of(given(environment_name)).act, "DELETE", _path(name))
-        except NotFoundError:
-            if not allow_missing:
-                raise
+    async def _delete(self, name: str, environment: str | None) -> None:
+        await blocking(api_of(environment).act, "DELETE", _path(name))
 
 
 class Secret:

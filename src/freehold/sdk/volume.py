@@ -6,19 +6,19 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from freehold.core.errors import AlreadyExistsError, DeprecationError, InvalidError, NotFoundError, NotMountedError
+from freehold.core.errors import AlreadyExistsError, DeprecationError, InvalidError, NotMountedError
 from freehold.core.ids import is_id, new_id
 from freehold.core.names import check_name
 from freehold.core.specs import VolumeMount
-from freehold.sdk.entries import FileEntry, FileEntryType, VolumeInfo, moment, newest
+from freehold.sdk.entries import FileEntry, FileEntryType, VolumeInfo, moment
 from freehold.sdk.environment import api_of, check_own, given
 from freehold.sdk.ephemeral import Ephemeral
 from freehold.sdk.faces import blocking, both, both_items, both_static
+from freehold.sdk.objects import Objects, newest
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.upload import Upload
 
@@ -47,7 +47,7 @@ class _Options:
     environment: str | None = None  # None: the process's own
 
 
-class VolumeManager:
+class VolumeManager(Objects["Volume"]):
     """`Volume.objects`: volumes by name."""
 
     @both
@@ -71,35 +71,15 @@ class VolumeManager:
             if not allow_existing:
                 raise
 
-    @both
-    async def list(
-        self,
-        *,
-        max_objects: int | None = None,
-        created_before: datetime | str | None = None,
-        environment_name: str = "",
-        client: object = None,
-    ) -> "list[Volume]":
-        """Volumes, the newest first."""
-        del client  # as above
+    async def _newest(self, limit: int | None, before_s: float | None, environment: str | None) -> "list[Volume]":
         from freehold.protocol.schemas import VolumeView
 
-        environment = given(environment_name)
         views = await blocking(api_of(environment).get, "/v1/volumes", list[VolumeView])
         options = _Options(environment=environment)
-        return [Volume(v.name, options)._take(v) for v in newest(views, max_objects, created_before)]  # pyright: ignore[reportPrivateUsage]
+        return [Volume(v.name, options)._take(v) for v in newest(views, limit, before_s)]
 
-    @both
-    async def delete(
-        self, name: str, *, allow_missing: bool = False, environment_name: str | None = None, client: object = None
-    ) -> None:
-        """Delete a volume with all its files."""
-        del client  # as above
-        try:
-            await blocking(api_of(given(environment_name)).act, "DELETE", _path(check_name(name, "a volume")))
-        except NotFoundError:
-            if not allow_missing:
-                raise
+    async def _delete(self, name: str, environment: str | None) -> None:
+        await blocking(api_of(environment).act, "DELETE", _path(check_name(name, "a volume")))
 
 
 class Volume:

@@ -129,7 +129,7 @@ def test_objects_are_listed_newest_first(server: FakeServer) -> None:
     assert [v.name for v in objects.list(created_before="1970-01-01T00:00:01+00:00")] == ["old"]
     with pytest.raises(InvalidError, match="below 0"):
         objects.list(max_objects=-1)
-    with pytest.raises(InvalidError, match="no date"):
+    with pytest.raises(InvalidError, match="is no time"):
         objects.list(created_before="yesterday")
     with pytest.raises(NotFoundError):
         objects.delete("missing")

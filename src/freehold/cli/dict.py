@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from freehold.cli import control
-from freehold.cli.ask import Json, Yes, confirm
+from freehold.cli.ask import AllowMissing, Json, Yes, confirm
 from freehold.cli.output import ago, done, listing, note, print_json
 from freehold.cli.pickled import as_text, plain, shown
 from freehold.cli.table import Column
@@ -16,7 +16,6 @@ from freehold.sdk.dict import Dict, unread_items
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep keys and values that programs share.")
 Name = Annotated[str, typer.Argument(metavar="DICT", help="Name of the dict.", show_default=False)]
-Missing = Annotated[bool, typer.Option("--allow-missing", help="It is no error when there is none.")]
 
 _DICTS: list[Column[DictView]] = [Column("NAME", lambda d: d.name), Column("CREATED", lambda d: ago(d.created))]
 _ITEMS: list[Column[tuple[str, str]]] = [Column("KEY", lambda r: r[0]), Column("VALUE", lambda r: r[1])]
@@ -97,7 +96,7 @@ def clear(name: Name, yes: Yes = False) -> None:
 
 
 @app.command()
-def delete(name: Name, allow_missing: Missing = False, yes: Yes = False) -> None:
+def delete(name: Name, allow_missing: AllowMissing = False, yes: Yes = False) -> None:
     """Delete a dict with all that is in it.
 
     Example: [bold]freehold dict delete settings --yes[/bold]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from freehold.cli import control
-from freehold.cli.ask import Json, Yes, confirm
+from freehold.cli.ask import AllowMissing, Json, Yes, confirm
 from freehold.cli.output import ago, done, listing, print_json
 from freehold.cli.pickled import plain, shown
 from freehold.cli.table import Column
@@ -16,7 +16,6 @@ from freehold.sdk.queue import Queue, unread_items
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look into queues that programs share.")
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue.", show_default=False)]
 Partition = Annotated[str | None, typer.Option("--partition", "-p", help="This partition, not the one without a name.")]
-Missing = Annotated[bool, typer.Option("--allow-missing", help="It is no error when there is none.")]
 
 _QUEUES: list[Column[QueueView]] = [
     Column("NAME", lambda q: q.name),
@@ -99,7 +98,7 @@ def clear(
 
 
 @app.command()
-def delete(name: Name, allow_missing: Missing = False, yes: Yes = False) -> None:
+def delete(name: Name, allow_missing: AllowMissing = False, yes: Yes = False) -> None:
     """Delete a queue with all that is in it.
 
     Example: [bold]freehold queue delete jobs --yes[/bold]

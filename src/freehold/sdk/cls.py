@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 from freehold.core import specs
 from freehold.core.errors import DeprecationError, InvalidError, NotFoundError
 from freehold.core.names import check_name
-from freehold.sdk.environment import named
 from freehold.sdk.faces import blocking, both
 from freehold.sdk.marks import marks, yields
 from freehold.sdk.options import Declaration
-from freehold.sdk.reference import Reference, checked_version
+from freehold.sdk.reference import Reference
 from freehold.sdk.tracebacks import warn
 
 if TYPE_CHECKING:
@@ -141,8 +140,7 @@ class Cls:
     @property
     def own_image(self) -> "Image | None":
         """The image that it was declared with, or its app's; None: the default one."""
-        given = self.declaration.options.get("image") if self.declaration is not None else None
-        return given or self._reference.default_image
+        return self._reference.image(self.declaration)
 
     @staticmethod
     def from_name(
@@ -157,11 +155,8 @@ class Cls:
 
         `version`: that of the app, as `app history` lists them; NotFoundError when another one runs.
         """
-        check_name(app_name, "an app")
-        environment = named(environment_name, client)
-        found = Reference(
-            check_name(name, "a class"), app_name=app_name, version=checked_version(version), environment=environment
-        )
+        check_name(name, "a class")
+        found = Reference.deployed(app_name, name, version=version, environment_name=environment_name, client=client)
         return Cls(found)
 
     @staticmethod

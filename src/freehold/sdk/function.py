@@ -16,7 +16,6 @@ from freehold.sdk.autoscaler import Autoscaler, update
 from freehold.sdk.call import FunctionCall
 from freehold.sdk.client import Client
 from freehold.sdk.context import current_function_call_id, current_index
-from freehold.sdk.environment import named
 from freehold.sdk.exchange import Exchange, Kind
 from freehold.sdk.faces import blocking, both, both_items
 from freehold.sdk.logs import Logs
@@ -24,7 +23,7 @@ from freehold.sdk.mapping import Inputs, arguments_of
 from freehold.sdk.mapping import Mapping as RunningMap
 from freehold.sdk.options import Declaration
 from freehold.sdk.outcome import failure_of, ready_client, value_of
-from freehold.sdk.reference import Reference, checked_version
+from freehold.sdk.reference import Reference
 from freehold.sdk.serialization import dump_arguments
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.variants import Overriding, Variant
@@ -68,8 +67,7 @@ class Function(Generic[P, R]):
     @property
     def own_image(self) -> "Image | None":
         """The image that it was declared with, or its app's; None: the default one."""
-        given = self.declaration.options.get("image") if self.declaration is not None else None
-        return given or self._reference.default_image
+        return self._reference.image(self.declaration)
 
     @staticmethod
     def from_name(
@@ -84,10 +82,10 @@ class Function(Generic[P, R]):
 
         `version`: that of the app, as `app history` lists them; NotFoundError when another one runs.
         """
-        check_name(app_name, "an app")
         function, _, method = check_name(name, "a function").partition(".")
-        environment = named(environment_name, client)
-        found = Reference(function, app_name=app_name, version=checked_version(version), environment=environment)
+        found = Reference.deployed(
+            app_name, function, version=version, environment_name=environment_name, client=client
+        )
         return Function(found, method=method)
 
     @staticmethod

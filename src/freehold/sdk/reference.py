@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from freehold.core.errors import ExecutionError, InvalidError
+from freehold.core.names import check_name
 from freehold.protocol import schemas
 from freehold.sdk.context import is_local, refuse_in_plan
-from freehold.sdk.environment import api_of
+from freehold.sdk.environment import api_of, named
 
 if TYPE_CHECKING:
     from freehold.sdk.image import Image
+    from freehold.sdk.options import Declaration
 
 
 class Running(Protocol):
@@ -46,6 +48,20 @@ class Reference:
         self._app, self._app_name, self._handle = app, app_name, handle
         self._own = own or app is not None  # of the program itself, not of an app that was named
 
+    @staticmethod
+    def deployed(
+        app_name: str,
+        name: str,
+        *,
+        version: int | None = None,
+        environment_name: str | None = None,
+        client: object = None,
+    ) -> "Reference":
+        """One of a deployed app; the arguments are those that a program gives to `from_name`."""
+        check_name(app_name, "an app")
+        environment = named(environment_name, client)
+        return Reference(name, app_name=app_name, version=_checked_version(version), environment=environment)
+
     @property
     def app_name(self) -> str | None:
         return self._app.name if self._app is not None else self._app_name
@@ -55,10 +71,10 @@ class Reference:
         """The app of the program that it belongs to."""
         return self._app
 
-    @property
-    def default_image(self) -> "Image | None":
-        """The app's image, for functions that name none."""
-        return self._app._image if self._app is not None else None
+    def image(self, declaration: "Declaration | None") -> "Image | None":
+        """The image that it was declared with, or its app's; None: the default one."""
+        given = declaration.options.get("image") if declaration is not None else None
+        return given or (self._app._image if self._app is not None else None)
 
     @property
     def main(self) -> str | None:
@@ -109,7 +125,7 @@ def _restore(
     return Reference(name, app_name=app_name, handle=handle, own=own, version=version, environment=environment)
 
 
-def checked_version(version: object) -> int | None:
+def _checked_version(version: object) -> int | None:
     """InvalidError for what is no version of an app."""
     if version is None or (isinstance(version, int) and not isinstance(version, bool) and version > 0):
         return version

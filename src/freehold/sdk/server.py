@@ -11,7 +11,6 @@ from freehold.protocol import schemas
 from freehold.sdk import checks
 from freehold.sdk.autoscaler import Autoscaler, update
 from freehold.sdk.cls import hooks, parameters
-from freehold.sdk.environment import named
 from freehold.sdk.faces import blocking, both
 from freehold.sdk.marks import mark, marks
 from freehold.sdk.options import Declaration, FunctionOptions, ServerOptions
@@ -102,8 +101,7 @@ class Server:
     def from_name(app_name: str, name: str, *, environment_name: str | None = None, client: object = None) -> "Server":
         """A deployed server; nothing is asked of the platform until it is used."""
         check_name(name, "a server")
-        environment = named(environment_name, client)
-        return Server(Reference(name, app_name=check_name(app_name, "an app"), environment=environment))
+        return Server(Reference.deployed(app_name, name, environment_name=environment_name, client=client))
 
     @property
     def name(self) -> str:

@@ -77,7 +77,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_home(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[MakeHome]:
+def _homes(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterator[MakeHome]:  # pyright: ignore[reportUnusedFunction]
     """Make homes without a server; what still runs in one when the session ends is taken down."""
     made: list[Freehold] = []
 
@@ -96,9 +96,15 @@ def make_home(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def server(make_home: MakeHome) -> Iterator[Freehold]:
+def make_home(_homes: MakeHome) -> MakeHome:
+    """As `_homes`, whose folder of programs a suite of tests may change; the server that all suites share is made without that."""
+    return _homes
+
+
+@pytest.fixture(scope="session")
+def server(_homes: MakeHome) -> Iterator[Freehold]:
     """A server that tests share; each of them uses names of its own."""
-    one = make_home()
+    one = _homes()
     up = one("up", "--detach")
     assert up.returncode == 0, up.stdout + up.stderr
     assert one.url in up.stdout

@@ -1,15 +1,11 @@
 """What a machine or a workspace lacks, and when that is told."""
 
-from pathlib import Path
-
 import pytest
 from tests.e2e.harness import Freehold, wait_for
 
-PROGRAMS = Path(__file__).parent / "programs"
-
 
 def test_an_app_comes_up_with_the_functions_that_can_run(server: Freehold) -> None:
-    done = server("run", "mixed.py", cwd=PROGRAMS)
+    done = server("run", "mixed.py")
     assert done.returncode == 0, done.stdout + done.stderr
     lacks = "function 'expensive': gpu='h100:8': this machine has "
     assert f"warning: {lacks}" in done.stderr
@@ -25,7 +21,7 @@ def test_an_app_comes_up_with_the_functions_that_can_run(server: Freehold) -> No
 
 
 def test_the_function_that_cannot_run_ends_a_run_of_it(server: Freehold) -> None:
-    done = server("run", "mixed.py::expensive", cwd=PROGRAMS)
+    done = server("run", "mixed.py::expensive")
     assert done.returncode == 7
     assert "ResourceExhaustedError: function 'expensive': gpu='h100:8'" in done.stderr
 
@@ -41,14 +37,14 @@ def test_the_function_that_cannot_run_ends_a_run_of_it(server: Freehold) -> None
 )
 def test_what_lacks_is_told_before_images_are_built(server: Freehold, name: str, code: int, words: str) -> None:
     server.ok("secret", "create", "compat-lacking", "OTHER=1", "--force")
-    done = server("deploy", f"lacking.py::{name}", cwd=PROGRAMS)
+    done = server("deploy", f"lacking.py::{name}")
     assert done.returncode == code, done.stdout + done.stderr
     assert words in done.stderr
     assert "building" not in done.stderr
 
 
 def test_the_log_says_which_function_could_not_start_and_when_it_is_tried_again(server: Freehold) -> None:
-    server.ok("deploy", str(PROGRAMS / "never_starts.py"))
+    server.ok("deploy", "never_starts.py")
     wait_for(lambda: "(2 times in a row)" in server.ok("app", "logs", "compat-never-starts"))
     logs = server.ok("app", "logs", "compat-never-starts")
     assert "function 'Never' could not start; next try in 1 s" in logs

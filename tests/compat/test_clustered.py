@@ -1,11 +1,7 @@
 """Clustered functions: a call runs on all ranks at once, or fails on all."""
 
-from pathlib import Path
-
 import pytest
 from tests.e2e.harness import Freehold, MakeHome
-
-PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +13,7 @@ def gpus(make_home: MakeHome) -> Freehold:
 
 
 def test_ranks_reduce_over_their_addresses(gpus: Freehold) -> None:
-    done = gpus("run", "-q", str(PROGRAMS / "clustered.py::main"))
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = gpus.lines("run", "-q", "clustered.py::main")
     for line in (
         "reduced 0 111 3 True", "again 222", "steps 11 15", "ids [0, 1]", "this code runs in no cluster: ",
         "entered 0", "entered 1", "left 0", "left 1", "rank 2 of cu- .2 has 111",
@@ -30,9 +24,7 @@ def test_ranks_reduce_over_their_addresses(gpus: Freehold) -> None:
 
 
 def test_when_one_rank_fails_all_end_and_the_attempt_fails(gpus: Freehold) -> None:
-    done = gpus("run", "-q", str(PROGRAMS / "clustered.py::failing"))
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = gpus.lines("run", "-q", "clustered.py::failing")
     assert lines[:2] == ["ValueError rank 0 gives up True", "ValueError rank 2 gives up True"]
     assert lines[2].startswith("InstanceDiedError")
     assert lines[3:] == ["ExecutionError rank 2 of the cluster died: killed by signal 9 True", "goes on True"]

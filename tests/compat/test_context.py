@@ -1,10 +1,8 @@
 """`is_local`, the current call and input, `Retries` and `Error`."""
 
-from pathlib import Path
-
 from tests.e2e.harness import Freehold
 
-PROGRAM = str(Path(__file__).parent / "programs" / "context.py")
+PROGRAM = "context.py"
 
 
 def test_code_knows_where_it_runs_and_is_tried_again(server: Freehold) -> None:

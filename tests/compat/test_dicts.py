@@ -1,16 +1,10 @@
 """Dict, as programs and the command line use it."""
 
-from pathlib import Path
-
 from tests.e2e.harness import Freehold
-
-PROGRAMS = Path(__file__).parent / "programs"
 
 
 def test_a_dict_is_used_as_one(server: Freehold) -> None:
-    done = server("run", "-q", "dict_basics.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("run", "-q", "dict_basics.py") == [
         "freehold [1, {'two': 2}] None True False 3",
         "None default True compat-basics di-",
         "False True True new",
@@ -25,19 +19,17 @@ def test_a_dict_is_used_as_one(server: Freehold) -> None:
 
 
 def test_functions_and_the_program_share_a_dict(server: Freehold) -> None:
-    done = server("run", "-q", "dict_shared.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("run", "-q", "dict_shared.py") == [
         "1",
         "[0, 1, 4, 9, 16, 25, 36, 49, 64, 81] 11",
         "[('by id', 2), ('from inside', 1)]",
         "5 5",
     ]
-    shown = server("dict", "items", "compat-shared", "3", cwd=PROGRAMS)
+    shown = server("dict", "items", "compat-shared", "3")
     assert "the first 3 only; --all shows all" in shown.stderr
     assert "<dict_shared.Point object" in shown.stdout
     assert "cannot be read here" not in shown.stdout
-    elsewhere = server("dict", "items", "compat-shared", "--all", cwd=PROGRAMS.parent)
+    elsewhere = server("dict", "items", "compat-shared", "--all", cwd=server.programs.parent)
     assert (elsewhere.returncode, elsewhere.stdout.count("<cannot be read here: ")) == (0, 10)
     assert "No module named 'dict_shared'" in elsewhere.stdout
     assert ["later", "5"] in [line.split() for line in elsewhere.stdout.splitlines()]
@@ -45,15 +37,13 @@ def test_functions_and_the_program_share_a_dict(server: Freehold) -> None:
 
 
 def test_the_async_face_and_the_end_of_what_is_ephemeral(server: Freehold) -> None:
-    done = server("python", "dict_async.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("python", "dict_async.py") == [
         "50 49 False 9 gone", "True", "{'x': 1, 'y': 2} 51", "gone True", "['compat-async']"
     ]  # fmt: skip
 
 
 def test_what_is_wrong_is_named_with_its_fix(server: Freehold) -> None:
-    done = server("python", "dict_wrong.py", cwd=PROGRAMS)
+    done = server("python", "dict_wrong.py")
     assert done.returncode == 0, done.stderr
     kinds, texts = zip(*(line.split(" ", 1) for line in done.stdout.splitlines()[:-1]), strict=True)
     assert kinds == (
@@ -87,7 +77,7 @@ def test_the_command_line(server: Freehold) -> None:
 
 def test_each_environment_has_its_own(server: Freehold) -> None:
     server.ok("environment", "create", "compat-there")
-    done = server("python", "dict_environments.py", cwd=PROGRAMS)
+    done = server("python", "dict_environments.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:3] == ["here there 1 2 500000", "there 0", "[1]"]
     assert "no environment 'compat-nowhere'; did you mean 'compat-there'" in done.stdout

@@ -1,10 +1,8 @@
 """The arguments of local entrypoints as options of `freehold run`."""
 
-from pathlib import Path
-
 from tests.e2e.harness import Freehold
 
-PROGRAM = str(Path(__file__).parent / "programs" / "entrypoint_types.py")
+PROGRAM = "entrypoint_types.py"
 
 
 def test_each_type_is_read_from_its_option(server: Freehold) -> None:

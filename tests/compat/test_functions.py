@@ -2,18 +2,13 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Freehold, MakeHome
 
-PROGRAMS = Path(__file__).parent / "programs"
-
 
 def test_overrides_run_in_instances_of_their_own(server: Freehold) -> None:
-    done = server("run", "-q", "with_options.py::main", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("run", "-q", "with_options.py::main") == [
         "plain (('base', None, None), False)",
         "varied ((None, 'env', 'sealed'), True) True",
         "equal overrides share a pool True",
@@ -34,16 +29,14 @@ def test_overrides_run_in_instances_of_their_own(server: Freehold) -> None:
     ],
 )
 def test_overrides_are_admitted_as_a_deployment_is(server: Freehold, what: str, said: str) -> None:
-    done = server("run", "-q", "with_options.py::refused", "--what", what, cwd=PROGRAMS)
+    done = server("run", "-q", "with_options.py::refused", "--what", what)
     assert done.returncode != 0
     assert said in done.stderr
     assert "freehold/sdk" not in done.stderr
 
 
 def test_concurrency_and_batching_can_be_overridden(server: Freehold) -> None:
-    done = server("run", "-q", "with_concurrency.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("run", "-q", "with_concurrency.py") == [
         "together [True, True, True, True]",
         "doubled [0, 2, 4, 6, 8, 10, 12, 14] 8",
         "batches True 1",
@@ -52,7 +45,7 @@ def test_concurrency_and_batching_can_be_overridden(server: Freehold) -> None:
 
 
 def test_a_pool_is_scaled_and_looked_at_while_it_runs(server: Freehold) -> None:
-    done = server("run", "-q", "autoscaler.py", cwd=PROGRAMS)
+    done = server("run", "-q", "autoscaler.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "FunctionAutoscalerSettings(min_containers=0, max_containers=3, scaledown_window=60, buffer_containers=0)",
@@ -71,8 +64,8 @@ def test_a_pool_is_scaled_and_looked_at_while_it_runs(server: Freehold) -> None:
 
 
 def test_what_was_deployed_is_called_by_name_version_and_id(server: Freehold) -> None:
-    assert server("deploy", "from_name.py", cwd=PROGRAMS).returncode == 0
-    done = server("run", "-q", "callers.py::main", cwd=PROGRAMS)
+    assert server("deploy", "from_name.py").returncode == 0
+    done = server("run", "-q", "callers.py::main")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "plain deployed None | varied deployed other",
@@ -93,10 +86,8 @@ def test_what_was_deployed_is_called_by_name_version_and_id(server: Freehold) ->
 
 
 def test_apps_are_looked_up_made_tagged_and_stopped(server: Freehold) -> None:
-    assert server("deploy", "from_name.py", cwd=PROGRAMS).returncode == 0
-    done = server("run", "-q", "callers.py::apps", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert server("deploy", "from_name.py").returncode == 0
+    assert server.lines("run", "-q", "callers.py::apps") == [
         "compat-from-name True deployed ['Adder', 'echo', 'page']",
         "{'team': 'ocr'}",
         "{'team': 'web'} True",
@@ -116,15 +107,15 @@ def test_apps_are_looked_up_made_tagged_and_stopped(server: Freehold) -> None:
 def test_what_was_changed_outlives_the_server_and_ends_with_the_next_deployment(make_home: MakeHome) -> None:
     home = make_home()
     assert home("up", "--detach").returncode == 0
-    assert home("deploy", "changed.py::app", cwd=PROGRAMS).returncode == 0
-    changed = home("run", "-q", "changed.py::client.change", cwd=PROGRAMS)
+    assert home("deploy", "changed.py::app").returncode == 0
+    changed = home("run", "-q", "changed.py::client.change")
     assert changed.returncode == 0, changed.stderr
     call = changed.stdout.strip()
     os.kill(home.json("status")["pid"], signal.SIGKILL)
     assert home("up", "--detach").returncode == 0
-    assert home("run", "-q", "changed.py::client.look", "--call", call, cwd=PROGRAMS).stdout == "1 varied\n"
-    assert home("deploy", "changed.py::app", cwd=PROGRAMS).returncode == 0
-    assert home("run", "-q", "changed.py::client.look", cwd=PROGRAMS).stdout == "0 \n"
+    assert home("run", "-q", "changed.py::client.look", "--call", call).stdout == "1 varied\n"
+    assert home("deploy", "changed.py::app").returncode == 0
+    assert home("run", "-q", "changed.py::client.look").stdout == "0 \n"
     home("down")
 
 
@@ -138,11 +129,11 @@ def test_what_was_changed_outlives_the_server_and_ends_with_the_next_deployment(
     ],
 )
 def test_mistakes_end_with_a_message_and_a_code(server: Freehold, what: str, code: int, said: str) -> None:
-    done = server("run", "-q", "mistakes.py", "--what", what, cwd=PROGRAMS)
+    done = server("run", "-q", "mistakes.py", "--what", what)
     assert done.returncode == code
     assert said in done.stderr
     assert "freehold/sdk" not in done.stderr
 
 
 def test_a_parameter_that_is_not_given_has_its_default(server: Freehold) -> None:
-    assert server("run", "-q", "mistakes.py", "--what", "ok", cwd=PROGRAMS).stdout == "(1, None) (2, None)\n"
+    assert server("run", "-q", "mistakes.py", "--what", "ok").stdout == "(1, None) (2, None)\n"

@@ -14,11 +14,9 @@ from typing import Any
 import pytest
 from tests.e2e.harness import Freehold, MakeHome
 
-PROGRAMS = Path(__file__).parent / "programs"
-
 
 def run(server: Freehold, program: str, *words: str) -> str:
-    done = server("run", *words, program, cwd=PROGRAMS)
+    done = server("run", *words, program)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -40,12 +38,12 @@ def test_functions_run_in_the_image_with_what_their_module_has(server: Freehold,
     )
     edited = tmp_path / "image_run_function.py"
     edited.write_text(
-        (PROGRAMS / "image_run_function.py").read_text().replace("def kept()", "# a line more\n\n\ndef kept()")
+        (server.programs / "image_run_function.py").read_text().replace("def kept()", "# a line more\n\n\ndef kept()")
     )
     again = server("run", "image_run_function.py", cwd=tmp_path)
     assert again.stdout.strip() == said
     assert "building image" not in again.stderr
-    edited.write_text((PROGRAMS / "image_run_function.py").read_text().replace('"hello"', '"bye"'))
+    edited.write_text((server.programs / "image_run_function.py").read_text().replace('"hello"', '"bye"'))
     changed = server("run", "image_run_function.py", cwd=tmp_path)
     assert "'helper': 'bye'" in changed.stdout
     assert "building image" in changed.stderr
@@ -58,7 +56,7 @@ def test_imports_fail_only_where_their_own_image_lacks_them(server: Freehold) ->
 
 
 def test_steps_have_secrets_variables_and_volumes_of_their_own(server: Freehold) -> None:
-    done = server("run", "image_steps.py", cwd=PROGRAMS)
+    done = server("run", "image_steps.py")
     assert done.stdout.strip() == "['built', '/srv', '/srv', 'yes', False, False]", done.stderr
     assert "*** is secret" in done.stderr
     assert "hush-hush" not in done.stdout + done.stderr
@@ -66,7 +64,7 @@ def test_steps_have_secrets_variables_and_volumes_of_their_own(server: Freehold)
 
 def test_a_failed_step_is_told_once_with_its_last_lines(server: Freehold) -> None:
     for words in (("run", "-q"), ("deploy",)):
-        done = server(*words, "image_fails.py", cwd=PROGRAMS)
+        done = server(*words, "image_fails.py")
         assert done.returncode == 1
         assert (
             "error: step 2 of 3, run_commands 'echo looking; ls /nowhere-at-all': failed with exit code 2\n"
@@ -77,7 +75,7 @@ def test_a_failed_step_is_told_once_with_its_last_lines(server: Freehold) -> Non
 
 
 def test_an_image_is_built_published_and_found_again(server: Freehold) -> None:
-    done = server("python", "image_build.py", cwd=PROGRAMS)
+    done = server("python", "image_build.py")
     assert done.returncode == 0, done.stderr
     *read, image = done.stdout.split()
     assert read == ["first", "first"]
@@ -100,20 +98,20 @@ def test_force_build_builds_anew_in_each_run_and_once_in_it(server: Freehold) ->
 
 
 def test_every_kind_of_image_is_planned(make_home: MakeHome) -> None:
-    done = make_home()("plan", "image_surface.py", "--json", cwd=PROGRAMS)
+    done = make_home()("plan", "image_surface.py", "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["images"]) == 9
 
 
 def test_what_needs_a_container_says_so(server: Freehold) -> None:
-    done = server("run", "-q", "image_cuda.py", cwd=PROGRAMS)
+    done = server("run", "-q", "image_cuda.py")
     assert done.returncode == 1
     assert re.search(r"error: .*from_registry\('pytorch/pytorch.*needs the container launcher", done.stderr)
 
 
 @pytest.mark.slow
 def test_another_python_builds_and_runs(server: Freehold) -> None:
-    done = server("run", "image_python.py", cwd=PROGRAMS)
+    done = server("run", "image_python.py")
     if "is not on this machine" in done.stderr:
         pytest.skip("one Python only on this machine")
     assert done.returncode == 0, done.stderr
@@ -121,10 +119,10 @@ def test_another_python_builds_and_runs(server: Freehold) -> None:
     assert "stands in for it" in done.stderr
 
 
-def _lacking(folder: Path) -> str:
+def _lacking(server: Freehold, folder: Path) -> str:
     """Put the program into `folder`, with a package that no image was built with."""
     name = f"no-such-package-{secrets.token_hex(4)}"
-    text = (PROGRAMS / "lacks_apt.py").read_text()
+    text = (server.programs / "lacks_apt.py").read_text()
     (folder / "lacks_apt.py").write_text(text.replace("no-such-package-of-freehold", name))
     return name
 
@@ -132,7 +130,7 @@ def _lacking(folder: Path) -> str:
 def test_builds_go_on_without_debian_packages_where_that_is_asked_for(make_home: MakeHome, tmp_path: Path) -> None:
     home = make_home()
     (tmp_path / "concurrent.py").write_text("raise SystemExit('not the one of the standard library')\n")
-    lacking = _lacking(tmp_path)
+    lacking = _lacking(home, tmp_path)
     done = replace(home, home=Path(os.path.relpath(home.home, tmp_path)))(
         "up", "--detach", "--missing-apt", "warn", cwd=tmp_path
     )
@@ -147,7 +145,7 @@ def test_builds_go_on_without_debian_packages_where_that_is_asked_for(make_home:
 
 
 def test_a_build_that_lacks_debian_packages_names_every_way_out(server: Freehold, tmp_path: Path) -> None:
-    lacking = _lacking(tmp_path)
+    lacking = _lacking(server, tmp_path)
     done = server("run", "lacks_apt.py", cwd=tmp_path)
     assert done.returncode != 0
     for way in (f"apt-get install {lacking}", "--host-apt", "--missing-apt warn"):

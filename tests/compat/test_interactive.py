@@ -1,10 +1,8 @@
 """Breakpoints and input in instances, at the caller's terminal; and local ones under `freehold run`."""
 
-from pathlib import Path
-
 from tests.e2e.harness import Freehold
 
-PROGRAM = str(Path(__file__).parent / "programs" / "interactive.py")
+PROGRAM = "interactive.py"
 
 
 def test_a_breakpoint_in_an_instance_is_worked_at_from_here(server: Freehold) -> None:

@@ -1,10 +1,8 @@
 """`enable_output` in plain scripts."""
 
-from pathlib import Path
-
 from tests.e2e.harness import Freehold
 
-PROGRAM = str(Path(__file__).parent / "programs" / "output.py")
+PROGRAM = "output.py"
 
 
 def test_what_an_app_writes_is_shown_where_that_is_wanted(server: Freehold) -> None:

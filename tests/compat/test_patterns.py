@@ -1,10 +1,8 @@
 """`FilePatternMatcher` and lists of patterns as `ignore=`."""
 
-from pathlib import Path
-
 from tests.e2e.harness import Freehold
 
-PROGRAM = str(Path(__file__).parent / "programs" / "patterns.py")
+PROGRAM = "patterns.py"
 
 
 def test_files_that_match_stay_behind(server: Freehold) -> None:

@@ -2,17 +2,14 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from tests.e2e.harness import MakeHome
 
-PROGRAMS = Path(__file__).parent / "programs"
-
 
 def test_a_plan_needs_no_server_and_runs_nothing(make_home: MakeHome) -> None:
     freehold = make_home()
-    done = freehold("plan", "planned.py", cwd=PROGRAMS)
+    done = freehold("plan", "planned.py")
     assert done.returncode == 0, done.stderr
     for words in (
         "compat-planned",
@@ -32,7 +29,7 @@ def test_a_plan_needs_no_server_and_runs_nothing(make_home: MakeHome) -> None:
 def test_a_plan_as_json_has_every_field(make_home: MakeHome) -> None:
     freehold = make_home()
     (freehold.home / "prices.toml").write_text("core = 1.0\ngib = 0.0\n")
-    done = freehold("plan", "planned.py", "--json", cwd=PROGRAMS)
+    done = freehold("plan", "planned.py", "--json")
     found = json.loads(done.stdout)
     train, model = found["functions"]
     assert (train["name"], train["usd_hour"], train["min_instances"]) == ("train", 2.0, 1)
@@ -43,7 +40,7 @@ def test_a_plan_as_json_has_every_field(make_home: MakeHome) -> None:
 
 def test_a_plan_of_a_program_that_deploys_as_it_is_loaded_has_no_effects(make_home: MakeHome) -> None:
     freehold = make_home()
-    done = freehold("plan", "planned_effects.py", cwd=PROGRAMS)
+    done = freehold("plan", "planned_effects.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "compat-effects" in done.stdout
     assert "work" in done.stdout
@@ -53,9 +50,9 @@ def test_a_plan_of_a_program_that_deploys_as_it_is_loaded_has_no_effects(make_ho
 @pytest.mark.parametrize("asks", ["remote", "other", "map", "sandbox", "run", "queue", "logs", "volume"])
 def test_a_plan_says_where_a_program_would_need_a_server(make_home: MakeHome, asks: str) -> None:
     freehold = replace(make_home(), extra=(("COMPAT_ASKS", asks),))
-    done = freehold("plan", "planned_effects.py", cwd=PROGRAMS)
+    done = freehold("plan", "planned_effects.py")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "a plan runs nothing: " in done.stderr
-    lines = (PROGRAMS / "planned_effects.py").read_text().splitlines()
+    lines = (freehold.programs / "planned_effects.py").read_text().splitlines()
     line = next(n for n, text in enumerate(lines, 1) if text == f'if asks == "{asks}":') + 1
     assert f'planned_effects.py", line {line}, in <module>' in done.stderr

@@ -1,16 +1,10 @@
 """Queue, as programs and the command line use it."""
 
-from pathlib import Path
-
 from tests.e2e.harness import Freehold
-
-PROGRAMS = Path(__file__).parent / "programs"
 
 
 def test_a_queue_is_used_as_one(server: Freehold) -> None:
-    done = server("run", "-q", "queue_basics.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("run", "-q", "queue_basics.py") == [
         "3 1 4 [1, 'two', {'three': 3}] None",
         "1 ['two', {'three': 3}] None [] other",
         "Empty Empty",
@@ -22,16 +16,12 @@ def test_a_queue_is_used_as_one(server: Freehold) -> None:
 
 
 def test_workers_share_a_queue(server: Freehold) -> None:
-    done = server("run", "-q", "queue_workers.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["60 True 0", "hello None"]
+    assert server.lines("run", "-q", "queue_workers.py") == ["60 True 0", "hello None"]
     server.ok("queue", "delete", "compat-results", "--yes")
 
 
 def test_the_async_face(server: Freehold) -> None:
-    done = server("python", "queue_async.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["True 0", "[0, 1, 2] [0, 1, 2]"]
+    assert server.lines("python", "queue_async.py") == ["True 0", "[0, 1, 2] [0, 1, 2]"]
 
 
 def test_the_command_line(server: Freehold) -> None:

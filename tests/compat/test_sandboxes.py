@@ -13,22 +13,8 @@ import pytest
 from tests.e2e.harness import Freehold, MakeHome, wait_for
 
 from freehold.core.home import Home
-from freehold.launchers.process import jail
 
-PROGRAMS = Path(__file__).parent / "programs"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _held(tmp_path_factory: pytest.TempPathFactory) -> None:  # pyright: ignore[reportUnusedFunction]
-    bwrap, mode, why = jail.find(tmp_path_factory.mktemp("jails"))
-    if bwrap is None or mode != "overlay":
-        pytest.skip(f"no sandboxes here: {why}")
-
-
-def _lines(server: Freehold, program: str) -> list[str]:
-    done = server("python", program, cwd=PROGRAMS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.splitlines()
+pytestmark = pytest.mark.usefixtures("jailed")
 
 
 def _ask(server: Freehold, path: str) -> Any:
@@ -37,8 +23,14 @@ def _ask(server: Freehold, path: str) -> Any:
         return json.load(answer)
 
 
-def test_a_sandbox_runs_its_command_and_says_how_it_ended(server: Freehold) -> None:
-    assert _lines(server, "sandbox_basics.py") == [
+@pytest.fixture(scope="module")
+def basics(server: Freehold, jailed: None) -> list[str]:
+    """What the program of that name says, run once."""
+    return server.lines("python", "sandbox_basics.py")
+
+
+def test_a_sandbox_runs_its_command_and_says_how_it_ended(basics: list[str]) -> None:
+    assert basics == [
         r"OUT 'hello world\n' 'oh\n' 3 3",
         "AGAIN 3 True",
         r"LINE 'got Ada\n'",
@@ -51,7 +43,8 @@ def test_a_sandbox_runs_its_command_and_says_how_it_ended(server: Freehold) -> N
     ]
 
 
-def test_what_a_sandbox_writes_is_in_its_apps_logs_and_it_is_on_record(server: Freehold) -> None:
+def test_what_a_sandbox_writes_is_in_its_apps_logs_and_it_is_on_record(server: Freehold, basics: list[str]) -> None:
+    assert basics
     assert "hello world" in server.ok("app", "logs", "compat-sandbox-basics")
     views = _ask(server, "/v1/sandboxes?app=compat-sandbox-basics&live_only=false")
     assert {(v["state"], v["returncode"]) for v in views} == {
@@ -61,7 +54,7 @@ def test_what_a_sandbox_writes_is_in_its_apps_logs_and_it_is_on_record(server: F
 
 
 def test_commands_stream_take_input_and_end(server: Freehold) -> None:
-    assert _lines(server, "sandbox_exec.py") == [
+    assert server.lines("python", "sandbox_exec.py") == [
         "KINDS True True True",
         r"LINES ['line 1\n', 'line 2\n', 'line 3\n'] True",
         r"CODE 4 4 4 'warned\n'",
@@ -85,11 +78,17 @@ def test_commands_stream_take_input_and_end(server: Freehold) -> None:
 
 
 def test_everything_has_an_awaitable_twin(server: Freehold) -> None:
-    assert _lines(server, "sandbox_async.py") == ["ALL 24", r"KEPT 'late\n'", "FILE hi", "LISTED [True]", "END 137"]
+    assert server.lines("python", "sandbox_async.py") == [
+        "ALL 24",
+        r"KEPT 'late\n'",
+        "FILE hi",
+        "LISTED [True]",
+        "END 137",
+    ]
 
 
 def test_files_are_read_written_listed_and_watched(server: Freehold) -> None:
-    assert _lines(server, "sandbox_files.py") == [
+    assert server.lines("python", "sandbox_files.py") == [
         "GIVEN given",
         "OWN changed given",
         "BIG True 10000000",
@@ -110,7 +109,7 @@ def test_files_are_read_written_listed_and_watched(server: Freehold) -> None:
 
 
 def test_names_tags_idleness_and_readiness(server: Freehold) -> None:
-    assert _lines(server, "sandbox_names.py") == [
+    assert server.lines("python", "sandbox_names.py") == [
         "TAKEN True",
         "BY NAME True",
         "TAGGED 2 1",
@@ -126,7 +125,7 @@ def test_names_tags_idleness_and_readiness(server: Freehold) -> None:
 
 
 def test_networks_are_closed_listed_or_tunnelled(server: Freehold) -> None:
-    assert _lines(server, "sandbox_network.py") == [
+    assert server.lines("python", "sandbox_network.py") == [
         "BLOCKED True",
         "INTERFACES [(1, 'lo')]",
         "PAST THE LIST True",
@@ -146,9 +145,7 @@ def test_networks_are_closed_listed_or_tunnelled(server: Freehold) -> None:
 @pytest.mark.skipif(shutil.which("slirp4netns") is None, reason="no slirp4netns here (apt-get install slirp4netns)")
 def test_each_sandbox_has_its_ports_to_itself_and_not_the_machines_loopback(server: Freehold) -> None:
     address = _own_address()
-    done = server("python", "sandbox_ports.py", str(server.port), address or "none", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("python", "sandbox_ports.py", str(server.port), address or "none") == [
         "ANSWER one True",
         "ANSWER two True",
         "NOT ON THE MACHINE",
@@ -177,7 +174,7 @@ def without_slirp(make_home: MakeHome, tmp_path: Path) -> Iterator[Freehold]:
 
 
 def test_without_slirp4netns_a_port_is_one_sandboxs_and_no_tunnel_leads_elsewhere(without_slirp: Freehold) -> None:
-    assert _lines(without_slirp, "sandbox_shared_ports.py") == [
+    assert without_slirp.lines("python", "sandbox_shared_ports.py") == [
         "SECOND True True",
         "ANOTHER'S hung up",
         "HELD True True",
@@ -197,7 +194,7 @@ def _own_address() -> str | None:
 
 
 def test_a_snapshot_is_an_image_of_sandboxes_and_functions(server: Freehold) -> None:
-    assert _lines(server, "sandbox_snapshot.py") == [
+    assert server.lines("python", "sandbox_snapshot.py") == [
         "FILE kept ['kept.txt']",
         "MODULE 42",
         "SYSTEM tool True",
@@ -207,7 +204,7 @@ def test_a_snapshot_is_an_image_of_sandboxes_and_functions(server: Freehold) -> 
 
 
 def test_a_function_makes_sandboxes_and_they_end_with_its_app(server: Freehold) -> None:
-    done = server("run", "-q", "sandbox_function.py", cwd=PROGRAMS)
+    done = server("run", "-q", "sandbox_function.py")
     assert done.returncode == 0, done.stderr
     assert "SOLVED ('42\\n', 0)" in done.stdout
     assert "VOLUME from inside" in done.stdout
@@ -217,7 +214,8 @@ def test_a_function_makes_sandboxes_and_they_end_with_its_app(server: Freehold) 
     assert "app was stopped" in _ask(server, f"/v1/sandboxes/{left}")["reason"]
 
 
-def test_nothing_of_an_ended_sandbox_is_left(server: Freehold) -> None:
+def test_nothing_of_an_ended_sandbox_is_left(server: Freehold, basics: list[str]) -> None:
+    assert basics
     home = Home(server.home)
     left = [p.name for p in home.sandboxes.iterdir() if p.name.startswith("sb-")]
     assert left == [], left
@@ -225,9 +223,7 @@ def test_nothing_of_an_ended_sandbox_is_left(server: Freehold) -> None:
 
 
 def test_functions_make_apps_for_their_sandboxes_and_deploy_none(server: Freehold) -> None:
-    done = server("run", "lookup_inside.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
+    first, second = server.lines("run", "lookup_inside.py")
     assert first == "{'a': 1}"
     assert "an instance may make an app without functions" in second
     server.ok("app", "stop", "compat-pool-of-sandboxes", "--yes")

@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 
 from tests.e2e.harness import Freehold, MakeHome, wait_for
 
-PROGRAMS = Path(__file__).parent / "programs"
-PERIOD, CRON, ERRORS = (str(PROGRAMS / f"schedule_{name}.py") for name in ("period", "cron", "errors"))
+PERIOD, CRON, ERRORS = (f"schedule_{name}.py" for name in ("period", "cron", "errors"))
 
 
 def called(server: Freehold, app: str) -> list[dict[str, object]]:

@@ -13,23 +13,17 @@ from pathlib import Path
 import pytest
 from tests.e2e.harness import Freehold, wait_for
 
-from freehold.launchers.process import jail
-
-PROGRAMS = Path(__file__).parent / "programs"
-SHELL = str(PROGRAMS / "shell.py")
+SHELL = "shell.py"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _held(tmp_path_factory: pytest.TempPathFactory) -> None:  # pyright: ignore[reportUnusedFunction]
-    bwrap, mode, why = jail.find(tmp_path_factory.mktemp("jails"))
-    if bwrap is None or mode != "overlay":
-        pytest.skip(f"no sandboxes here: {why}")
+pytestmark = pytest.mark.usefixtures("jailed")
 
 
 @pytest.fixture
 def sandbox(server: Freehold) -> Iterator[str]:
     holder = subprocess.Popen(
-        server.command("python", str(PROGRAMS / "shell_held.py")), env=server.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        server.command("python", "shell_held.py"), env=server.env, cwd=server.programs, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True,
     )  # fmt: skip
     assert holder.stdout is not None
     yield holder.stdout.readline().strip()
@@ -44,7 +38,7 @@ class Terminal:
         termios.tcsetwinsize(theirs, (31, 97))
         self.before = termios.tcgetattr(theirs)
         self.process = subprocess.Popen(
-            server.command(*words), env=server.env, stdin=theirs, stdout=theirs, stderr=theirs, cwd=PROGRAMS
+            server.command(*words), env=server.env, stdin=theirs, stdout=theirs, stderr=theirs, cwd=server.programs
         )
         self._theirs, self.shown = theirs, ""
 
@@ -125,8 +119,8 @@ def test_a_shell_at_a_terminal(server: Freehold) -> None:
     terminal.until("f42")
     assert "31 97" in terminal.shown
     assert "/dev/pts/" in terminal.shown
-    terminal.type("sleep 60\r")
-    time.sleep(0.5)
+    terminal.type("echo be''gun; sleep 60\r")
+    terminal.until("begun")
     terminal.type("\x03")  # is for what runs there, and the shell goes on
     terminal.type("echo $((7*9)); exit 6\r")
     terminal.until("63\r\n")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from tests.e2e.harness import Freehold
 
-PROGRAMS = Path(__file__).parent / "programs" / "beside"
+BESIDE = Path(__file__).parent / "programs" / "beside"
 
 
 def test_a_module_that_only_a_function_imports_is_named_with_the_fix(server: Freehold) -> None:
-    done = server("run", "imports_late.py", cwd=PROGRAMS)
+    done = server("run", "imports_late.py", cwd=BESIDE)
     assert done.returncode == 1
     assert "image.add_local_python_source('neighbour_of')" in done.stderr
     assert "No module named 'neighbour_of'" in done.stderr
@@ -16,22 +16,22 @@ def test_a_module_that_only_a_function_imports_is_named_with_the_fix(server: Fre
 
 
 def test_with_that_fix_it_runs(server: Freehold) -> None:
-    done = server("run", "imports_along.py", cwd=PROGRAMS)
+    done = server("run", "imports_along.py", cwd=BESIDE)
     assert (done.returncode, done.stdout) == (0, '["a", "b"]\n'), done.stderr
     assert "does not go along" not in done.stderr
 
 
 def test_functions_of_an_included_app_keep_its_image_and_secrets(server: Freehold) -> None:
-    done = server("run", "includes.py", cwd=PROGRAMS.parent)
+    done = server("run", "includes.py")
     assert (done.returncode, done.stdout) == (0, "('inner', False) ('outer', True)\n"), done.stderr
 
 
 def test_a_module_of_a_folder_without_init_brings_the_folders_python_files(server: Freehold) -> None:
-    done = server("run", "-m", "space.module", cwd=PROGRAMS.parent)
+    done = server("run", "-m", "space.module")
     said = "('space.module', 'blue', 'blue', 2, ['alone.py', 'constants.py', 'module.py'])\n"
     assert (done.returncode, done.stdout) == (0, said), done.stderr
 
 
 def test_a_file_of_such_a_folder_that_is_run_by_its_path_stays_alone(server: Freehold) -> None:
-    done = server("run", "space/alone.py", cwd=PROGRAMS.parent)
+    done = server("run", "space/alone.py")
     assert (done.returncode, done.stdout) == (0, "('alone', ['alone.py'])\n"), done.stderr

@@ -6,13 +6,9 @@ from pathlib import Path
 
 from tests.e2e.harness import Freehold
 
-PROGRAMS = Path(__file__).parent / "programs"
-
 
 def test_one_volume_in_several_functions(server: Freehold) -> None:
-    done = server("run", "-q", "volume_share.py", cwd=PROGRAMS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("run", "-q", "volume_share.py") == [
         "not mounted: True",
         "['weights.bin'] ['made', 'models']",
         "read-only: Read-only file system",
@@ -29,9 +25,7 @@ def test_a_volume_from_outside(server: Freehold, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / "deep" / "b.txt").write_text("bb")
-    done = server("run", "-q", "volume_outside.py", "--folder", str(tmp_path), cwd=PROGRAMS)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == [
+    assert server.lines("run", "-q", "volume_outside.py", "--folder", str(tmp_path)) == [
         "in DIRECTORY -",
         "in/a.txt FILE 1",
         "in/deep DIRECTORY -",

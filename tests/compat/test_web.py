@@ -5,7 +5,6 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +12,6 @@ from tests.e2e.harness import Freehold, wait_for
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-PROGRAMS = Path(__file__).parent / "programs"
 needs_bwrap = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="no bubblewrap here (apt-get install bubblewrap)"
 )
@@ -25,9 +23,8 @@ needs_slirp = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def ports(server: Freehold) -> Iterator[dict[str, str]]:
     """URLs of the functions that all serve on port 8000."""
-    server.ok("deploy", str(PROGRAMS / "web_own_ports.py"))
-    shown = server.json("app", "show", "compat-ports")["functions"]
-    yield {f["name"]: f["endpoints"][""] for f in shown if f["endpoints"]}
+    server.ok("deploy", "web_own_ports.py")
+    yield server.endpoints("compat-ports")
     server.ok("app", "stop", "compat-ports", "--yes")
 
 
@@ -60,25 +57,24 @@ def test_an_instance_reaches_the_platform_by_the_address_that_everyone_uses(
 
 @needs_bwrap
 def test_a_blocked_network_reaches_nothing_but_the_platform(server: Freehold) -> None:
-    done = server("run", "-q", str(PROGRAMS / "web_own_ports.py"), "--host", "127.0.0.1", "--port", str(server.port))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["no network: Connection refused", "heard from inside"]
+    assert server.lines("run", "-q", "web_own_ports.py", "--host", "127.0.0.1", "--port", str(server.port)) == [
+        "no network: Connection refused",
+        "heard from inside",
+    ]
 
 
 @pytest.fixture(scope="module")
 def faces(server: Freehold) -> Iterator[dict[str, str]]:
     """URLs of one function of each kind; what deploying said is under ""."""
-    done = server("deploy", str(PROGRAMS / "web_faces.py"))
+    done = server("deploy", "web_faces.py")
     assert done.returncode == 0, done.stderr
-    shown = server.json("app", "show", "compat-faces")["functions"]
-    yield {f["name"]: f["endpoints"][""] for f in shown if f["endpoints"]} | {"": done.stderr}
+    yield server.endpoints("compat-faces") | {"": done.stderr}
     server.ok("app", "stop", "compat-faces", "--yes")
 
 
 def test_plain_factories_may_run_loops_threads_and_programs(server: Freehold) -> None:
-    server.ok("deploy", str(PROGRAMS / "factories.py"))
-    shown = server.json("app", "show", "compat-factories")["functions"]
-    urls = {f["name"]: f["endpoints"][""] for f in shown}
+    server.ok("deploy", "factories.py")
+    urls = server.endpoints("compat-factories")
     assert httpx.get(urls["asgi"], timeout=30).json() == ["fetched", False, True]
     assert httpx.get(urls["on_the_loop"], timeout=30).json() == "fetched"
     assert httpx.get(urls["wsgi"], timeout=30).text == "fetched"
@@ -112,7 +108,7 @@ def test_events_come_as_they_are_sent(faces: dict[str, str]) -> None:
         assert answer.headers["content-type"].startswith("text/event-stream")
         texts = [(came.append(time.monotonic()), line)[1] for line in answer.iter_lines() if line]
     assert texts == ["data: 0", "data: 1", "data: 2"]
-    assert came[-1] - came[0] > 0.4
+    assert came[-1] - came[0] > 0.4, "they came together"
 
 
 def test_large_bodies_go_both_ways(faces: dict[str, str]) -> None:
@@ -175,9 +171,7 @@ def _who(url: str, headers: dict[str, str] | None = None) -> str:
 
 @needs_bwrap
 def test_ports_are_forwarded_until_the_block_or_the_instance_ends(server: Freehold) -> None:
-    done = server("run", "-q", str(PROGRAMS / "forward.py"))
-    assert done.returncode == 0, done.stderr
-    machine, own, web, left, local = done.stdout.splitlines()
+    machine, own, web, left, local = server.lines("run", "-q", "forward.py")
     assert machine == own == "3000000 True ConnectionRefusedError"
     assert web == "200 True"
     host, port = left.split(":")
@@ -186,9 +180,7 @@ def test_ports_are_forwarded_until_the_block_or_the_instance_ends(server: Freeho
 
 
 def test_a_port_of_another_program_is_not_forwarded(server: Freehold) -> None:
-    done = server("run", "-q", str(PROGRAMS / "forward_held.py"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["True", "hung up"]
+    assert server.lines("run", "-q", "forward_held.py") == ["True", "hung up"]
 
 
 def _refuses(host: str, port: int) -> bool:
@@ -197,8 +189,8 @@ def _refuses(host: str, port: int) -> bool:
 
 
 def test_what_a_request_calls_is_below_it_in_the_graph(server: Freehold) -> None:
-    server.ok("deploy", str(PROGRAMS / "web_graph.py"))
-    urls = {f["name"]: f["endpoints"].get("") for f in server.json("app", "show", "compat-web-graph")["functions"]}
+    server.ok("deploy", "web_graph.py")
+    urls = server.endpoints("compat-web-graph")
     with httpx.Client(timeout=30) as http:
         for name in ("endpoint", "wsgi"):
             said = http.get(f"{urls[name]}?x=1", headers={"x-freehold-call": "fc-ofsomebodyelse"}).json()

@@ -22,6 +22,7 @@ class Freehold:
     home: Path
     port: int
     extra: tuple[tuple[str, str], ...] = ()
+    programs: Path = PROGRAMS  # the folder in which commands run
 
     @property
     def env(self) -> dict[str, str]:
@@ -49,7 +50,7 @@ class Freehold:
         self, *words: str, stdin: str | None = None, cwd: Path | None = None
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            self.command(*words), env=self.env, input=stdin, cwd=cwd or PROGRAMS, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+            self.command(*words), env=self.env, input=stdin, cwd=cwd or self.programs, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
         )  # fmt: skip
 
     def ok(self, *words: str, stdin: str | None = None) -> str:
@@ -60,13 +61,21 @@ class Freehold:
         )
         return done.stdout
 
+    def lines(self, *words: str, stdin: str | None = None) -> list[str]:
+        """Run a command that has to succeed, and return what it printed line by line."""
+        return self.ok(*words, stdin=stdin).splitlines()
+
     def json(self, *words: str) -> Any:
         return json.loads(self.ok(*words, "--json"))
+
+    def endpoints(self, app: str) -> dict[str, str]:
+        """URLs of the functions of a deployed app that serve HTTP, by name."""
+        return {f["name"]: f["endpoints"][""] for f in self.json("app", "show", app)["functions"] if f["endpoints"]}
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """Start a command that goes on; whoever starts it ends it."""
         return subprocess.Popen(
-            self.command(*words), env=self.env, cwd=PROGRAMS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            self.command(*words), env=self.env, cwd=self.programs, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )  # fmt: skip
 
     @staticmethod

@@ -44,7 +44,8 @@ from freehold.server.logs import LogQuery, Logs, LogSource
 from freehold.server.machine import raise_file_limit, survey
 from freehold.server.measure import Measure
 from freehold.server.pulse import Pulse
-from freehold.server.sandboxes.service import TERMINATED, Sandboxes, SandboxParts
+from freehold.server.sandboxes.parts import SandboxParts
+from freehold.server.sandboxes.service import TERMINATED, Sandboxes
 from freehold.server.services.admission import Admission
 from freehold.server.services.apps import Apps, AppsParts
 from freehold.server.services.attachments import ImageAttachments

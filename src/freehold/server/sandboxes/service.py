@@ -4,13 +4,10 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from freehold.core import listeners
-from freehold.core.clock import Clock
 from freehold.core.digests import image_digest
 from freehold.core.errors import (
     AlreadyExistsError,
@@ -20,25 +17,19 @@ from freehold.core.errors import (
     NotFoundError,
     ResourceExhaustedError,
 )
-from freehold.core.home import Home
 from freehold.core.ids import is_id, new_id
-from freehold.core.names import check_name, is_variable
-from freehold.core.specs import ImageSpec, Mount, SandboxSpec, SecretRef, VolumeMount
 from freehold.core.states import SANDBOX, SandboxState, move
-from freehold.launchers.contract import Network, Sandbox, SandboxCommand, SandboxLauncher
-from freehold.launchers.contract import SandboxRequest as Place
+from freehold.launchers.contract import Sandbox, SandboxCommand
 from freehold.protocol.schemas import CommandRequest, CommandView, SandboxRequest, SandboxView, SnapshotView, TunnelView
-from freehold.server.dispatch.places import Places
-from freehold.server.dispatch.registry import LiveApp, Registry
-from freehold.server.logs.service import Logs
+from freehold.server.dispatch.registry import LiveApp
 from freehold.server.logs.words import LogSource
-from freehold.server.sandboxes import commands, outbound
+from freehold.server.sandboxes import admission, commands
 from freehold.server.sandboxes.commands import Command, Spool
-from freehold.server.sandboxes.outbound import Allowed, Outbound
+from freehold.server.sandboxes.live import Live, view
+from freehold.server.sandboxes.opening import Opening
+from freehold.server.sandboxes.parts import SandboxParts
 from freehold.server.sandboxes.streams import Output
-from freehold.server.sandboxes.tunnels import Tunnel
 from freehold.server.store import writes
-from freehold.server.store.contract import Store
 from freehold.server.store.reads import Reads
 from freehold.server.store.rows import SandboxFilter, SandboxRow
 
@@ -48,71 +39,7 @@ MOST = 500  # sandboxes at once, beside what the machine's memory allows
 TERMINATED, TIMED_OUT = 137, 124
 _COMMANDS, _FINISHED = 128, 64  # of one sandbox: running at once, and kept after their end
 _KEPT, _KEPT_S = 64, 900.0  # ended sandboxes whose output can still be read, and for how long
-_ARGUMENTS_BYTES, _ENV_BYTES = 2**16, 2**20
-_MEMORY_SHARE = 0.75  # of the machine's, for one that names no limit
 _IDLE_LOOK_S = 0.5
-
-
-class Images(Protocol):
-    async def admit(self, workspace: str, spec: ImageSpec) -> ImageSpec: ...
-    async def path(self, spec: ImageSpec) -> Path: ...
-
-
-class Secrets(Protocol):
-    async def admit(self, workspace: str, ref: SecretRef, where: str) -> SecretRef: ...
-    async def values(self, workspace: str, ref: str) -> dict[str, str]: ...
-
-
-class Volumes(Protocol):
-    async def host_path(
-        self, workspace: str, name: str, *, create: bool = False, sub_path: str | None = None
-    ) -> Path: ...
-
-
-class Files(Protocol):
-    async def unpacked(self, digest: str) -> Path: ...
-
-
-@dataclass(kw_only=True)
-class SandboxParts:
-    """What sandboxes are made from."""
-
-    home: Home
-    launcher: SandboxLauncher
-    registry: Registry
-    places: Places
-    images: Images
-    secrets: Secrets
-    volumes: Volumes
-    files: Files
-    store: Store
-    logs: Logs
-    clock: Clock
-    publish: Callable[..., None]
-
-
-@dataclass(eq=False, kw_only=True)
-class Live:
-    """A sandbox of this server's, running or ended a while ago."""
-
-    row: SandboxRow
-    spec: SandboxSpec
-    image: Path = field(default_factory=Path)
-    env: dict[str, str] = field(default_factory=dict[str, str])
-    workdir: str = "/root"
-    held: Sandbox | None = None
-    commands: dict[str, Command] = field(default_factory=dict[str, Command])
-    tunnels: dict[int, TunnelView] = field(default_factory=dict[int, TunnelView])
-    ways: list[Tunnel] = field(default_factory=list[Tunnel])
-    outbound: Outbound | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    used: float = 0.0  # monotonic: when something was last asked of it
-    timers: list[asyncio.TimerHandle] = field(default_factory=list[asyncio.TimerHandle])
-    ending: "asyncio.Task[None] | None" = None
-
-    @property
-    def id(self) -> str:
-        return self.row.id
 
 
 class Sandboxes:
@@ -121,6 +48,7 @@ class Sandboxes:
     def __init__(self, parts: SandboxParts) -> None:
         self._p = parts
         self._reads = Reads(parts.store)
+        self._opening = Opening(parts)
         self._live: dict[str, Live] = {}
         self._names: dict[tuple[str, str], str] = {}  # app's id and name: sandbox
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,7 +60,7 @@ class Sandboxes:
         """Start a sandbox; it runs when this returns."""
         app = self._p.registry.app(workspace, request.app)
         spec = request.spec
-        _check(spec)
+        admission.check(spec)
         self._refuse_crowd()
         now = self._p.clock.now()
         row = SandboxRow(
@@ -169,85 +97,12 @@ class Sandboxes:
         self._names[key] = live.id
 
     async def _start(self, live: Live) -> None:
-        p, spec, workspace = self._p, live.spec, live.row.workspace
-        network = self._network(spec)
-        shared = frozenset(spec.ports if network == "host" else ())
-        await self._refuse_taken(shared)
-        devices = p.places.reserve(live.id, spec.resources, shared)
-        live.image = await p.images.path(await p.images.admit(workspace, spec.image))
-        live.row = live.row._replace(image=live.image.name)  # as the server resolved it
-        image_env, workdir = await p.launcher.sandbox_env(live.image)
-        live.workdir = spec.workdir or workdir or "/root"
-        walls = _PROXIES if spec.walled and not spec.block_network else {}
-        cards = {"CUDA_VISIBLE_DEVICES": ",".join(str(d.index) for d in devices if not d.simulated)} if devices else {}
-        secret = await self._secrets(workspace, spec.secrets)
-        live.env = {**image_env, **cards, **walls, "MODAL_SANDBOX_ID": live.id, **secret, **spec.env}
-        sockets = await self._open_outbound(live)
-        limit = spec.resources.memory_limit_mib or int(p.places.machine.memory_mib * _MEMORY_SHARE)
-        live.held = await p.launcher.open_sandbox(
-            Place(
-                sandbox=live.id, image=live.image, files=await self._unpacked(spec.mounts), volumes=await self._mounts(workspace, spec.volumes),
-                network=network, sockets=sockets, devices=any(not d.simulated for d in devices), workdir=live.workdir,
-                cpu_limit=spec.resources.cpu_limit, memory_limit_mib=limit,
-            )
-        )  # fmt: skip
-        await self._open_tunnels(live, live.held)
-        self._watch(live, live.held)
-        if spec.command:
-            await self._run_main(live, live.held)
+        held = await self._opening.open(live)
+        self._watch(live, held)
+        if live.spec.command:
+            await self._run_main(live, held)
         self._move(live, SandboxState.RUNNING)
-        await p.store.write(writes.put_sandboxes([live.row]))
-
-    async def _unpacked(self, mounts: Sequence[Mount]) -> tuple[tuple[Path, str], ...]:
-        return tuple([(await self._p.files.unpacked(m.digest), m.remote_path) for m in mounts])
-
-    async def _mounts(self, workspace: str, volumes: Sequence[VolumeMount]) -> tuple[tuple[Path, str, bool], ...]:
-        found = [(v, await self._host_path(workspace, v)) for v in volumes]
-        return tuple((path, v.path, v.read_only) for v, path in found)
-
-    async def _host_path(self, workspace: str, volume: VolumeMount) -> Path:
-        create = volume.create_if_missing or volume.ephemeral
-        return await self._p.volumes.host_path(workspace, volume.name, create=create, sub_path=volume.sub_path)
-
-    async def _secrets(self, workspace: str, refs: Sequence[SecretRef]) -> dict[str, str]:
-        env: dict[str, str] = {}
-        for ref in refs:
-            if ref.values is not None:
-                env |= ref.values
-            else:
-                kept = await self._p.secrets.admit(workspace, ref, "sandbox")
-                env |= await self._p.secrets.values(workspace, kept.sealed or kept.name or "")
-        return env
-
-    async def _open_outbound(self, live: Live) -> Path | None:
-        spec = live.spec
-        if not spec.walled or spec.block_network:
-            return None
-        folder = self._p.home.run / "sb" / live.id[-12:]
-        live.outbound = Outbound(Allowed.of(spec.cidrs, spec.domains), folder)
-        await live.outbound.open()
-        return folder
-
-    async def _open_tunnels(self, live: Live, held: Sandbox) -> None:
-        for port in live.spec.ports:
-            tunnel = Tunnel(held, port)
-            live.ways.append(tunnel)
-            live.tunnels[port] = TunnelView(port=port, host="127.0.0.1", host_port=await tunnel.open())
-
-    async def _refuse_taken(self, ports: frozenset[int]) -> None:
-        """Ports of the machine's that a sandbox without a network of its own could not serve on."""
-        for port in sorted(ports):
-            who = self._p.places.holder(port) or await asyncio.to_thread(listeners.holder, port)
-            if who is not None:
-                raise ResourceExhaustedError(
-                    f"port {port} is held by {who}: sandboxes with ports share the machine's here, one a port "
-                    f"({self._p.launcher.lacks_network()}); end that one, or take another port"
-                )
-
-    def _network(self, spec: SandboxSpec) -> Network:
-        if spec.walled:
-            return "none"
-        return "own" if spec.ports and not self._p.launcher.lacks_network() else "host"
+        await self._p.store.write(writes.put_sandboxes([live.row]))
 
     async def _run_main(self, live: Live, held: Sandbox) -> None:
         source = LogSource(
@@ -365,10 +220,10 @@ class Sandboxes:
         """Start a command; its streams are read apart."""
         live = self._running(workspace, sandbox, "run a command")
         assert live.held is not None
-        _check_command(request)
+        admission.check_command(request)
         self._make_room(live)
         wanted = SandboxCommand(
-            argv=request.argv, env=live.env | await self._secrets(workspace, request.secrets) | request.env,
+            argv=request.argv, env=live.env | await self._opening.secrets(workspace, request.secrets) | request.env,
             workdir=request.workdir or live.workdir, make_workdir=request.workdir is None, terminal=request.terminal, tool=request.tool,
             arguments=request.arguments,
         )  # fmt: skip
@@ -526,64 +381,3 @@ class Sandboxes:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-_RELAY = "http://127.0.0.1:3128"
-_PROXIES = {name: _RELAY for one in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY") for name in (one, one.lower())} | {
-    "NO_PROXY": "localhost,127.0.0.1,::1", "no_proxy": "localhost,127.0.0.1,::1",
-}  # fmt: skip
-
-
-def view(row: SandboxRow) -> SandboxView:
-    return SandboxView(
-        id=row.id, app_id=row.app_id, app=row.app, name=row.name, state=row.state, created=row.created, ended=row.ended,
-        returncode=row.returncode, reason=row.reason, image=row.image, timeout_s=row.timeout_s, tags=row.tags,
-    )  # fmt: skip
-
-
-def _check(spec: SandboxSpec) -> None:
-    if spec.name is not None:
-        check_name(spec.name, "a sandbox")
-    for name, value, most in (
-        ("timeout", spec.timeout_s, 7 * 86_400),
-        ("idle_timeout", spec.idle_timeout_s, 7 * 86_400),
-    ):
-        if value is not None and not 0 < value <= most:
-            raise InvalidError(f"sandbox: {name}={value!r} is not a number of seconds above 0 and up to {most}")
-    if spec.block_network and (spec.ports or spec.cidrs is not None or spec.domains is not None):
-        raise InvalidError(
-            "sandbox: with block_network=True there are neither open ports nor allowlists: leave them out"
-        )
-    wrong = next((p for p in spec.ports if not 0 < p < 65_536), None)
-    if wrong is not None or len(set(spec.ports)) != len(spec.ports):
-        raise InvalidError(f"sandbox: {wrong or spec.ports!r}: give each port once, 1 to 65535")
-    outbound.check(spec.cidrs, spec.domains)
-    _check_words(spec.command, spec.env)
-    _check_folder(spec.workdir)
-    for volume in spec.volumes:
-        _check_folder(volume.path)
-
-
-def _check_command(request: CommandRequest) -> None:
-    if not request.tool and not request.argv:
-        raise InvalidError("a command in a sandbox needs at least its program: exec('python', '-c', ...)")
-    if request.timeout_s is not None and request.timeout_s <= 0:
-        raise InvalidError(f"exec: timeout={request.timeout_s!r} is not a number of seconds above 0")
-    _check_words(request.argv, request.env)
-    _check_folder(request.workdir)
-
-
-def _check_words(argv: Sequence[str], env: dict[str, str]) -> None:
-    if sum(len(a.encode(errors="surrogatepass")) for a in argv) > _ARGUMENTS_BYTES:
-        raise InvalidError(
-            f"the arguments are over {_ARGUMENTS_BYTES} bytes together: write them into a file of the sandbox"
-        )
-    if any("\0" in a for a in argv) or any(not is_variable(k) or "\0" in v for k, v in env.items()):
-        raise InvalidError("arguments and variables hold no NUL, and a variable's name no '='")
-    if sum(len(k) + len(v) for k, v in env.items()) > _ENV_BYTES:
-        raise InvalidError(f"the variables are over {_ENV_BYTES} bytes together: write them into a file of the sandbox")
-
-
-def _check_folder(path: str | None) -> None:
-    if path is not None and (not path.startswith("/") or "\0" in path or ".." in path.split("/")):
-        raise InvalidError(f"{path!r} is no absolute path without '..': give one such as '/work'")

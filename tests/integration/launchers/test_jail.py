@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.harness import wait_for
 
 from freehold.core.errors import ConflictError, StartError, UnimplementedError
 from freehold.core.home import Home
@@ -379,7 +380,7 @@ async def test_everything_ends_with_it(jails: Jails) -> None:
     mark = f"30{os.getpid()}.{time.time_ns() % 10**6}"
     sandbox = await jails.open()
     await jails.sh(sandbox, f"setsid sleep {mark} >/dev/null 2>&1 & (setsid sleep {mark} >/dev/null 2>&1 &)")
-    assert len(_running(mark)) == 2
+    await asyncio.to_thread(wait_for, lambda: len(_running(mark)) == 2, 5.0)
     await sandbox.kill()
     assert _running(mark) == []
     with pytest.raises(ConflictError, match="has ended"):
@@ -413,9 +414,8 @@ async def main():
     env, _ = await launcher.sandbox_env(image)
     null = os.open(os.devnull, os.O_RDWR)
     await sandbox.run(SandboxCommand(argv=("setsid", "sleep", sys.argv[2]), env=env), (null, null, null))
-    await asyncio.sleep(0.3)
     print("up", flush=True)
-    await asyncio.sleep(60)
+    await asyncio.to_thread(sys.stdin.read)  # until the test ends, if that does not kill it
 asyncio.run(main())
 """
 
@@ -425,16 +425,13 @@ async def test_it_dies_with_a_server_that_is_killed(jails: Jails, home: Home, tm
     own.mkdir()
     (own / "images").symlink_to(home.images)
     mark = f"31{os.getpid()}.{time.time_ns() % 10**6}"
-    server = subprocess.Popen([sys.executable, "-c", DIES, str(own), mark], stdout=subprocess.PIPE, text=True)
-    with server:
+    command = [sys.executable, "-c", DIES, str(own), mark]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert (await asyncio.to_thread(server.stdout.readline)).strip() == "up"
-        assert len(_running(mark)) == 1
+        await asyncio.to_thread(wait_for, lambda: len(_running(mark)) == 1, 5.0)
         server.kill()
-    until = time.monotonic() + 5
-    while _running(mark) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert _running(mark) == []
+    await asyncio.to_thread(wait_for, lambda: not _running(mark), 5.0)
 
 
 LIES = """
@@ -453,8 +450,8 @@ elif what == "descriptors":
 elif what == "flood":
     while True:
         sock.send(b'{"ready": true}')
-while True:
-    sock.recv(100)
+while sock.recv(100):  # nothing, when whoever started it is gone
+    pass
 """
 
 
@@ -531,8 +528,7 @@ async def test_descriptors_are_given_back(jails: Jails) -> None:
         sandbox = await jails.open()
         await jails.run(sandbox, "true")
         await sandbox.kill()
-    await asyncio.sleep(0.1)
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 (as above)
+    await asyncio.to_thread(wait_for, lambda: len(os.listdir("/proc/self/fd")) == before, 5.0)  # noqa: PTH208 (as above)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > before
 
 

@@ -1,13 +1,12 @@
 """App: a named set of functions and classes in one program, run while a `with app.run():` block lasts, or deployed."""
 
-import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import CodeType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, dataclass_transform, overload
 
-from freehold.core.errors import DeprecationError, Error, InvalidError
+from freehold.core.errors import DeprecationError, InvalidError
 from freehold.core.ids import is_id
 from freehold.core.names import check_name
 from freehold.core.specs import AppSpec, Concurrency
@@ -17,13 +16,14 @@ from freehold.sdk.cls import Cls, hooks, parameter
 from freehold.sdk.context import is_local, is_planned, refuse_in_plan
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.environment import work_in
-from freehold.sdk.faces import blocking, both, both_static, drive, drive_async
+from freehold.sdk.faces import blocking, both, both_static
 from freehold.sdk.function import Function
 from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import mark, marks, yields
 from freehold.sdk.options import SECRETS, ClsOptions, Declaration, FunctionOptions, ServerOptions, checked
 from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
+from freehold.sdk.run import Run
 from freehold.sdk.secret import Secret
 from freehold.sdk.server import Server, Serving, check_server, server_options
 from freehold.sdk.source import Bundles, Source, left_behind, locate, sources_of
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from freehold.protocol.schemas import AppHandle, AppView, FunctionHandle
     from freehold.sdk.logs import Logs
     from freehold.sdk.running import Mode, Progress
-    from freehold.sdk.tail import Tail
     from freehold.sdk.types import AppInfo
 
 P = ParamSpec("P")
@@ -479,65 +478,6 @@ class App:
             return
         msg = f"{self!r} has two functions named {name!r}, {where}; give one of them name=…"
         raise InvalidError(msg)
-
-
-class Run:
-    """A running app, as a context manager."""
-
-    def __init__(
-        self,
-        app: App,
-        *,
-        detach: bool,
-        progress: "Progress | None",
-        replaces: str = "",
-        interactive: bool = False,
-    ) -> None:
-        self._app, self._detach, self._progress = app, detach, progress
-        self._replaces = replaces  # id of an app that another process runs: this is its next version
-        self._tail: Tail | None = None
-        self._interactive = interactive
-
-    def __enter__(self) -> App:
-        return drive(self._start())
-
-    def __exit__(self, *_: object) -> None:
-        drive(self._stop())
-
-    async def __aenter__(self) -> App:
-        return await drive_async(self._start())
-
-    async def __aexit__(self, *_: object) -> None:
-        await drive_async(self._stop())
-
-    async def _start(self) -> App:
-        if self._app.handle is not None:
-            msg = f"{self._app!r} runs already: leave its `with app.run():` block first"
-            raise InvalidError(msg)
-        mode = "detached" if self._detach else "ephemeral"
-        await blocking(self._app._create, mode, self._progress, replaces=self._replaces)  # pyright: ignore[reportPrivateUsage]
-        if self._progress is None and self._app.app_id is not None:
-            from freehold.sdk import output
-
-            self._tail = output.tail(self._app.app_id)
-        if self._interactive and self._app.app_id is not None:
-            from freehold.sdk import client
-            from freehold.sdk.terminal import Attached
-
-            await blocking(Attached, self._app.app_id, client.current().api.target)
-        return self._app
-
-    async def _stop(self) -> None:
-        from freehold.sdk import client, running
-
-        handle = self._app.handle
-        self._app._ended()  # pyright: ignore[reportPrivateUsage]
-        if handle is not None and not self._detach:
-            # it raises when the server is gone, or has stopped it already; it ends with our link in any case
-            with contextlib.suppress(Error):
-                await blocking(running.stop, client.current().api, handle.id)
-        if self._tail is not None:
-            await blocking(self._tail.close)
 
 
 def _declaring_module() -> str:

@@ -61,7 +61,7 @@ async def update(autoscaler: Autoscaler, said: dict[str, Any]) -> "FunctionAutos
         buffer_instances=_count(said, "buffer_containers", 0),
         scaledown_window_s=_window(said),
     )
-    return await blocking(autoscaler._change, change)  # pyright: ignore[reportPrivateUsage]
+    return await blocking(autoscaler._change, change)
 
 
 def _count(said: dict[str, Any], name: str, least: int) -> int | None:

@@ -178,4 +178,4 @@ class FunctionCall(Generic[R]):
 
 async def _result(call: FunctionCall[R]) -> R:
     client = await ready_client()
-    return value_of(await call._wait(client, None, 0), client)  # pyright: ignore[reportPrivateUsage]
+    return value_of(await call._wait(client, None, 0), client)

@@ -105,6 +105,10 @@ def flag(given: object, name: str, where: str) -> None:
         raise InvalidError(f"{where}: {name}={given!r} is neither True nor False")
 
 
+def is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def is_amount(value: object) -> bool:
     """Whether a value is a number above 0 that something can have so much of."""
     return (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Unpack, 
 from freehold.core.errors import DeprecationError, InvalidError, NotFoundError
 from freehold.core.names import check_name
 from freehold.core.specs import ImageSpec, ImageStep, StepKind
-from freehold.sdk import steps
+from freehold.sdk import local_files, steps
 from freehold.sdk.checks import known_options, strings, variables
 from freehold.sdk.config import force_build
 from freehold.sdk.context import is_local
@@ -88,7 +88,7 @@ class Image:
         args = steps.build_args(options, steps.DockerfileOptions, where)
         secret = options.get("registry_secret") or options.get("secret")
         args |= steps.registry_secret(secret, where) | {
-            "dockerfile": _read(path),
+            "dockerfile": local_files.read(path),
             "add_python": _added(options.get("add_python")),
         }
         if options.get("build_args"):
@@ -149,7 +149,7 @@ class Image:
         groups = (
             strings(list(optional_dependencies), f"{where}: optional_dependencies") if optional_dependencies else []
         )
-        packages = _dependencies(pyproject_toml, groups) if is_local() else []
+        packages = local_files.dependencies(pyproject_toml, groups) if is_local() else []
         return self._pip("pip_install", tuple(packages), [], options, steps.PipOptions)
 
     def pip_install_private_repos(
@@ -179,8 +179,11 @@ class Image:
         args |= steps.texts(options, ("extra_options", "uv_version"), where)
         if is_local():
             folder = Path(uv_project_dir).expanduser()
-            args |= {"pyproject": _read(folder / "pyproject.toml"), "lock": _read_if_there(folder / "uv.lock")}
-            if "workspace" in _toml(folder / "pyproject.toml").get("tool", {}).get("uv", {}):
+            args |= {
+                "pyproject": local_files.read(folder / "pyproject.toml"),
+                "lock": local_files.read_if_there(folder / "uv.lock"),
+            }
+            if "workspace" in local_files.toml(folder / "pyproject.toml").get("tool", {}).get("uv", {}):
                 msg = f"{where}: {str(folder)!r} is a uv workspace, whose members would have to come along: give the folder of one project"
                 raise InvalidError(msg)
         return self._then(ImageStep(kind="uv_sync", args=args | {"frozen": options.get("frozen", True) is not False}))
@@ -197,13 +200,13 @@ class Image:
         args["poetry_version"] = version if version is None else strings(version, f"{where}: poetry_version")[0]
         if not is_local():
             return self
-        args["pyproject"] = _read(poetry_pyproject_toml)
+        args["pyproject"] = local_files.read(poetry_pyproject_toml)
         if not options.get("ignore_lockfile"):
             lock = Path(poetry_lockfile or Path(poetry_pyproject_toml).expanduser().parent / "poetry.lock")
             if not lock.expanduser().exists():
                 msg = f"{where}: {str(lock)!r} is not here: make it with `poetry lock`, or pass ignore_lockfile=True"
                 raise NotFoundError(msg)
-            args["lock"] = _read(lock)
+            args["lock"] = local_files.read(lock)
         return self._then(ImageStep(kind="poetry_install", args=args))
 
     def apt_install(self, *packages: Packages, **options: Unpack[steps.BuildOptions]) -> "Image":
@@ -218,7 +221,7 @@ class Image:
         args = steps.build_args(options, steps.MicromambaOptions, where) | steps.lists(options, ("channels",), where)
         spec_file = options.get("spec_file")
         if spec_file is not None:
-            args["spec_file"] = _read(spec_file)
+            args["spec_file"] = local_files.read(spec_file)
         if not packages and spec_file is None:
             return self
         return self._texts("micromamba_install", "packages", packages, args)
@@ -443,7 +446,7 @@ class Image:
     ) -> "Image":  # fmt: skip
         where = f"Image.{kind}"
         args: dict[str, Any] = {"packages": strings(packages, where)} | steps.pip_args(options, known, where)
-        lines = [line for f in files for line in _requirement_lines(f)] if is_local() else []
+        lines = [line for f in files for line in local_files.requirement_lines(f)] if is_local() else []
         if lines:
             args["requirements"] = lines
         return self._then(ImageStep(kind=kind, args=args)) if args["packages"] or lines else self
@@ -491,31 +494,6 @@ def _added(version: str | None) -> str | None:
         return None
     plain = _python(str(version).removesuffix("-musl") if isinstance(version, str) else version)  # pyright: ignore[reportUnnecessaryIsInstance]
     return f"{plain}-musl" if str(version).endswith("-musl") else plain
-
-
-def _dependencies(pyproject_toml: Local, groups: Sequence[str]) -> list[str]:
-    project = _toml(pyproject_toml).get("project", {})
-    if "dependencies" not in project:
-        msg = f"{str(pyproject_toml)!r} has no [project] dependencies; those of [tool.poetry] are installed by poetry_install_from_file"
-        raise InvalidError(msg)
-    packages: list[str] = list(project["dependencies"])
-    optional: dict[str, list[str]] = project.get("optional-dependencies", {})
-    for group in groups:
-        if group not in optional:
-            msg = f"{str(pyproject_toml)!r} has no optional dependencies {group!r}; it has {', '.join(sorted(optional)) or 'none'}"
-            raise InvalidError(msg)
-        packages += optional[group]
-    return packages
-
-
-def _toml(path: Local) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(_read(path))
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{str(path)!r} is not TOML: {error}"
-        raise InvalidError(msg) from None
 
 
 def _repository(reference: str, user: str, where: str) -> str:
@@ -570,22 +548,3 @@ def _absolute(remote: Remote) -> str:
         msg = f"remote_path={remote!r} may not contain '..'"
         raise InvalidError(msg)
     return str(PurePosixPath("/root") / path.as_posix())
-
-
-def _requirement_lines(path: Local) -> list[str]:
-    stripped = (line.split(" #", 1)[0].strip() for line in _read(path).splitlines())
-    return [line for line in stripped if line and not line.startswith("#")]
-
-
-def _read(path: Local) -> str:
-    if not is_local():
-        return ""
-    try:
-        return Path(path).expanduser().read_text()
-    except OSError as error:
-        msg = f"cannot read {str(path)!r}: {error.strerror}"
-        raise InvalidError(msg) from error
-
-
-def _read_if_there(path: Path) -> str | None:
-    return _read(path) if path.exists() else None

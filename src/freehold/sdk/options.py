@@ -167,7 +167,7 @@ def resources(options: FunctionOptions, where: str, *, ranks: int = 1) -> Resour
         ("memory", memory_limit),
         ("ephemeral_disk", options.get("ephemeral_disk")),
     ):
-        if amount is not None and not (_is_whole(amount) and checks.is_amount(amount)):
+        if amount is not None and not (checks.is_whole(amount) and checks.is_amount(amount)):
             msg = f"{where}: {name}={amount!r} is not a whole number of MiB above 0"
             raise InvalidError(msg)
     one = Resources(
@@ -202,7 +202,7 @@ def scaling(options: FunctionOptions, where: str, *, ranks: int = 1) -> Scaling:
         ("max_containers", high, 1),
         ("buffer_containers", buffer, 0),
     ):
-        if value is not None and (not _is_whole(value) or value < least):
+        if value is not None and (not checks.is_whole(value) or value < least):
             msg = f"{where}: {name}={value!r} is not a whole number of at least {least}"
             raise InvalidError(msg)
     if high is not None and low > high:
@@ -301,7 +301,3 @@ def _within(name: str, value: object, low: float, high: float) -> None:
         return
     msg = f"{name}={value!r} is not a number of seconds between {low:g} and {high:g}"
     raise InvalidError(msg)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

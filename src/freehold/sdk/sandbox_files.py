@@ -189,7 +189,7 @@ async def _json(process: ContainerProcess[bytes], path: str) -> Any:
 
 
 async def _each(process: ContainerProcess[bytes]) -> AsyncGenerator[bytes, None]:
-    async for piece in process.stdout._pieces():  # pyright: ignore[reportPrivateUsage]
+    async for piece in process.stdout._pieces():
         yield piece
 
 

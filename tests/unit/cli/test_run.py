@@ -4,7 +4,7 @@ from typing import Any
 
 import freehold
 from freehold.cli.entrypoint import invoke
-from freehold.cli.run import _plain  # pyright: ignore[reportPrivateUsage]
+from freehold.cli.run import _plain
 from freehold.sdk.loader import ClsMethod, runnable_functions
 
 app = freehold.App("cls-options")

@@ -8,8 +8,8 @@ import pytest
 
 from freehold.cli import output, transfer
 
-_files = transfer._local_files  # pyright: ignore[reportPrivateUsage]
-_expression = transfer._as_expression  # pyright: ignore[reportPrivateUsage]
+_files = transfer._local_files
+_expression = transfer._as_expression
 
 
 def test_a_folder_gives_its_files_and_tells_what_it_leaves_out(

@@ -117,7 +117,7 @@ def test_events_carry_fields_whatever_they_are(file: File) -> None:
 def test_a_format_of_the_users_makes_a_line_of_its_stream(file: File, stream: LineStream) -> None:
     handler = logging.StreamHandler(stream)
     record = logging.LogRecord("mine", logging.WARNING, __file__, 1, "lost %d", (3,), None)
-    output._emit(Output(file.fd), record, handler)  # pyright: ignore[reportPrivateUsage]
+    output._emit(Output(file.fd), record, handler)
     handler.setFormatter(logging.Formatter("%(name)s! %(message)s"))
-    output._emit(Output(file.fd), record, handler)  # pyright: ignore[reportPrivateUsage]
+    output._emit(Output(file.fd), record, handler)
     assert [r[5:] for r in file.records()] == [["lost 3", "mine", {}], ["mine! lost 3", "mine", {}, "stdout"]]

@@ -129,7 +129,7 @@ def test_a_map_sends_no_more_while_the_server_has_no_room(running: FakeServer) -
 
 
 def exchange_of(running: FakeServer) -> Exchange:
-    return clients.current()._exchanges[running.submits[0].call]  # pyright: ignore[reportPrivateUsage]
+    return clients.current()._exchanges[running.submits[0].call]
 
 
 def test_slow_inputs_do_not_hold_up_results(running: FakeServer) -> None:

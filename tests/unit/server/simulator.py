@@ -376,7 +376,7 @@ class World:
             elif peer is not None and kind == "die":
                 peer.die(signal=9)
             elif peer is not None and peer.open:
-                peer._hang_up()  # pyright: ignore[reportPrivateUsage]
+                peer._hang_up()
 
     async def _tick(self) -> None:
         rig = self.rig

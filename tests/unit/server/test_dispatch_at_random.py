@@ -159,7 +159,7 @@ class Dispatch(RuleBasedStateMachine):
             self.do(fleet.tick)
         elif how == "lose link" and instance.link is not None:
             self.do(lambda: fleet.link_lost(instance))
-            self.do(lambda: fleet._unlinked(instance))  # pyright: ignore[reportPrivateUsage]
+            self.do(lambda: fleet._unlinked(instance))
         elif how == "drain":
             self.do(lambda: fleet.stop(instance, grace_s=1.0, reason="drained"))
 

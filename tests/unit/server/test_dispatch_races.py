@@ -215,7 +215,7 @@ async def test_a_value_that_was_lost_with_its_server_is_made_again(tmp_path: Pat
         back: Any = Ear()
         back.workspace = "main"
         again = Submit(call, rig.function.id, "remote", [_input(0)], again=True)
-        await links._submit_again(back, again)  # pyright: ignore[reportPrivateUsage]
+        await links._submit_again(back, again)
         await until(lambda: len(link.of(Execute)) == 2)
         rig.answer(instance, link.of(Execute)[1], payload=shared)
         await until(lambda: back.of(Output))
@@ -272,7 +272,7 @@ async def test_a_server_that_stood_still_takes_no_lease_for_lost(tmp_path: Path)
         instance, _ = await rig.instance()
         rig.fleet.tick()
         instance.last_beat -= 20.0
-        rig.fleet._ticked -= 20.0  # pyright: ignore[reportPrivateUsage]
+        rig.fleet._ticked -= 20.0
         rig.fleet.tick()
         assert instance.state.live
 

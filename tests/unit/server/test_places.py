@@ -77,7 +77,7 @@ async def test_a_pool_that_grows_takes_no_place_of_one_that_has_no_more(tmp_path
         rig.submit("map", 50)
         pool = rig.function.pools[b""]
         await until(lambda: pool.blocked)
-        rig.fleet.places._waiting[pool] -= 100.0  # pyright: ignore[reportPrivateUsage]
+        rig.fleet.places._waiting[pool] -= 100.0
         rig.fleet.tick()
         assert {i.state for i in rig.fleet.instances.values()} == {InstanceState.BUSY}
 
@@ -119,7 +119,7 @@ async def test_a_pool_that_is_always_busy_gives_way_after_its_turn(tmp_path: Pat
         await until(lambda: other.pools[b""].blocked)
         rig.fleet.tick()
         assert instance.state is InstanceState.BUSY
-        waiting = rig.fleet.places._waiting  # pyright: ignore[reportPrivateUsage]
+        waiting = rig.fleet.places._waiting
         waiting[other.pools[b""]] -= 100.0
         instance.started_at -= 100.0
         rig.fleet.tick()
@@ -146,7 +146,7 @@ async def test_an_instance_that_has_only_begun_or_holds_a_web_request_keeps_its_
         web.web = 1
         rig.submit(to=other)
         await until(lambda: other.pools[b""].blocked)
-        rig.fleet.places._waiting[other.pools[b""]] -= 100.0  # pyright: ignore[reportPrivateUsage]
+        rig.fleet.places._waiting[other.pools[b""]] -= 100.0
         web.started_at -= 100.0
         rig.fleet.tick()
         assert {young.state, web.state} == {InstanceState.BUSY}
@@ -163,7 +163,7 @@ async def test_a_pool_that_wants_nothing_any_more_waits_no_longer(tmp_path: Path
         rig.dispatcher.cancel(late)
         rig.fleet.tick()
         assert not other.pools[b""].blocked
-        assert not rig.fleet.places._waiting  # pyright: ignore[reportPrivateUsage]
+        assert not rig.fleet.places._waiting
 
 
 async def test_a_server_on_a_port_of_its_own_has_one_instance_and_lets_others_have_the_port_when_idle(

@@ -10,7 +10,7 @@ import pytest
 from freehold.core.errors import DataLossError, InvalidError
 from freehold.core.home import Home
 from freehold.server.services.blobs import Blobs
-from freehold.server.services.prepare import Preparer, _unpack  # pyright: ignore[reportPrivateUsage]
+from freehold.server.services.prepare import Preparer, _unpack
 
 
 def tar_of(path: Path, *members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE, link: str = "") -> Path:

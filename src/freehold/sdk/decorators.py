@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from freehold.core.errors import InvalidError
 from freehold.core.names import check_label
-from freehold.core.specs import Batching, Concurrency, Web
+from freehold.core.specs import Web
 from freehold.sdk import checks
-from freehold.sdk.marks import mark, yields
+from freehold.sdk.marks import MAX_INPUTS, batching_of, concurrency_of, mark, yields
 from freehold.sdk.tracebacks import warn
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ R = TypeVar("R")
 S = TypeVar("S")
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-_MAX_BATCH, _MAX_WAIT_MS, _MAX_INPUTS = 1000, 600_000, 1000
 
 
 class MethodDecorator(Protocol):
@@ -67,7 +66,7 @@ def concurrent(*misplaced: object, max_inputs: int | None = None, target_inputs:
     """Let one instance run up to `max_inputs` inputs at once: async code as tasks of one loop, other code in threads."""
     _called("concurrent", misplaced)
     if max_inputs is None:
-        max_inputs = 0 if target_inputs is None else _MAX_INPUTS
+        max_inputs = 0 if target_inputs is None else MAX_INPUTS
     concurrency = concurrency_of(max_inputs, target_inputs)
 
     def decorate(target: T) -> T:
@@ -145,22 +144,6 @@ def web_server(
     return _web("web_server", web)
 
 
-# ---- what they say, checked
-
-
-def concurrency_of(max_inputs: int, target_inputs: int | None) -> Concurrency:
-    _between("max_inputs", max_inputs, 1, _MAX_INPUTS)
-    if target_inputs is not None:
-        _between("target_inputs", target_inputs, 1, max_inputs)
-    return Concurrency(max_inputs=max_inputs, target_inputs=target_inputs)
-
-
-def batching_of(max_batch_size: int, wait_ms: int) -> Batching:
-    _between("max_batch_size", max_batch_size, 1, _MAX_BATCH)
-    _between("wait_ms", wait_ms, 0, _MAX_WAIT_MS)
-    return Batching(max_batch_size=max_batch_size, wait_ms=wait_ms)
-
-
 # ---- how
 
 
@@ -204,12 +187,6 @@ def _plain(name: str, raw: object) -> None:
 def _below(name: str, target: object) -> None:
     if hasattr(target, "freehold_decorated"):
         msg = f"@freehold.{name} must stand below @app.function or @app.cls: swap the two lines"
-        raise InvalidError(msg)
-
-
-def _between(name: str, value: int, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:  # pyright: ignore[reportUnnecessaryIsInstance]
-        msg = f"{name}={value!r} is not a whole number between {low} and {high}"
         raise InvalidError(msg)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict, cast
 
 from freehold.core.devices import GPUS_MAX, parse_gpu
 from freehold.core.errors import DeprecationError, InvalidError
-from freehold.core.specs import DEFAULT_CPU, DEFAULT_MEMORY_MIB, Resources, Scaling
+from freehold.core.specs import DEFAULT_CPU, DEFAULT_MEMORY_MIB, BucketMount, Resources, Scaling, VolumeMount
 from freehold.sdk import checks
 from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.cluster import checked_size
@@ -175,6 +175,20 @@ def resources(options: FunctionOptions, where: str, *, ranks: int = 1) -> Resour
         memory_mib=None if memory is None else int(memory), memory_limit_mib=None if memory_limit is None else int(memory_limit),
     )  # fmt: skip
     return one if ranks == 1 else _times(ranks, one, where)
+
+
+def mounted(
+    given: Mapping[Any, Volume | CloudBucketMount],
+) -> tuple[tuple[VolumeMount, ...], tuple[BucketMount, ...]]:
+    """Volumes and buckets as a spec names them, by their paths."""
+    volumes: list[VolumeMount] = []
+    buckets: list[BucketMount] = []
+    for path, one in sorted((str(PurePosixPath(p)), one) for p, one in given.items()):
+        if isinstance(one, Volume):
+            volumes.append(one.mount(path))
+        else:
+            buckets.append(one.mount(path))
+    return tuple(volumes), tuple(buckets)
 
 
 def _times(ranks: int, one: Resources, where: str) -> Resources:

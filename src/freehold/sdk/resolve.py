@@ -2,17 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePosixPath
 from types import MethodType
 from typing import Any
 
 from freehold.core.errors import InvalidError
-from freehold.core.specs import BucketMount, FunctionSpec, ImageSpec, Method, SecretRef, VolumeMount
+from freehold.core.specs import FunctionSpec, ImageSpec, Method, SecretRef
 from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.cls import hooks, parameters
 from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import Marks, marks, yields
-from freehold.sdk.options import Declaration, FunctionOptions, resources, scaling
+from freehold.sdk.options import Declaration, FunctionOptions, mounted, resources, scaling
 from freehold.sdk.retries import retries_spec
 from freehold.sdk.secret import Secret
 from freehold.sdk.source import Bundles, Files, Source, locate
@@ -148,20 +147,6 @@ def _methods(raw: type) -> tuple[Method, ...]:
         Method(name=name, is_generator=yields(f), web=marks(f).web, batching=marks(f).batching)
         for name, f in hooks(raw).methods.items()
     )
-
-
-def mounted(
-    given: Mapping[Any, Volume | CloudBucketMount],
-) -> tuple[tuple[VolumeMount, ...], tuple[BucketMount, ...]]:
-    """Volumes and buckets as a spec names them, by their paths."""
-    volumes: list[VolumeMount] = []
-    buckets: list[BucketMount] = []
-    for path, one in sorted((str(PurePosixPath(p)), one) for p, one in given.items()):
-        if isinstance(one, Volume):
-            volumes.append(one.mount(path))
-        else:
-            buckets.append(one.mount(path))
-    return tuple(volumes), tuple(buckets)
 
 
 def _generates(raw: Callable[..., Any], options: FunctionOptions) -> bool:

@@ -10,9 +10,8 @@ from freehold.core.overrides import Overrides
 from freehold.protocol import schemas
 from freehold.sdk import client
 from freehold.sdk.bucket import CloudBucketMount
-from freehold.sdk.decorators import batching_of, concurrency_of
-from freehold.sdk.options import FunctionOptions, checked, resources, scaling
-from freehold.sdk.resolve import mounted
+from freehold.sdk.marks import batching_of, concurrency_of
+from freehold.sdk.options import FunctionOptions, checked, mounted, resources, scaling
 from freehold.sdk.retries import Retries, retries_spec
 from freehold.sdk.secret import Secret
 from freehold.sdk.tracebacks import warn

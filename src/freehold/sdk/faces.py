@@ -94,16 +94,8 @@ class _Work(Generic[R]):
         self.result = await asyncio.to_thread(self._work)
 
 
-class _Patience(Generic[R]):
-    """A blocking function that may take for ever: the async face gives it a thread of its own, so that it holds up no other."""
-
-    result: R
-
-    def __init__(self, work: Callable[[], R]) -> None:
-        self._work = work
-
-    def block(self) -> None:
-        self.result = self._work()
+class _Patience(_Work[R]):
+    """One that may take for ever: the async face gives it a thread of its own, so that it holds up no other."""
 
     async def settle(self) -> None:
         loop = asyncio.get_running_loop()

@@ -88,7 +88,10 @@ async def test_callbacks_run_on_the_loop_in_order(store: Store) -> None:
 
 
 async def test_a_callback_that_raises_harms_no_other(store: Store) -> None:
+    heard: list[Exception | None] = []
+
     def broken(error: Exception | None) -> None:
+        heard.append(error)
         msg = f"mine: {error}"
         raise RuntimeError(msg)
 
@@ -96,6 +99,8 @@ async def test_a_callback_that_raises_harms_no_other(store: Store) -> None:
     await store.write(w.put_calls([a_call()]))
     store.write_then([w.put_calls([a_call()])], broken, alone=lambda: broken(None))
     await store.write(w.put_calls([a_call()]))
+    assert len(heard) >= 2
+    assert set(heard) == {None}
 
 
 async def test_writes_of_one_table_keep_their_order(store: Store, reads: Reads) -> None:

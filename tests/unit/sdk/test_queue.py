@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from tests.e2e.harness import wait_for
 from tests.unit.sdk.stored_server import StoredServer
 
 import freehold
@@ -73,7 +74,7 @@ def test_who_waits_is_served_at_once(q: freehold.Queue) -> None:
 async def test_any_number_waits_on_one_loop_and_each_item_goes_once(stored: StoredServer) -> None:
     async with freehold.Queue.ephemeral() as q:
         waiting = [asyncio.ensure_future(q.get.aio(timeout=20)) for _ in range(60)]
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(wait_for, lambda: _waiting(stored) == 60)
         await asyncio.gather(*[q.put_many.aio([n, n + 1]) for n in range(0, 60, 2)])
         assert set(await asyncio.gather(*waiting)) == set(range(60))
         assert await q.len.aio() == 0
@@ -82,14 +83,11 @@ async def test_any_number_waits_on_one_loop_and_each_item_goes_once(stored: Stor
 async def test_who_is_cancelled_takes_nothing(stored: StoredServer) -> None:
     q = freehold.Queue.from_name("jobs", create_if_missing=True)
     waiting = asyncio.ensure_future(q.get.aio())
-    await asyncio.sleep(0.1)
+    await asyncio.to_thread(wait_for, lambda: _waiting(stored) == 1)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    for _ in range(100):
-        if not stored.world.queues._arrivals._places:
-            break
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_for, lambda: _waiting(stored) == 0)
     await q.put.aio("x")
     assert await q.get.aio(timeout=1) == "x"
 
@@ -216,9 +214,14 @@ def test_a_getter_goes_on_waiting_over_a_restart(q: freehold.Queue, stored: Stor
     q.put("first")
     assert q.get() == "first"
     getter.start()
-    time.sleep(0.1)
+    wait_for(lambda: _waiting(stored) == 1)
     stored.stop()
     stored.start()
     q.put("second")
     getter.join(60)
     assert got == ["second"]
+
+
+def _waiting(stored: StoredServer) -> int:
+    """How many requests wait at the server for an item."""
+    return sum(len(places) for places in list(stored.world.queues._arrivals._places.values()))

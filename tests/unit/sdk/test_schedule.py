@@ -56,7 +56,9 @@ def test_another_schedule_keeps_the_instances() -> None:
 
 
 def test_arguments_with_defaults_are_no_hindrance() -> None:
-    freehold.App().function(schedule=freehold.Period(days=1))(variadic)
+    app = freehold.App()
+    app.function(schedule=freehold.Period(days=1))(variadic)
+    assert list(app.registered_functions) == ["variadic"]
 
 
 @pytest.mark.parametrize("given", [{}, {"seconds": 0.0}, {"seconds": 0.01}, {"days": -1}, {"days": 1.5}, {"hours": True}, {"seconds": math.nan},

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from freehold.core.errors import ConflictError
+from freehold.server import tunnels as module
 from freehold.server.tunnels import Tunnels
 
 
@@ -31,14 +32,7 @@ def _tunnels() -> Tunnels:
 
 async def _dial(port: int) -> socket.socket:
     await asyncio.sleep(0.05)  # the caller speaks before the other end is there
-    sock = socket.socket()
-    sock.setblocking(False)
-    try:
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    return await module._connect(port)
 
 
 @pytest.mark.parametrize("size", [0, 5, 5_000_000])

@@ -18,7 +18,8 @@ async def test_as_many_are_woken_as_there_are_changes_the_first_come_first() -> 
     await asyncio.sleep(0)
     waiters.wake("other", 9)
     waiters.wake("k", 2)
-    await asyncio.sleep(0.01)
+    await asyncio.gather(*tasks[:2])
+    await asyncio.sleep(0)
     assert woken == [0, 1]
     waiters.wake_all(lambda key: key == "k")
     await asyncio.gather(*tasks)

@@ -11,9 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from freehold.core.errors import InvalidError
+from freehold.server.sandboxes.connections import Connections, join
 
 log = logging.getLogger("freehold.outbound")
-_HEAD_BYTES, _PIECE_BYTES, _CONNECT_S, _HEAD_S = 16_384, 65_536, 20.0, 30.0
+_HEAD_BYTES, _CONNECT_S, _HEAD_S = 16_384, 20.0, 30.0
 _CONNECTIONS = 256
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -52,7 +53,7 @@ class Outbound:
     def __init__(self, allowed: Allowed, folder: Path, *, resolve: Resolve | None = None) -> None:
         self._allowed, self._folder, self._resolve = allowed, folder, resolve or _resolve
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
+        self._connections = Connections()
 
     async def open(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,29 +62,22 @@ class Outbound:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await self._connections.end()
         with contextlib.suppress(OSError):
             (self._folder / "proxy.sock").unlink()
             self._folder.rmdir()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        try:
-            if len(self._open) > _CONNECTIONS:
-                await _answer(writer, "503 Service Unavailable", "too many connections at once")
-            else:
-                await self._exchange(reader, writer)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnicodeError):
-            pass  # either side left, or what it sent is no request
-        except Exception:
-            log.exception("outbound_failed")
-        finally:
-            self._open.discard(task)
-            writer.close()
+        with self._connections.served(writer):
+            try:
+                if len(self._connections) > _CONNECTIONS:
+                    await _answer(writer, "503 Service Unavailable", "too many connections at once")
+                else:
+                    await self._exchange(reader, writer)
+            except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, UnicodeError):
+                pass  # either side left, or what it sent is no request
+            except Exception:
+                log.exception("outbound_failed")
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_HEAD_S):
@@ -113,10 +107,7 @@ class Outbound:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         else:
             theirs_out.write(f"{method} {path} {version}\r\n".encode() + _plain(rest))
-        try:
-            await asyncio.gather(_copy(reader, theirs_out), _copy(theirs_in, writer))
-        finally:
-            theirs_out.close()
+        await join((reader, writer), (theirs_in, theirs_out))
 
     async def _choose(self, host: str, port: int) -> str | None:
         """The address to connect to: looked up once, and checked itself, so that a name cannot mean another one later."""
@@ -180,11 +171,3 @@ async def _answer(writer: asyncio.StreamWriter, status: str, text: str) -> None:
         + body
     )
     await writer.drain()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(_PIECE_BYTES):
-        writer.write(piece)
-        await writer.drain()
-    with contextlib.suppress(OSError):
-        writer.write_eof()

@@ -1,6 +1,5 @@
 """`import modal` is Freehold, wherever a program of Modal's is run."""
 
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -85,7 +84,6 @@ def test_a_module_that_is_not_there_says_so() -> None:
 def test_the_shim_is_what_instances_have() -> None:
     inside = Path(__file__).parents[2] / "src/freehold/modal/shim/modal/__init__.py"
     assert (SHIM / "modal/__init__.py").read_text() == inside.read_text()
-    assert shutil.which("python3")
 
 
 def test_the_command_modal_is_freehold_for_what_a_program_runs(server: Freehold) -> None:

@@ -214,33 +214,33 @@ async def drive_items_async(core: AsyncGenerator[R, None]) -> AsyncGenerator[R, 
 
 
 class Both(Generic[P, R]):
-    """A callable that blocks, with its awaitable twin `.aio`."""
+    """A callable that blocks, with its awaitable twin `.aio`; `core` is for other cores."""
 
-    __slots__ = ("_core",)
+    __slots__ = ("core",)
 
     def __init__(self, core: Callable[P, Core[R]]) -> None:
-        self._core = core
+        self.core = core
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return drive(self._core(*args, **kwargs))
+        return drive(self.core(*args, **kwargs))
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Core[R]:
-        return drive_async(self._core(*args, **kwargs))  # and holds nothing of us: many may wait at once
+        return drive_async(self.core(*args, **kwargs))  # and holds nothing of us: many may wait at once
 
 
 class BothItems(Generic[P, R]):
-    """A callable that gives an iterator, with its async twin `.aio`."""
+    """A callable that gives an iterator, with its async twin `.aio`; `core` is for other cores."""
 
-    __slots__ = ("_core",)
+    __slots__ = ("core",)
 
     def __init__(self, core: Callable[P, AsyncGenerator[R, None]]) -> None:
-        self._core = core
+        self.core = core
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Generator[R, None, None]:
-        return drive_items(self._core(*args, **kwargs))
+        return drive_items(self.core(*args, **kwargs))
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[R, None]:
-        return drive_items_async(self._core(*args, **kwargs))
+        return drive_items_async(self.core(*args, **kwargs))
 
 
 class both(Generic[S, P, R]):  # noqa: N801 (a decorator)
@@ -289,12 +289,12 @@ class both_class(Generic[S, P, R]):  # noqa: N801 (a decorator)
 
 
 def both_static(core: Callable[P, Core[R]]) -> Both[P, R]:
-    """Decorates a function, or the body of a static method, that is a core."""
+    """Decorates a function that is a core; below `@staticmethod`, in a class."""
     return Both(core)
 
 
 def both_items_static(core: Callable[P, AsyncGenerator[R, None]]) -> BothItems[P, R]:
-    """Decorates the body of a static method that is a core and yields."""
+    """The same for one that yields."""
     return BothItems(core)
 
 

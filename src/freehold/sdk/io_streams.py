@@ -54,10 +54,10 @@ class StreamReader(Generic[T]):
         return empty.join(found)
 
     def __iter__(self) -> Iterator[T]:
-        return drive_items(self._pieces())
+        return drive_items(self.pieces())
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return drive_items_async(self._pieces())
+        return drive_items_async(self.pieces())
 
     def __next__(self) -> T:
         piece = drive(self._next())
@@ -82,7 +82,8 @@ class StreamReader(Generic[T]):
 
     # ---- how
 
-    async def _pieces(self) -> AsyncGenerator[T, None]:
+    async def pieces(self) -> AsyncGenerator[T, None]:
+        """A core: what the iterators give."""
         self._check()
         while (piece := await self._next()) is not None:
             yield piece

@@ -46,8 +46,8 @@ class NetworkFileSystem:
         made = Volume.ephemeral(environment_name=environment_name)
         return Ephemeral(lambda: NetworkFileSystem(made.__enter__()), lambda _: made.__exit__())
 
-    @both_static
     @staticmethod
+    @both_static
     async def create_deployed(deployment_name: str, client: object = None, environment_name: str | None = None) -> str:
         """Make an empty one; gives its id."""
         del client  # as above
@@ -56,8 +56,8 @@ class NetworkFileSystem:
         made = Volume.from_name(deployment_name, environment_name=environment_name)
         return (await blocking(made.hydrate)).object_id
 
-    @both_static
     @staticmethod
+    @both_static
     async def delete(name: str, client: object = None, environment_name: str | None = None) -> None:
         del client  # as above
         await blocking(Volume.objects.delete, name, environment_name=environment_name)

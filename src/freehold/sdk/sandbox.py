@@ -1,5 +1,6 @@
 """Sandbox: a place where untrusted code runs, held to itself: its processes, its files and, if asked for, its network."""
 
+import builtins
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -194,7 +195,7 @@ class Sandbox:
                 self._probe.argv,
                 {"stdout": StreamType.DEVNULL, "stderr": StreamType.DEVNULL, "timeout": max(1.0, timeout)},
             )
-            if await process.wait._core() == 0:
+            if await process.wait.core() == 0:
                 return
             await patient(time.sleep, self._probe.interval_ms / 1000)
         msg = f"sandbox {self.object_id} was not ready within {timeout:g} s"
@@ -274,17 +275,17 @@ class Sandbox:
     # ---- names that Modal has given up, which programs still use
 
     @both
-    async def ls(self, path: str) -> "builtins_list[str]":
+    async def ls(self, path: str) -> "builtins.list[str]":
         """Names in a folder."""
-        return [entry.name for entry in await self._files.list_files._core(path)]
+        return [entry.name for entry in await self._files.list_files.core(path)]
 
     @both
     async def mkdir(self, path: str, parents: bool = False) -> None:
-        await self._files.make_directory._core(path, create_parents=parents)
+        await self._files.make_directory.core(path, create_parents=parents)
 
     @both
     async def rm(self, path: str, recursive: bool = False) -> None:
-        await self._files.remove._core(path, recursive=recursive)
+        await self._files.remove.core(path, recursive=recursive)
 
     # ---- what cannot be had here
 
@@ -349,9 +350,6 @@ class Sandbox:
         request = CommandRequest(tool=cast("Any", name), arguments=arguments)
         view = await patient(_api().send, "POST", f"{self._path}/commands", request, CommandView)
         return ContainerProcess(self._api, self._path, view.id, Reading(text=False))
-
-
-builtins_list = list
 
 
 def _api() -> Api:

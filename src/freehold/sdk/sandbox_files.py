@@ -3,9 +3,9 @@
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 import msgspec
 
@@ -14,9 +14,6 @@ from freehold.core.errors import ConflictError, InvalidError, SandboxFilesystemE
 from freehold.sdk.container_process import ContainerProcess
 from freehold.sdk.faces import both, both_items
 from freehold.sdk.types import FileInfo, FileType, FileWatchEvent, FileWatchEventType
-
-if TYPE_CHECKING:
-    from freehold.protocol.schemas import CommandView
 
 _CHUNK = 4 * 1024 * 1024
 Tool = Callable[[str, dict[str, Any]], Coroutine[Any, Any, ContainerProcess[bytes]]]
@@ -78,7 +75,7 @@ class SandboxFilesystem:
         try:
             process = await self._start("read", path=_absolute(remote_path))
             with draft.open("wb") as file:
-                async for piece in _each(process):
+                async for piece in process.stdout.pieces():
                     file.write(piece)
             await _succeed(process, remote_path)
             draft.replace(target)
@@ -114,7 +111,7 @@ class SandboxFilesystem:
         process = await self._start("watch", path=_absolute(remote_path), recursive=recursive, timeout_s=timeout)
         rest = b""
         try:
-            async for piece in _each(process):
+            async for piece in process.stdout.pieces():
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
                     event = msgspec.json.decode(line, type=dict[str, Any])
@@ -131,7 +128,7 @@ class SandboxFilesystem:
 
     async def _read(self, path: str) -> bytes:
         process = await self._start("read", path=_absolute(path))
-        data = b"".join([piece async for piece in _each(process)])
+        data = b"".join([piece async for piece in process.stdout.pieces()])
         await _succeed(process, path)
         return data
 
@@ -140,7 +137,7 @@ class SandboxFilesystem:
         try:
             for chunk in _chunks(content):
                 process.stdin.write(chunk)
-                await _drain(process)
+                await process.stdin.drain.core()
         except ConflictError:  # it failed and reads no further; its end says why
             await _succeed(process, path)
             raise
@@ -156,26 +153,14 @@ def _chunks(content: bytes | IO[bytes]) -> Generator[bytes, None, None]:
             yield chunk
 
 
-async def _drain(process: ContainerProcess[bytes]) -> None:
-    await _core(process.stdin.drain)
-
-
 async def _end(process: ContainerProcess[bytes]) -> None:
     process.stdin.write_eof()
-    with _suppressed():
-        await _drain(process)
-
-
-@contextmanager
-def _suppressed() -> Generator[None, None, None]:
-    try:
-        yield
-    except errors.Error:  # it has ended already
-        return
+    with suppress(errors.Error):  # it has ended already
+        await process.stdin.drain.core()
 
 
 async def _succeed(process: ContainerProcess[bytes], path: str) -> None:
-    view: CommandView = await _core(process.view)
+    view = await process.view.core()
     if view.returncode:
         failure = view.failure or {}
         name, message = failure.get("error", ""), failure.get("message", "it ended")
@@ -183,19 +168,9 @@ async def _succeed(process: ContainerProcess[bytes], path: str) -> None:
 
 
 async def _json(process: ContainerProcess[bytes], path: str) -> Any:
-    data = b"".join([piece async for piece in _each(process)])
+    data = b"".join([piece async for piece in process.stdout.pieces()])
     await _succeed(process, path)
     return msgspec.json.decode(data)
-
-
-async def _each(process: ContainerProcess[bytes]) -> AsyncGenerator[bytes, None]:
-    async for piece in process.stdout._pieces():
-        yield piece
-
-
-async def _core(face: Any) -> Any:
-    """The core of a method that has two faces, to be waited for inside another core."""
-    return await face._core()
 
 
 def _info(entry: dict[str, Any]) -> FileInfo:

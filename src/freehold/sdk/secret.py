@@ -159,8 +159,8 @@ class Secret:
 
     # ---- names that Modal has given up
 
-    @both_static
     @staticmethod
+    @both_static
     async def lookup(
         name: str, client: object = None, environment_name: str | None = None, required_keys: Sequence[str] = ()
     ) -> "Secret":
@@ -171,8 +171,8 @@ class Secret:
         await blocking(secret._known, "lookup")
         return secret
 
-    @both_static
     @staticmethod
+    @both_static
     async def create_deployed(
         deployment_name: str,
         env_dict: Values,

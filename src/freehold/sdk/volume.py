@@ -136,8 +136,8 @@ class Volume:
 
         return Ephemeral(make, lambda volume: volume._api().act("DELETE", _path(volume._ref)))
 
-    @both_static
     @staticmethod
+    @both_static
     async def rename(
         old_name: str, new_name: str, *, client: object = None, environment_name: str | None = None
     ) -> None:
@@ -274,8 +274,8 @@ class Volume:
 
     # ---- names that Modal has given up
 
-    @both_static
     @staticmethod
+    @both_static
     async def lookup(
         name: str, client: object = None, environment_name: str | None = None, create_if_missing: bool = False
     ) -> "Volume":
@@ -286,16 +286,16 @@ class Volume:
         await blocking(volume._known)
         return volume
 
-    @both_static
     @staticmethod
+    @both_static
     async def delete(name: str, client: object = None, environment_name: str | None = None) -> None:
         """As `objects.delete`."""
         del client
         warn("Volume.delete is now Volume.objects.delete", DeprecationError)
         await blocking(api_of(given(environment_name)).act, "DELETE", _path(check_name(name, "a volume")))
 
-    @both_static
     @staticmethod
+    @both_static
     async def create_deployed(
         deployment_name: str, client: object = None, environment_name: str | None = None, version: int | None = None
     ) -> str:

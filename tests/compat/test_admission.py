@@ -38,6 +38,7 @@ def test_the_function_that_cannot_run_ends_a_run_of_it(server: Freehold) -> None
 def test_what_lacks_is_told_before_images_are_built(server: Freehold, name: str, code: int, words: str) -> None:
     server.ok("secret", "create", "compat-lacking", "OTHER=1", "--force")
     done = server("deploy", f"lacking.py::{name}")
+    server.ok("secret", "delete", "compat-lacking", "--yes")
     assert done.returncode == code, done.stdout + done.stderr
     assert words in done.stderr
     assert "building" not in done.stderr

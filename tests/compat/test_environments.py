@@ -44,5 +44,6 @@ def test_a_program_knows_its_workspace_and_environment(server: Freehold) -> None
     assert server.lines("run", "workspace.py") == [
         "main main main",
         "['main', 'compat-made'] Environment('compat-made')",
+        "Environment('compat-made')",
         "no environment 'compat-made'; there are main",
     ]

@@ -108,6 +108,7 @@ def test_a_shell_of_options(server: Freehold, tmp_path: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "told\nhere\nhere\n"), done.stderr
     assert server("shell", "--volume", "compat-no-such", "-c", "true").returncode == 4
+    server.ok("secret", "delete", "compat-shell", "--yes")
     assert server("shell", "-c", "no-such-program").returncode == 127
     assert server("shell", "-c", "echo 'open").returncode == 2
 

@@ -81,7 +81,7 @@ class Environment:
         """Ask the server now whether it is there; raises NotFoundError."""
         clients.given(client)
         if self._create:
-            await _Environments.create.aio(self.name, allow_existing=True)
+            await _Environments.create.core(self.name, allow_existing=True)
         names = [view.name for view in await blocking(_all)]
         if self.name not in names:
             msg = f"no environment {self.name!r}; there are {', '.join(names)}"

@@ -17,6 +17,8 @@ def main():
     modal.Environment.objects.create("compat-made", allow_existing=True)
     print([e.name for e in modal.Environment.objects.list()], modal.Environment.from_name("compat-made").hydrate())
     modal.Environment.objects.delete("compat-made")
+    print(modal.Environment.from_name("compat-made", create_if_missing=True).hydrate())
+    modal.Environment.objects.delete("compat-made")
     try:
         modal.Environment.from_name("compat-made").hydrate()
     except modal.exception.NotFoundError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.unit.api.conftest import FOREIGN_TOKEN, INSTANCE_TOKEN, World
+from tests.unit.server.harness import until
 
 from freehold.protocol.stored import (
     DictEntry,
@@ -90,7 +91,7 @@ async def test_a_queue_over_http(stored: World) -> None:
         assert (await ask("get", QueueGet(partition=b"p\0", count=5), QueueItems)).items == [b"1", b"2"]
         assert (await ask("get", QueueGet(wait_s=0.01), QueueItems)).items == []
         waiting = asyncio.ensure_future(ask("get", QueueGet(wait_s=20), QueueItems))
-        await asyncio.sleep(0.05)
+        await until(lambda: stored.queues._arrivals._places)
         await ask("put", QueuePut(items=[b"3"]), QueueTaken)
         assert (await asyncio.wait_for(waiting, 20)).items == [b"3"]
         await ask("put", QueuePut(items=[b"x"]), QueueTaken)

@@ -240,7 +240,8 @@ class Server:
         )
         self.environments = Environments(store=store, clock=clock)
         self.environments.empty = [
-            self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all, self.dicts.delete_all, self.queues.delete_all
+            self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all, self.dicts.delete_all, self.queues.delete_all,
+            self.images.forget_names,
         ]  # fmt: skip
         self.links.environment = self.environments.find
         self.sandboxes = Sandboxes(

@@ -323,14 +323,20 @@ class Server:
             _guarded(self.pulse.beat)
             _guarded(self.store.look)
             _guarded(lambda: self.dispatcher.notice_long_running(LONG_RUNNING_S))
-            for instance, task in self.dispatcher.overdue(OVERDUE_SLACK_S):
-                self.dispatcher.time_out(instance, task)
-            for client in self.links.clients:
-                self._client_seen(client.name)
+            _guarded(self._end_overdue)
+            _guarded(self._see_clients)
             try:
                 await self.apps.reap()
             except Exception:
                 log.exception("reap_failed")
+
+    def _end_overdue(self) -> None:
+        for instance, task in self.dispatcher.overdue(OVERDUE_SLACK_S):
+            self.dispatcher.time_out(instance, task)
+
+    def _see_clients(self) -> None:
+        for client in self.links.clients:
+            self._client_seen(client.name)
 
     async def _recall(self) -> None:
         while True:
@@ -379,7 +385,12 @@ class Server:
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("server_task_ended", exc_info=task.exception())
 
 
 class InstanceLogs:

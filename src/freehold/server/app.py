@@ -405,7 +405,12 @@ class InstanceLogs:
         self._logs.add(
             instance.id,
             LogSource(
-                app=pool.app_name, app_id=pool.app_id, function=pool.function_name, type=kind, service="instance"
+                app=pool.app_name,
+                app_id=pool.app_id,
+                function=pool.function_name,
+                type=kind,
+                service="instance",
+                workspace=pool.workspace,
             ),
         )
 

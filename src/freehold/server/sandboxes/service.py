@@ -116,8 +116,9 @@ class Sandboxes:
 
     async def _run_main(self, live: Live, held: Sandbox) -> None:
         source = LogSource(
-            app=live.row.app, app_id=live.row.app_id, function="sandbox", type="training", service="sandbox"
-        )
+            app=live.row.app, app_id=live.row.app_id, function="sandbox", type="training", service="sandbox",
+            workspace=live.row.workspace,
+        )  # fmt: skip
         self._p.logs.add(live.id, source)
         raw = os.open(
             self._p.home.instances / live.id / "output",

@@ -119,6 +119,7 @@ class Server:
                 )
             )
         )
+        drafts = housekeeping.drafts(home)  # before there are any of ours
         remove(home.arena)
         home.arena.mkdir(mode=0o700)
         self._undo.callback(remove, home.arena)
@@ -158,6 +159,7 @@ class Server:
         self._keep(self._recall())
         self._keep(self._sweep())
         self._keep(self._hourly())
+        self._keep(housekeeping.remove(drafts))
         self._keep(self.schedules.run())
         self._keep(self.buckets.keep_stored())
         self._keep(self._end_orphans(orphans))

@@ -119,6 +119,7 @@ class Server:
                 )
             )
         )
+        drafts = housekeeping.drafts(home)  # before there are any of ours
         remove(home.arena)
         home.arena.mkdir(mode=0o700)
         self._undo.callback(remove, home.arena)
@@ -158,6 +159,7 @@ class Server:
         self._keep(self._recall())
         self._keep(self._sweep())
         self._keep(self._hourly())
+        self._keep(housekeeping.remove(drafts))
         self._keep(self.schedules.run())
         self._keep(self.buckets.keep_stored())
         self._keep(self._end_orphans(orphans))
@@ -240,7 +242,8 @@ class Server:
         )
         self.environments = Environments(store=store, clock=clock)
         self.environments.empty = [
-            self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all, self.dicts.delete_all, self.queues.delete_all
+            self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all, self.dicts.delete_all, self.queues.delete_all,
+            self.images.forget_names,
         ]  # fmt: skip
         self.links.environment = self.environments.find
         self.sandboxes = Sandboxes(
@@ -322,14 +325,20 @@ class Server:
             _guarded(self.pulse.beat)
             _guarded(self.store.look)
             _guarded(lambda: self.dispatcher.notice_long_running(LONG_RUNNING_S))
-            for instance, task in self.dispatcher.overdue(OVERDUE_SLACK_S):
-                self.dispatcher.time_out(instance, task)
-            for client in self.links.clients:
-                self._client_seen(client.name)
+            _guarded(self._end_overdue)
+            _guarded(self._see_clients)
             try:
                 await self.apps.reap()
             except Exception:
                 log.exception("reap_failed")
+
+    def _end_overdue(self) -> None:
+        for instance, task in self.dispatcher.overdue(OVERDUE_SLACK_S):
+            self.dispatcher.time_out(instance, task)
+
+    def _see_clients(self) -> None:
+        for client in self.links.clients:
+            self._client_seen(client.name)
 
     async def _recall(self) -> None:
         while True:
@@ -378,7 +387,12 @@ class Server:
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("server_task_ended", exc_info=task.exception())
 
 
 class InstanceLogs:
@@ -393,7 +407,12 @@ class InstanceLogs:
         self._logs.add(
             instance.id,
             LogSource(
-                app=pool.app_name, app_id=pool.app_id, function=pool.function_name, type=kind, service="instance"
+                app=pool.app_name,
+                app_id=pool.app_id,
+                function=pool.function_name,
+                type=kind,
+                service="instance",
+                workspace=pool.workspace,
             ),
         )
 

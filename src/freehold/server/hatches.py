@@ -23,12 +23,12 @@ class Hatches:
         """Listen inside; instances whose network is blocked have none of it."""
         if instance.porter is None or instance.pool.spec.block_network or instance in self._servers:
             return
-        self._servers[instance] = []
-        task = asyncio.get_running_loop().create_task(self._open(instance, str(instance.porter)))
+        servers = self._servers[instance] = []
+        task = asyncio.get_running_loop().create_task(self._open(instance, str(instance.porter), servers))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, instance: Instance, porter: str) -> None:
+    async def _open(self, instance: Instance, porter: str, servers: list[asyncio.Server]) -> None:
         own = instance.pool.spec.ports()
         wanted = [(self._ingress.port, None), *((port, port) for port in self._ports())]
         for port, endpoint in wanted:
@@ -36,8 +36,14 @@ class Hatches:
                 continue
             with contextlib.suppress(OSError, ValueError, ConflictError):  # its program has the port, or has ended
                 sock = await listen_inside(porter, port)
-                self._servers[instance].append(await self._ingress.listen_on(sock, endpoint))
+                servers.append(await self._ingress.listen_on(sock, endpoint))
+            if instance not in self._servers:  # it has ended meanwhile
+                self._end(servers)
+                return
 
     def close(self, instance: Instance) -> None:
-        for server in self._servers.pop(instance, []):
-            server.close()
+        self._end(self._servers.pop(instance, []))
+
+    def _end(self, servers: list[asyncio.Server]) -> None:
+        while servers:
+            servers.pop().close()

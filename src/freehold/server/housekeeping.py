@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Collection
+from pathlib import Path
 
 from freehold.core.clock import Clock
 from freehold.core.home import Home
@@ -25,6 +26,19 @@ async def prune(store: Store, clock: Clock, *, keep_s: float) -> None:
         writes.prune_sandboxes(id_before("sb", limit)),
         writes.prune_events(id_before("ev", limit)),
     )
+
+
+def drafts(home: Home) -> list[Path]:
+    """Images and snapshots that a server was making when it was killed; none where another home's server may be making them."""
+    if home.images.is_symlink():
+        return []
+    return [*home.images.glob(".build-*"), *home.images.glob(".snapshot-*")]
+
+
+async def remove(folders: Collection[Path]) -> None:
+    """Remove folders, however large, beside what goes on."""
+    for folder in folders:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def sweep_instance_folders(home: Home, live: Collection[str]) -> None:

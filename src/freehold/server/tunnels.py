@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from freehold.core.errors import ConflictError, InvalidError, NotFoundError, PermissionDeniedError
+from freehold.core.errors import ConflictError, Error, InvalidError, NotFoundError, PermissionDeniedError
 from freehold.core.listeners import Owned, holder
 from freehold.protocol.schemas import TunnelView
 from freehold.server.dispatch.instance import Instance
@@ -47,6 +47,8 @@ class Tunnels:
             raise InvalidError(f"port={port} is not between 1 and 65535")
         if instance.porter is None and instance.pid:
             await _refuse_foreign(Owned(instance.pid), port)
+            if self._instance(instance_id) is not instance:
+                raise NotFoundError(f"instance {instance_id!r} has ended")
         return await self.open(instance_id, port, dial_of(instance))
 
     async def close_for(self, who: str, workspace: str, instance_id: str, port: int) -> None:
@@ -62,18 +64,27 @@ class Tunnels:
     async def open(self, owner: str, port: int, dial: Dial) -> TunnelView:
         """Listen for a port of `owner`; ConflictError when it is open already."""
         tunnels = self._open.setdefault(owner, {})
-        if port in tunnels:
-            raise ConflictError(
-                f"port {port} is forwarded already, to {tunnels[port].view.host}:{tunnels[port].view.host_port}"
-            )
+        self._refuse_open(tunnels, port)
         pipes = set[_End]()
         listener = socket.create_server(
             (self._host, 0), family=socket.AF_INET6 if ":" in self._host else socket.AF_INET, backlog=_BACKLOG
         )
         view = TunnelView(port=port, host=self._shown, host_port=listener.getsockname()[1])
         server = await asyncio.get_running_loop().create_server(lambda: _End(pipes, lambda: dial(port)), sock=listener)
+        try:  # another may have been quicker, and the owner may have ended, while the server was made
+            if self._open.get(owner) is not tunnels:
+                raise NotFoundError(f"{owner} has ended")
+            self._refuse_open(tunnels, port)
+        except Error:
+            server.close()
+            raise
         tunnels[port] = _Tunnel(server, view, pipes)
         return view
+
+    def _refuse_open(self, tunnels: dict[int, _Tunnel], port: int) -> None:
+        if port in tunnels:
+            view = tunnels[port].view
+            raise ConflictError(f"port {port} is forwarded already, to {view.host}:{view.host_port}")
 
     def close(self, owner: str, port: int) -> None:
         """Take no more connections, and end those that there are."""
@@ -152,7 +163,7 @@ class _End(asyncio.Protocol):
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 sock = await dial()
             _, other = await asyncio.get_running_loop().create_connection(lambda: _End(self._pipes), sock=sock)
-        except (OSError, TimeoutError):  # nothing listens there: the caller sees its connection end
+        except (OSError, TimeoutError, Error):  # nothing listens there: the caller sees its connection end
             self.abort()
             return
         self._other, other._other = other, self

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -314,3 +315,19 @@ async def test_a_note_stands_among_what_the_instance_wrote(logs: Logs, tmp_path:
     [line] = [x for x in logs.query(LogQuery(app="shop")) if x.message == "it could not start"]
     assert (line.level, line.function) == ("warning", "price")
     output.close()
+
+
+async def test_apps_of_one_name_in_two_environments_have_a_log_each(logs: Logs, tmp_path: Path) -> None:
+    theirs = replace(SOURCE, app_id="ap-9", workspace="main.dev")
+    for name, source in (("in-1", SOURCE), ("in-2", theirs)):
+        output = Output(tmp_path, name)
+        logs.add(name, source)
+        output.write(printed(f"of {source.workspace}"))
+        output.close()
+    await logs.drained()
+    for workspace in ("main", "main.dev"):
+        assert messages(logs, app="shop", workspace=workspace) == [f"of {workspace}"]
+        assert messages(logs, workspace=workspace) == [f"of {workspace}"]
+    assert messages(logs, app_id="ap-9", workspace="main") == ["of main.dev"]
+    assert messages(logs, instance="in-2", workspace="main") == ["of main.dev"]
+    assert len(messages(logs)) == 2

@@ -330,7 +330,7 @@ class FakeImages:
     async def delete(self, ref: str) -> None:
         self.deleted.append(ref)
 
-    async def prune(self, workspace: str, *, unused_s: float = 0.0) -> PruneResult:
+    async def prune(self, *, unused_s: float = 0.0) -> PruneResult:
         return PruneResult(deleted=("d",), freed_bytes=int(unused_s))
 
     async def follow(self, digest: str) -> AsyncIterator[str]:

@@ -313,3 +313,11 @@ async def test_an_app_is_checked_before_its_files_and_images_are_there(world: An
     async with world.client() as client:
         assert (await client.post("/v1/apps/check", content=msgspec.json.encode(spec))).json() == {"checked": "ocr"}
     assert world.apps.asked == [("check", "main", spec)]
+
+
+async def test_an_instance_makes_apps_without_functions_and_replaces_none(world: Any) -> None:
+    lookup = {"spec": {"name": "own", "functions": []}, "mode": "deploy", "if_missing": True}
+    async with world.client(INSTANCE_TOKEN) as client:
+        assert (await client.post("/v1/apps", json=lookup)).status_code == 200
+        for more in ({"if_missing": False}, {"mode": "ephemeral"}, {"replaces": "ap-1"}):
+            assert (await client.post("/v1/apps", json={**lookup, **more})).status_code == 403

@@ -223,3 +223,38 @@ async def test_more_than_the_disk_holds_is_refused_first(
     with pytest.raises(ResourceExhaustedError, match="mount a part of it with key_prefix"):
         await mirror.refresh()
     assert store.took() == []
+
+
+class _KilledError(BaseException):
+    pass
+
+
+async def test_what_a_killed_server_had_fetched_follows_the_bucket_still(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Mirror) -> None:
+        raise _KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "_save", killed)
+        with pytest.raises(_KilledError):
+            await Mirror(tmp_path / "m", cast("Any", store)).refresh()
+    with (tmp_path / "m" / "agreed.since").open("a") as file:
+        file.write('["half')
+    store.objects_by_key["a.txt"] = b"newer"
+    again = Mirror(tmp_path / "m", cast("Any", store))
+    await again.refresh()
+    await again.store()
+    assert tree(again) == {"a.txt": "newer", "dir/b.txt": "b"}
+    assert store.objects_by_key["a.txt"] == b"newer"
+
+
+async def test_a_folder_that_was_removed_by_hand_deletes_nothing_there(
+    mirror: Mirror, store: Store, tmp_path: Path
+) -> None:
+    shutil.rmtree(mirror.files)
+    again = Mirror(tmp_path / "m", cast("Any", store))
+    await again.refresh()
+    await again.store()
+    assert tree(again) == {"a.txt": "a", "dir/b.txt": "b"}
+    assert store.objects_by_key == {"a.txt": b"a", "dir/b.txt": b"b"}

@@ -9,7 +9,7 @@ from tests.unit.server.harness import PlayedLauncher
 
 from freehold.core.clock import SystemClock
 from freehold.core.digests import image_digest
-from freehold.core.errors import ConflictError, ImageBuildError, InvalidError, NotFoundError
+from freehold.core.errors import ConflictError, ImageBuildError, InvalidError, NotFoundError, ResourceExhaustedError
 from freehold.core.specs import ImageSpec, ImageStep, SecretRef
 from freehold.launchers.contract import ImageFacts
 from freehold.server.services.images import Images
@@ -104,8 +104,8 @@ async def test_what_is_used_is_neither_deleted_nor_pruned(world: World) -> None:
     world.users[used] = {"demo"}
     with pytest.raises(ConflictError, match=r"is used by demo; stop that first"):
         await world.images.delete(used)
-    assert (await world.images.prune("main", unused_s=1e12)).deleted == ()
-    pruned = await world.images.prune("main")
+    assert (await world.images.prune(unused_s=1e12)).deleted == ()
+    pruned = await world.images.prune()
     assert (pruned.deleted, pruned.freed_bytes) == ((spare,), 1000)
     assert await world.names() == [used]
     world.users.clear()
@@ -165,7 +165,7 @@ async def test_images_have_names(world: World) -> None:
     assert [(await world.images.get("main", name)).digest for name in ("tools:v1", "tools:latest")] == [first, second]
     made = await world.images.admit("main", ImageSpec(steps=(step("from_name", name="tools:v1"),)))
     assert made.steps[0].args == {"vars": {"A": "1"}}
-    assert (await world.images.prune("main")).deleted == ()
+    assert (await world.images.prune()).deleted == ()
     await world.images.delete(first)
     with pytest.raises(NotFoundError, match=r"there is no image 'tools:v1'; did you mean 'tools:latest'\?"):
         await world.images.get("main", "tools:v1")
@@ -175,3 +175,31 @@ async def test_images_have_names(world: World) -> None:
         await world.images.publish("main", image_digest(ImageSpec(steps=(step("from_scratch"),))), "tools:v2")
     with pytest.raises(InvalidError):
         await world.images.publish("main", second, "no good:v2")
+
+
+async def test_what_is_named_in_another_environment_is_not_pruned(world: World) -> None:
+    theirs = await world.build(step(vars={"A": "1"}))
+    await world.images.publish("main.dev", theirs, "tools:v1")
+    assert (await world.images.prune()).deleted == ()
+    assert (await world.images.get("main.dev", "tools:v1")).digest == theirs
+
+
+async def test_names_go_with_their_environment_and_images_stay(world: World) -> None:
+    digest = await world.build(step(vars={"A": "1"}))
+    for workspace in ("main", "main.dev"):
+        await world.images.publish(workspace, digest, "tools:v1")
+    await world.images.forget_names("main.dev")
+    assert (await world.images.get("main", "tools:v1")).digest == digest
+    with pytest.raises(NotFoundError):
+        await world.images.get("main.dev", "tools:v1")
+
+
+async def test_a_build_that_could_not_be_noted_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: Any) -> None:
+        raise ResourceExhaustedError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "write", full)
+        with pytest.raises(ResourceExhaustedError):
+            await world.build(step(vars={"A": "1"}))
+    assert len(await world.build(step(vars={"A": "1"}))) == 64

@@ -343,3 +343,25 @@ async def test_limits_name_the_value_the_limit_and_the_fix(world: World, ref: st
     with pytest.raises(InvalidError, match="count=0"):
         await world.get(ref, 0)
     assert await world.stored() == (0, 0)
+
+
+async def test_who_puts_little_does_not_wait_behind_who_puts_much(world: World, ref: str) -> None:
+    await world.put(ref, *[b"x"] * QUEUE_PARTITION_ITEMS)
+    much = asyncio.create_task(world.put(ref, *[b"m"] * 100, wait_s=5))
+    await asyncio.sleep(0.05)
+    little = asyncio.create_task(world.put(ref, b"l", wait_s=5))
+    await asyncio.sleep(0.05)
+    await world.get(ref)
+    async with asyncio.timeout(3):
+        assert await little
+    assert not much.done()
+    await world.get(ref, count=99)
+    await world.get(ref)
+    async with asyncio.timeout(3):
+        assert await much
+
+
+async def test_a_number_that_no_item_can_have_is_refused(world: World, ref: str) -> None:
+    await world.put(ref, b"x")
+    with pytest.raises(InvalidError, match="below"):
+        await world.queues.scan(W, ref, QueueScan(after=2**63))

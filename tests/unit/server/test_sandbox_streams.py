@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -74,8 +74,32 @@ async def test_of_a_sandboxs_own_command_the_newest_is_kept_and_nothing_holds_it
     await output.ended()
     kept = await _all(output)
     assert 50_000 <= len(kept) <= 250_000
+    assert teed.endswith(kept)
     assert len(teed) == 1_000_000
     assert await _all(output) == kept  # it can be read again, by another client too
+
+
+async def test_what_is_kept_is_written_once(keep: Callable[..., Output], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop has others to serve than a program that prints without end."""
+    written, new = list[int](), Output._new_file
+
+    def counting(output: Output) -> IO[bytes]:
+        made = new(output)
+        write = made.write
+
+        def counted(data: bytes) -> int:
+            written.append(len(data))
+            return write(data)
+
+        monkeypatch.setattr(made, "write", counted)
+        return made
+
+    monkeypatch.setattr(Output, "_new_file", counting)
+    ours, theirs = os.pipe()
+    output = keep(ours, newest=True, most=50_000)
+    await asyncio.to_thread(_write, theirs, 1_000_000)
+    await output.ended()
+    assert sum(written) == 1_000_000
 
 
 async def test_a_closed_output_ends_and_breaks_the_pipe(keep: Callable[..., Output]) -> None:

@@ -226,3 +226,22 @@ def test_what_an_app_cannot_be_made_with_is_refused() -> None:
     ):  # fmt: skip
         with pytest.raises(InvalidError, match="'f'"):
             check_schedule(wrong, 1e9)
+
+
+async def test_one_that_fails_holds_no_other_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    async with Rig(tmp_path, clock=clock, schedule=MINUTELY) as rig:
+        one = await begun(rig)
+        clock.advance(60.1)
+
+        def fails(*_: Any, **__: Any) -> None:
+            raise KeyError("never thought of")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(rig.dispatcher, "submit", fails)
+            await one.call_due()
+        await one.call_due()
+        assert not await calls(rig)  # it waits a while
+        clock.advance(AGAIN_S)
+        await one.call_due()
+        assert len(await calls(rig)) == 1

@@ -74,3 +74,15 @@ async def test_only_instances_speak(tmp_path: Path) -> None:
             await terminals.say("token", TerminalText())
         with pytest.raises(NotFoundError):
             terminals.attach("other", "app")
+
+
+async def test_of_two_who_attach_at_once_one_has_it_to_its_end(tmp_path: Path) -> None:
+    async with Rig(tmp_path) as rig:
+        terminals, instance = Terminals(registry=rig.registry, fleet=rig.fleet), await one_instance(rig)
+        first, second = terminals.attach("main", "app"), terminals.attach("main", "app")
+        await anext(first)
+        with pytest.raises(ConflictError, match="has a terminal already"):
+            await anext(second)
+        await terminals.say(instance, TerminalText(text="hello\n"))
+        assert (await anext(first)).text == "hello\n"
+        await first.aclose()

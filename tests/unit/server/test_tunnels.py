@@ -5,10 +5,12 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from freehold.core.errors import ConflictError
+from freehold.core.errors import ConflictError, NotFoundError
+from freehold.protocol.schemas import TunnelView
 from freehold.server import tunnels as module
 from freehold.server.tunnels import Tunnels
 
@@ -87,3 +89,41 @@ async def _rest(reader: asyncio.StreamReader) -> bytes:
     with contextlib.suppress(ConnectionResetError):
         return await reader.read()
     return b""
+
+
+async def test_of_two_who_open_a_port_at_once_one_gets_it() -> None:
+    tunnels = _tunnels()
+    made = await asyncio.gather(*(tunnels.open("in-1", 80, _dial) for _ in range(2)), return_exceptions=True)
+    [view] = [one for one in made if isinstance(one, TunnelView)]
+    assert [type(one) for one in made if one is not view] == [ConflictError]
+    tunnels.ended("in-1")
+    assert await _refused(view.host_port)
+
+
+async def test_an_owner_that_ends_while_a_port_is_opened_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    tunnels, ports = _tunnels(), list[int]()
+    create = socket.create_server
+
+    def noted(*args: Any, **kw: Any) -> socket.socket:
+        made = create(*args, **kw)
+        ports.append(made.getsockname()[1])
+        return made
+
+    monkeypatch.setattr(socket, "create_server", noted)
+    opening = asyncio.create_task(tunnels.open("in-1", 80, _dial))
+    await asyncio.sleep(0)
+    tunnels.ended("in-1")
+    with contextlib.suppress(NotFoundError):
+        await opening
+    tunnels.close_all()
+    assert [await _refused(port) for port in ports] == [True]
+
+
+async def _refused(port: int) -> bool:
+    await asyncio.sleep(0.01)
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False

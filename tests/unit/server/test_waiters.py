@@ -51,3 +51,16 @@ async def test_waiting_no_time_is_no_waiting() -> None:
         assert not await place.wait(0)
         assert not await place.wait(-1)
         assert await place.wait(0.01)
+
+
+async def test_a_wake_up_of_no_use_goes_to_the_next_behind() -> None:
+    waiters = Waiters[str]()
+    with waiters.place("k") as first, waiters.place("k") as second, waiters.place("k") as third:
+        waiters.wake("k", 1)
+        first.look()
+        waiters.pass_on("k", first)
+        assert [first.woken, second.woken, third.woken] == [False, True, False]
+        waiters.pass_on("k", third)
+        assert [first.woken, third.woken] == [False, False]
+        third.look()
+        second.look()

@@ -307,3 +307,13 @@ async def test_left_overs_are_swept_at_the_start(volumes: Volumes) -> None:
     volumes.open()
     assert not (root.parent / "uploads").exists()
     assert not (root.parent.parent / ".deleted-1").exists()
+
+
+async def test_a_volume_that_is_being_deleted_is_found_by_neither_name(volumes: Volumes) -> None:
+    view = await volumes.get("main", "v")
+    home = (await volumes.host_path("main", view.id)).parent
+    home.rename(home.with_name(".deleted-1"))
+    with pytest.raises(NotFoundError, match="there is no volume with the id"):
+        await volumes.host_path("main", view.id)
+    with pytest.raises(NotFoundError, match=r"^no volume 'deleted-1'; create it"):
+        await volumes.host_path("main", "deleted-1")

@@ -19,7 +19,8 @@ async def create(request: Request) -> Response:
     """Create an ephemeral app, or deploy one. Its images must be built before (POST /v1/images)."""
     body = await read(request, AppRequest)
     who = body.client or principal(request).name
-    if principal(request).role is Access.CLIENT and (body.spec.functions or not body.if_missing):
+    looks_up = body.if_missing and body.mode == "deploy" and not body.replaces
+    if principal(request).role is Access.CLIENT and (body.spec.functions or not looks_up):
         raise PermissionDeniedError(
             "an instance may make an app without functions, as App.lookup(create_if_missing=True) does; deploy others with the platform's own token"
         )

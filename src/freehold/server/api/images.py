@@ -37,7 +37,7 @@ async def list_images(request: Request) -> Response:
 async def prune(request: Request) -> Response:
     """Delete the images that no running app uses."""
     body = await read(request, PruneRequest)
-    return answer(await services(request).images.prune(workspace(request), unused_s=body.unused_s))
+    return answer(await services(request).images.prune(unused_s=body.unused_s))
 
 
 @router.get("/{ref}")

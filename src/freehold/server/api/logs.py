@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from freehold.core.errors import InvalidError
 from freehold.protocol.schemas import LogLine
-from freehold.server.api.exchange import json_line, ndjson, services
+from freehold.server.api.exchange import json_line, ndjson, services, workspace
 from freehold.server.api.openapi import describe
 
 router = APIRouter(prefix="/v1/logs", tags=["logs"])
@@ -46,6 +46,7 @@ async def logs(  # noqa: PLR0913, PLR0917 (the route's own filters)
     now = time.time()
     query = services(request).log_query(
         app=app, app_id=app_id, function=function, instance=instance, call=call, request_id=request_id, search=search, source=source, tail=tail,
+        workspace=workspace(request),
         since=parse_time("since", since, now), until=parse_time("until", until, now), types=_types(type or list(_TYPES)),
     )  # fmt: skip
     reader = services(request).logs

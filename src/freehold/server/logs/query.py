@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from freehold.core.environments import MAIN
 from freehold.protocol.schemas import LogLine
 from freehold.server.logs.files import log_path, open_parts
 from freehold.server.logs.words import LOG_TYPES, LogQuery
@@ -155,15 +156,23 @@ def _asked(line: LogLine, which: LogQuery, needle: str) -> bool:
             return False
     if which.app_id is not None and line.extra.get("app_id") != which.app_id:
         return False
+    if which.workspace is not None and not _in_workspace(line, which):
+        return False
     if which.source is not None and (line.stream or "system") != which.source:
         return False
     return not needle or _holds(line, needle)
 
 
+def _in_workspace(line: LogLine, which: LogQuery) -> bool:
+    """Apps of two environments may have one name, and so one log; lines of no app are everybody's."""
+    by_id = which.app_id or which.instance or which.call or which.request_id
+    return bool(by_id) or not line.app or line.extra.get("workspace", MAIN) == which.workspace
+
+
 def _holds(line: LogLine, needle: str) -> bool:
     if needle in line.message.casefold():
         return True
-    own = {k: v for k, v in line.extra.items() if k != "app_id"}
+    own = {k: v for k, v in line.extra.items() if k not in ("app_id", "workspace")}
     return bool(own) and needle in _encode(own).decode(errors="replace").casefold()
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
+from freehold.core.environments import MAIN
 from freehold.server.logs.words import LogSource
 from freehold.telemetry.lines import YEAR_10000, second, timestamp
 
@@ -21,7 +22,7 @@ MAX_LINE_BYTES = 64 * 1024  # of raw output; longer lines are split
 MAX_RECORD_BYTES = 1024 * 1024  # a record of the runner; a longer one counts as raw output
 _LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 _FIELDS = frozenset(
-    ("timestamp", "level", "message", "logger", "service", "type", "app", "app_id", "function", "instance", "call", "request_id",
+    ("timestamp", "level", "message", "logger", "service", "type", "app", "app_id", "workspace", "function", "instance", "call", "request_id",
      "stream", "seq", "ending")
 )  # fmt: skip
 _decode = msgspec.json.Decoder(list[Any]).decode
@@ -76,7 +77,7 @@ class Encoder:
         self._now = now
         common = {
             "service": source.service or source.app, "type": source.type, "app": source.app, "app_id": source.app_id,
-            "function": source.function, "instance": instance,
+            "workspace": "" if source.workspace == MAIN else source.workspace, "function": source.function, "instance": instance,
         }  # fmt: skip
         self._common = b"," + _encode({k: v for k, v in common.items() if v})[1:-1]
 

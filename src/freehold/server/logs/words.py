@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from freehold.core.environments import MAIN
+
 LogType = Literal["inference", "training", "system", "api"]
 LOG_TYPES: tuple[LogType, ...] = ("inference", "training", "system", "api")
 
@@ -16,6 +18,7 @@ class LogSource:
     function: str
     type: LogType
     service: str = ""  # the app's name when empty
+    workspace: str = MAIN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,7 @@ class LogQuery:
 
     app: str | None = None  # name
     app_id: str | None = None
+    workspace: str | None = None  # of apps that are meant by name; an id means the same in all
     function: str | None = None
     instance: str | None = None
     call: str | None = None

@@ -30,6 +30,7 @@ class Live:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     used: float = 0.0  # monotonic: when something was last asked of it
     timers: list[asyncio.TimerHandle] = field(default_factory=list[asyncio.TimerHandle])
+    starting: "asyncio.Task[None] | None" = None
     ending: "asyncio.Task[None] | None" = None
 
     @property

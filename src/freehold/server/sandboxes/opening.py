@@ -1,6 +1,7 @@
 """From a spec to a sandbox that runs: its image, files, volumes, secrets, devices and network."""
 
 import asyncio
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class Opening:
 
     def __init__(self, parts: SandboxParts) -> None:
         self._p = parts
+        self._ways = parts.home.run / "sb"  # sockets of the proxies
+        shutil.rmtree(self._ways, ignore_errors=True)  # of a server that was killed
 
     async def open(self, live: Live) -> Sandbox:
         """Let its first process run, in its walls and with its tunnels; what was opened before a failure is in `live`."""
@@ -80,7 +83,7 @@ class Opening:
         spec = live.spec
         if not spec.walled or spec.block_network:
             return None
-        folder = self._p.home.run / "sb" / live.id[-12:]
+        folder = self._ways / live.id[-12:]
         live.outbound = Outbound(Allowed.of(spec.cidrs, spec.domains), folder)
         await live.outbound.open()
         return folder

@@ -70,14 +70,23 @@ class Sandboxes:
         live = Live(row=row, spec=spec, used=self._p.clock.monotonic())
         self._take_name(app, live)
         self._live[live.id] = live
+        live.starting = asyncio.get_running_loop().create_task(self._start(live))
         try:
-            await self._p.store.write(writes.put_sandboxes([row]))
-            await self._start(live)
+            await live.starting
         except BaseException as error:
-            reason = str(error) or type(error).__name__
-            await asyncio.shield(self._finish(live, SandboxState.FAILED, None, reason))
+            await asyncio.shield(self._give_up(live, error))
             raise
         return view(live.row)
+
+    async def _give_up(self, live: Live, error: BaseException) -> None:
+        """It could not start, or was ended before it ran: then ConflictError says why."""
+        ended = live.ending is not None
+        failed = live.row.state is SandboxState.STARTING
+        end = (SandboxState.FAILED, None) if failed else (SandboxState.TERMINATED, TERMINATED)
+        self._end_soon(live, *end, str(error) or type(error).__name__)
+        await live.ended.wait()
+        if ended and isinstance(error, asyncio.CancelledError):
+            raise ConflictError(f"sandbox {live.id} was ended while it started: {live.row.reason}") from None
 
     def _refuse_crowd(self) -> None:
         if self._closed:
@@ -97,6 +106,7 @@ class Sandboxes:
         self._names[key] = live.id
 
     async def _start(self, live: Live) -> None:
+        await self._p.store.write(writes.put_sandboxes([live.row]))
         held = await self._opening.open(live)
         self._watch(live, held)
         if live.spec.command:
@@ -106,8 +116,9 @@ class Sandboxes:
 
     async def _run_main(self, live: Live, held: Sandbox) -> None:
         source = LogSource(
-            app=live.row.app, app_id=live.row.app_id, function="sandbox", type="training", service="sandbox"
-        )
+            app=live.row.app, app_id=live.row.app_id, function="sandbox", type="training", service="sandbox",
+            workspace=live.row.workspace,
+        )  # fmt: skip
         self._p.logs.add(live.id, source)
         raw = os.open(
             self._p.home.instances / live.id / "output",
@@ -313,16 +324,17 @@ class Sandboxes:
             self._end_soon(live, SandboxState.TERMINATED, TERMINATED, reason)
         await asyncio.gather(*(live.ended.wait() for live in those))
 
-    def _end_soon(self, live: Live, state: SandboxState, code: int, reason: str | None) -> None:
+    def _end_soon(self, live: Live, state: SandboxState, code: int | None, reason: str | None) -> None:
         """The first end counts."""
         if live.ending is None and not live.row.state.final:
             live.ending = self._keep(self._finish(live, state, code, reason))
 
     async def _finish(self, live: Live, state: SandboxState, code: int | None, reason: str | None) -> None:
-        if live.ended.is_set():
-            return
         for timer in live.timers:
             timer.cancel()
+        if live.starting is not None and live.row.state is SandboxState.STARTING:
+            live.starting.cancel()  # or it would run when nobody knows of it any more
+            await asyncio.wait({live.starting})
         if live.held is not None:
             await live.held.kill()
         for way in live.ways:
@@ -360,6 +372,8 @@ class Sandboxes:
         for command in live.commands.values():
             command.discard()
         live.commands.clear()
+        with contextlib.suppress(OSError):  # it had no commands, or still has one that starts
+            self._spools(live).rmdir()
 
     # ---- how
 

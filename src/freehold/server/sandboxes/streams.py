@@ -37,9 +37,9 @@ class Output:
         self._loop = asyncio.get_running_loop()
         self._fd, self._folder, self._newest, self._tee, self._most = fd, folder, newest, tee, most
         self._file: IO[bytes] = self._new_file()
-        self._start = self._end = self._read_to = (
-            0  # offsets in the stream: of the file's first byte, its last, and what was read
-        )
+        self._older: IO[bytes] = io.BytesIO()  # what stands before the file, where that is kept
+        # offsets in the stream: of the first byte of each, of the file's last, and what was read
+        self._older_start = self._start = self._end = self._read_to = 0
         self._grown = asyncio.Event()
         self._reading = self.closed = False
         self._turn_ends, self._turn_bytes = 0.0, 0
@@ -66,9 +66,13 @@ class Output:
         return data, end
 
     def _from(self, offset: int) -> tuple[bytes, int]:
-        at = max(offset, self._start)
-        self._file.seek(at - self._start)
-        data = self._file.read(min(_PIECE_BYTES, max(0, self._end - at)))
+        at = max(offset, self._older_start)
+        if at < self._start:
+            file, start, end = self._older, self._older_start, self._start
+        else:
+            file, start, end = self._file, self._start, self._end
+        file.seek(at - start)
+        data = file.read(min(_PIECE_BYTES, max(0, end - at)))
         return data, at + len(data)
 
     async def ended(self) -> None:
@@ -86,9 +90,10 @@ class Output:
 
     def discard(self) -> None:
         self.close()
-        self._file.close()
-        self._file = io.BytesIO()
-        self._start = self._end
+        for file in (self._older, self._file):
+            file.close()
+        self._older, self._file = io.BytesIO(), io.BytesIO()
+        self._older_start = self._start = self._end
 
     # ---- how
 
@@ -139,8 +144,8 @@ class Output:
             if self._end - max(self._read_to, self._start) >= self._most:
                 self._pause()
             return
-        if self._end - self._start > 2 * self._most:
-            self._drop(self._end - self._most)
+        if self._end - self._start > self._most:
+            self._begin_file()
         now = self._loop.time()
         if now > self._turn_ends:
             self._turn_ends, self._turn_bytes = now + 1, 0
@@ -149,14 +154,11 @@ class Output:
             self._pause()
             self._loop.call_at(self._turn_ends, self._resume)
 
-    def _drop(self, before: int) -> None:
-        """Keep only what stands at `before` and after it."""
-        old, self._file = self._file, self._new_file()
-        old.seek(before - self._start)
-        while piece := old.read(_PIECE_BYTES):
-            self._file.write(piece)
-        old.close()
-        self._start = before
+    def _begin_file(self) -> None:
+        """Keep the file that is full, and what comes; not what came before it. Nothing is copied: the loop has others to serve."""
+        self._older.close()
+        self._older, self._older_start = self._file, self._start
+        self._file, self._start = self._new_file(), self._end
 
     def _forget(self, offset: int) -> None:
         self._read_to = max(self._read_to, min(offset, self._end))
@@ -165,7 +167,7 @@ class Output:
         if self._read_to >= self._end and self._end > self._start:
             self._file.seek(0)
             self._file.truncate()
-            self._start = self._end
+            self._older_start = self._start = self._end
         if self._end - max(self._read_to, self._start) < self._most:
             self._resume()
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from freehold.core.errors import Error, NotFoundError, UnimplementedError
+from freehold.core.errors import NotFoundError, UnimplementedError
 from freehold.core.specs import BucketMount, SecretRef
 from freehold.server.services.mirror import Mirror
 from freehold.server.services.s3 import Bucket, check_secret
@@ -122,7 +122,7 @@ async def _store(mirror: Mirror, settled_s: float) -> None:
     begun = time.monotonic()
     try:
         await mirror.store(settled_s=settled_s)
-    except (Error, OSError) as error:
+    except Exception as error:  # noqa: BLE001 (the edge of the loop that stores what nobody waits for)
         took = round(time.monotonic() - begun, 3)
         _log.error("bucket_not_stored", extra={"bucket": str(mirror.bucket), "error": str(error), "seconds": took})
     with contextlib.suppress(asyncio.CancelledError):

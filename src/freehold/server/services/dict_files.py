@@ -83,8 +83,8 @@ class DictFiles:
         """Remove what was buried long enough ago, and what nobody named."""
         now = self._clock.now()
         for (dict_id, file), since in list(self._staged.items()):
-            if now - since > STAGED_S:
-                del self._staged[dict_id, file]
+            # an entry may claim it meanwhile: this runs beside the loop
+            if now - since > STAGED_S and self._staged.pop((dict_id, file), None) is not None:
                 self.bury(dict_id, [file])
         while self._buried and now - self._buried[0][0] > BURIED_S:
             _, dict_id, file = self._buried.popleft()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from freehold.core.clock import Clock
 from freehold.core.environments import MAIN, check_environment, environment_of, root_of, workspace_of
-from freehold.core.errors import AlreadyExistsError, InvalidError, NotFoundError
+from freehold.core.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
 from freehold.core.suggest import did_you_mean
 from freehold.protocol.schemas import EnvironmentView
 from freehold.server.store import writes
@@ -21,6 +21,7 @@ class Environments:
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store, self._reads, self._clock = store, Reads(store), clock
         self._created: dict[str, float] = {}
+        self._leaving: set[str] = set()
         self.empty: list[Empty] = []
 
     async def open(self) -> None:
@@ -29,6 +30,7 @@ class Environments:
     def find(self, workspace: str, environment: str) -> str:
         """The name under which an environment's things are kept. Raises NotFoundError for one that is not there."""
         found = workspace_of(workspace, environment)
+        self._refuse_leaving(found)
         if environment == MAIN or found in self._created:
             return found
         names = [v.name for v in self.list(workspace)]
@@ -48,6 +50,7 @@ class Environments:
 
     async def create(self, workspace: str, environment: str) -> EnvironmentView:
         name = workspace_of(workspace, check_environment(environment))
+        self._refuse_leaving(name)
         if name in self._created:
             msg = f"there is an environment {environment!r} already"
             raise AlreadyExistsError(msg)
@@ -62,7 +65,17 @@ class Environments:
             msg = "environment 'main' cannot be deleted; stop its apps and delete its data one by one"
             raise InvalidError(msg)
         name = self.find(workspace, environment)
-        for empty in self.empty:
-            await empty(name)
-        await self._store.write(writes.delete_workspace(name))
-        del self._created[name]
+        self._leaving.add(name)
+        try:
+            for empty in self.empty:
+                await empty(name)
+            await self._store.write(writes.delete_workspace(name))
+            del self._created[name]
+        finally:
+            self._leaving.discard(name)
+
+    def _refuse_leaving(self, name: str) -> None:
+        """What is made in an environment while it is deleted would be left in none."""
+        if name in self._leaving:
+            msg = f"environment {environment_of(name)!r} is being deleted; try again when it is gone"
+            raise ConflictError(msg)

@@ -171,9 +171,13 @@ class Images:
             raise ConflictError(f"image {row.digest[:12]} is being built; wait for its end")
         await self._delete(row.digest)
 
-    async def prune(self, workspace: str, *, unused_s: float = 0.0) -> PruneResult:
-        """Delete the images that nothing uses, that have no name, and from which nothing was started for `unused_s`."""
-        used, now = {*self._users(), *await self._names(workspace)}, self._clock.now()
+    async def forget_names(self, workspace: str) -> None:
+        """Take back all names that a workspace has given; the images stay."""
+        await self._store.write(writes.delete_image_names_of(workspace))
+
+    async def prune(self, *, unused_s: float = 0.0) -> PruneResult:
+        """Delete the images that nothing uses, that have no name in any workspace, and from which nothing was started for `unused_s`."""
+        used, now = {*self._users(), *await self._reads.named_images()}, self._clock.now()
         deleted: list[str] = []
         freed = 0
         for row in await self._reads.images():
@@ -244,8 +248,14 @@ class Images:
         build = self._builds.get(digest)
         if build is None or build.done:
             build = self._builds[digest] = Build()
-            build.task = asyncio.create_task(self._build(spec, digest, build))
+            build.task = asyncio.create_task(self._build_and_end(spec, digest, build))
         return build
+
+    async def _build_and_end(self, spec: ImageSpec, digest: str, build: Build) -> Path:
+        try:
+            return await self._build(spec, digest, build)
+        finally:
+            build.end()
 
     async def _build(self, spec: ImageSpec, digest: str, build: Build) -> Path:
         row = ImageRow(digest, "building", self._clock.now(), spec=msgspec.json.encode(spec))
@@ -265,8 +275,6 @@ class Images:
                 )
             self._ready[digest] = path
             return path
-        finally:
-            build.end()
 
 
 def _named(ref: SecretRef) -> dict[str, Any]:

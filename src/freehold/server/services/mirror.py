@@ -44,12 +44,15 @@ class Mirror:
         self.bucket = bucket
         self.files = home / "files"
         self.refreshed = self.stored = float("-inf")  # when the last one began; monotonic
-        self._scratch, self._record = home / "scratch", home / "agreed.json"
+        self._scratch, self._record, self._since = home / "scratch", home / "agreed.json", home / "agreed.since"
         self._turn = asyncio.Lock()
         shutil.rmtree(self._scratch, ignore_errors=True)
+        if not self.files.is_dir():  # removed by hand: no file of it is one that a program deleted
+            self._record.unlink(missing_ok=True)
+            self._since.unlink(missing_ok=True)
         for made in (self.files, self._scratch):
             made.mkdir(parents=True, exist_ok=True)
-        self._agreed = _read(self._record)
+        self._agreed = _read(self._record, self._since)
 
     async def refresh(self, *, at_most_every_s: float = 0.0) -> None:
         """Make the folder as the bucket is, but for what was changed here and is not stored yet."""
@@ -112,7 +115,7 @@ class Mirror:
                 async for piece in self.bucket.get(there.key):
                     await asyncio.to_thread(file.write, piece)
             placed = await asyncio.to_thread(_place, draft, self.files, there)
-            self._agreed[there.key] = _agreed(there.etag, placed)
+            self._note(there.key, _agreed(there.etag, placed))
         except Error as error:
             if error.code != "invalid_argument":
                 raise
@@ -132,13 +135,22 @@ class Mirror:
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(file.fileno())
             if stat.S_ISREG(found.st_mode):
-                self._agreed[key] = _agreed(await self.bucket.put(key, file), found)
+                self._note(key, _agreed(await self.bucket.put(key, file), found))
 
     async def _forget(self, key: str) -> None:
         await self.bucket.delete(key)
-        self._agreed.pop(key, None)
+        self._note(key, None)
 
     # ---- how
+
+    def _note(self, key: str, agreed: _Agreed | None) -> None:
+        """Both sides have this now. Written down at once: the server may be killed before the rest has come."""
+        if agreed is None:
+            self._agreed.pop(key, None)
+        else:
+            self._agreed[key] = agreed
+        with self._since.open("a") as file:
+            file.write(json.dumps([key, agreed and asdict(agreed)]) + "\n")
 
     async def _check_room(self, wanted: list[Object]) -> None:
         needed = sum(o.bytes for o in wanted)
@@ -153,6 +165,7 @@ class Mirror:
         draft = self._record.with_suffix(".new")
         draft.write_text(json.dumps({key: asdict(a) for key, a in self._agreed.items()}))
         draft.replace(self._record)
+        self._since.unlink(missing_ok=True)
 
 
 def _usable(objects: list[Object], bucket: str) -> list[Object]:
@@ -212,14 +225,21 @@ def _remove(root: Path, keys: list[str]) -> None:
                     os.rmdir(names[depth - 1], dir_fd=parent)
 
 
-def _read(path: Path) -> dict[str, _Agreed]:
+def _read(path: Path, since: Path) -> dict[str, _Agreed]:
+    """What was agreed when it was saved, and what was noted since."""
     try:
-        return {key: _Agreed(**a) for key, a in json.loads(path.read_text()).items()}
+        found = {key: _Agreed(**a) for key, a in json.loads(path.read_text()).items()}
     except FileNotFoundError:
-        return {}
+        found = {}
     except (ValueError, TypeError):
         _log.warning("bucket_record_damaged", extra={"path": str(path)})
-        return {}  # what is here is compared with the bucket again, and wins
+        found = {}  # what is here is compared with the bucket again, and wins
+    for line in since.read_text().splitlines() if since.exists() else ():
+        with contextlib.suppress(ValueError, TypeError):  # the last one may be half a line
+            key, agreed = json.loads(line)
+            found.pop(key, None)
+            found |= {key: _Agreed(**agreed)} if agreed else {}
+    return found
 
 
 async def _several(work: "Iterable[object]") -> None:

@@ -123,6 +123,7 @@ class Queues:
                 if await self._store.transact(lambda tx: self._put(tx, workspace, spot, put)):
                     self._arrived(spot, len(put.items))
                     return True
+                self._room.pass_on(spot, place)  # who puts fewer may find room
                 if self._ending or not await place.wait(deadline - time.monotonic()):
                     return False
 

@@ -106,17 +106,21 @@ class Schedules:
         return [(f, f.timing) for f in self._registry.functions.values() if f.timing is not None]
 
     async def _call(self, function: LiveFunction, timing: Timing) -> None:
-        schedule, due = function.spec.schedule, timing.due
-        assert schedule is not None
+        """Call one that is due; whatever goes wrong with it is its own, and it is tried again."""
+        about = {"app": function.app.name, "function": function.name}
         try:
-            called = await self._call_once(function, f"{_KEY}{due!r}")
+            await self._call_and_move_on(function, timing)
         except Error as error:
             timing.not_before = self._clock.now() + AGAIN_S
-            log.warning(
-                "scheduled_call_refused",
-                extra={"app": function.app.name, "function": function.name, "detail": str(error)},
-            )
-            return
+            log.warning("scheduled_call_refused", extra={**about, "detail": str(error)})
+        except Exception:
+            timing.not_before = self._clock.now() + AGAIN_S
+            log.exception("scheduled_call_failed", extra=about)
+
+    async def _call_and_move_on(self, function: LiveFunction, timing: Timing) -> None:
+        schedule, due = function.spec.schedule, timing.due
+        assert schedule is not None
+        called = await self._call_once(function, f"{_KEY}{due!r}")
         # what a server before called, it could perhaps not move on from; what else passed meanwhile was missed
         after = max(due, self._clock.now()) if called else due
         timing.due = _following(schedule, base=timing.base, after=after)

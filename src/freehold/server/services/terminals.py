@@ -25,11 +25,11 @@ class Terminals:
     def attach(self, workspace: str, ref: str) -> AsyncGenerator[TerminalAsk, None]:
         """What the instances of an app say and ask, for as long as it is read; the first says only that all is ready."""
         app_id = self._registry.app(workspace, ref).id
-        if app_id in self._open:
-            raise ConflictError(f"app {ref!r} has a terminal already: close the other one first")
+        self._refuse_second(app_id, ref)
         return self._attached(app_id)
 
     async def _attached(self, app_id: str) -> AsyncGenerator[TerminalAsk, None]:
+        self._refuse_second(app_id, app_id)  # one may have begun between
         terminal = self._open[app_id] = _Terminal()
         try:
             yield TerminalAsk(id=0)
@@ -38,6 +38,10 @@ class Terminals:
         finally:
             self._open.pop(app_id)
             terminal.close()
+
+    def _refuse_second(self, app_id: str, shown: str) -> None:
+        if app_id in self._open:
+            raise ConflictError(f"app {shown!r} has a terminal already: close the other one first")
 
     async def say(self, instance_id: str, text: TerminalText) -> str | None:
         """Pass on what an instance says; with `reads` return the line that is typed, None at the end of all input."""

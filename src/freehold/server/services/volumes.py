@@ -163,13 +163,13 @@ class Volumes:
         check_name(workspace, "a workspace")
         home = self._root / workspace / name
         if there and is_id(name, "vo"):
-            found = next((f.parent for f in home.parent.glob("*/id") if f.read_text() == name), None)
+            found = next((f.parent for f in _each(home.parent, "id") if _read(f) == name), None)
             if found is None:
                 msg = f"there is no volume with the id {name!r}; it was deleted"
                 raise NotFoundError(msg)
             return found
         if there and not (home / "files").is_dir():
-            known = (f.parent.name for f in home.parent.glob("*/files"))
+            known = (f.parent.name for f in _each(home.parent, "files"))
             hint = did_you_mean(name, known) or f"; create it with `freehold volume create {name}`"
             msg = f"no volume {name!r}{hint}"
             raise NotFoundError(msg)
@@ -225,7 +225,19 @@ def _id(home: Path) -> str:
 
 
 def _list(folder: Path) -> list[VolumeView]:
-    return [_view(f.parent, count=False) for f in sorted(folder.glob("*/files")) if is_name(f.parent.name)]
+    return [_view(f.parent, count=False) for f in sorted(_each(folder, "files"))]
+
+
+def _each(folder: Path, entry: str) -> Iterator[Path]:
+    """This entry of each volume of a workspace, but of none that is being made or deleted."""
+    return (found for found in folder.glob(f"*/{entry}") if is_name(found.parent.name))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:  # deleted or renamed meanwhile
+        return ""
 
 
 def _view(home: Path, *, count: bool) -> VolumeView:

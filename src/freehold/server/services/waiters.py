@@ -1,6 +1,7 @@
 """Who waits for a change at a key, in the order they came. A wake-up that its place did not use goes to the next one."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
@@ -66,6 +67,13 @@ class Waiters(Generic[Key]):
             if not place.woken:
                 place.wake()
                 count -= 1
+
+    def pass_on(self, key: Key, place: Place) -> None:
+        """What woke this place is of no use to it: the next one behind it that sleeps may have it."""
+        behind = itertools.dropwhile(lambda other: other is not place, self._places[key])
+        heir = next((other for other in behind if other is not place and not other.woken), None)
+        if heir is not None:
+            heir.wake()
 
     def wake_all(self, where: Callable[[Key], bool]) -> None:
         """Wake whoever waits at such keys."""

@@ -189,6 +189,10 @@ class Reads:
         rows = await self._store.read("images", {"digest": digest}, ("digest",))
         return r.ImageRow._make(rows[0]) if rows else None
 
+    async def named_images(self) -> set[str]:
+        """Digests of the images that have a name in any workspace."""
+        return {row[0] for row in await self._store.read("named_images", {})}
+
     async def image_names(self, workspace: str) -> list[r.ImageNameRow]:
         """By name."""
         return [r.ImageNameRow._make(row) for row in await self._store.read("image_names", {"workspace": workspace})]

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
-from freehold.core.errors import ConflictError, Error, ResourceExhaustedError
+from freehold.core.errors import ConflictError, Error, InvalidError, ResourceExhaustedError
 from freehold.server.store.contract import Done, Params, Transaction, Write
 from freehold.server.store.mark import Mark
 from freehold.server.store.sqlite_connect import connect, connect_reader
@@ -379,6 +379,8 @@ class _Readers:
                 db = self._own.db = connect_reader(self._path)
                 self._all.append(db)
             return db.execute(sql, params).fetchall()
+        except OverflowError:
+            raise InvalidError("a number is over what is counted here: give one below 2**63") from None
         except sqlite3.Error as error:
             raise translate(error, self._path) from error
 

@@ -190,6 +190,11 @@ def _other_writes() -> dict[str, WriteStatement]:
             table="image_names",
             fields=("digest",),
         ),
+        "delete_image_names_of": WriteStatement(
+            clause=sa.delete(s.image_names).where(s.image_names.c.workspace == _p("workspace")),
+            table="image_names",
+            fields=("workspace",),
+        ),
         "fail_images": WriteStatement(clause=failed, table="images", fields=("error",)),
         "put_workspaces": _full(_insert(s.workspaces).on_conflict_do_nothing(), s.workspaces, rows.WorkspaceRow),
         "delete_workspaces": WriteStatement(
@@ -443,6 +448,7 @@ def _other_queries() -> dict[str, Query]:
             tail="ORDER BY images.created DESC",
         ),
         "image_names": Query(clause=_of_workspace(s.image_names), conditions={}, tail="ORDER BY image_names.name"),
+        "named_images": Query(clause=_chosen(s.image_names.c.digest)),
         "workspaces": Query(clause=sa.select(s.workspaces), tail="ORDER BY workspaces.name"),
     }
 

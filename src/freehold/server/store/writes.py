@@ -176,6 +176,10 @@ def delete_image_names(digests: Sequence[str]) -> Write:
     return Write("delete_image_names", [(d,) for d in digests])
 
 
+def delete_image_names_of(workspace: str) -> Write:
+    return Write("delete_image_names_of", [(workspace,)])
+
+
 def fail_unfinished_images(error: str) -> Write:
     """Mark images that were building when the server died as failed."""
     return Write("fail_images", [(error,)])

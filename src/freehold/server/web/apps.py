@@ -65,7 +65,7 @@ class AppPages:
         gone = [i for i in instances if not i.state.live]
         return render(
             request, "app.html", app=app, versions=versions, instances=[*live, *gone[:_GONE]], calls=calls[:_RECENT],
-            points=durations(calls), log=await self._logs.panel(_whose_logs(app)),
+            points=durations(calls), log=await self._logs.panel(_whose_logs(app), workspace(request)),
         )  # fmt: skip
 
     async def stop(self, request: Request, ref: str) -> Response:

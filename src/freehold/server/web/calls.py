@@ -54,7 +54,7 @@ class CallPages:
             request, "call.html", call=detail.call, inputs=matching[first : first + _INPUTS], found=len(matching),
             first=first, page_size=_INPUTS, asked=asked, states=_states(detail), rows=attempts(detail, time.time()),
             failed=next((i for i in detail.inputs if i.error or i.traceback), None),
-            log=await self._logs.panel({"app": detail.call.app, "call": detail.call.id}),
+            log=await self._logs.panel({"app": detail.call.app, "call": detail.call.id}, workspace(request)),
         )  # fmt: skip
 
     async def cancel(self, request: Request, call: str) -> Response:

@@ -33,7 +33,7 @@ class InstancePages:
 
     async def show(self, request: Request, instance: str) -> Response:
         view = await self._services.instances.get(workspace(request), instance)
-        log = await self._logs.panel({"app": view.app, "instance": view.id})
+        log = await self._logs.panel({"app": view.app, "instance": view.id}, workspace(request))
         return render(request, "instance.html", instance=view, log=log)
 
     async def stop(self, request: Request, instance: str) -> Response:

@@ -49,13 +49,13 @@ class LogPages:
         query = {k: v for k in _FILTERS if (v := request.query_params.get(k, "").strip())}
         apps = await self._services.apps.list(workspace(request))
         return render(
-            request, "logs.html", log=await self.panel(query), filters=query, levels=list(LEVELS), types=LOG_TYPES,
+            request, "logs.html", log=await self.panel(query, workspace(request)), filters=query, levels=list(LEVELS), types=LOG_TYPES,
             windows=list(WINDOWS), app_names=sorted({app.name for app in apps}),
         )  # fmt: skip
 
-    async def panel(self, query: dict[str, str]) -> Panel:
+    async def panel(self, query: dict[str, str], workspace: str) -> Panel:
         """The newest lines that match; read in a thread, since they come from files."""
-        asked = log_query(query, time.time())
+        asked = log_query(query, time.time(), workspace)
         lines = await asyncio.to_thread(self._newest, asked, query.get("level", ""))
         encoded = urlencode(query)
         return Panel(
@@ -67,7 +67,7 @@ class LogPages:
 
     async def follow(self, request: Request) -> Response:
         query = {k: v for k in _FILTERS if (v := request.query_params.get(k, "").strip())}
-        lines = self._matching(log_query(query, time.time()), query.get("level", ""))
+        lines = self._matching(log_query(query, time.time(), workspace(request)), query.get("level", ""))
         return live.stream(live.batches(lines, lambda batch: draw(batch, query.get("search", ""))))
 
     def _newest(self, asked: LogQuery, level: str) -> list[LogLine]:
@@ -80,13 +80,13 @@ class LogPages:
                 yield line
 
 
-def log_query(query: dict[str, str], now: float) -> LogQuery:
+def log_query(query: dict[str, str], now: float, workspace: str | None = None) -> LogQuery:
     """What an address asks for, the newest lines of it."""
     window = WINDOWS.get(query.get("since", ""))
     return LogQuery(
         app=query.get("app"), app_id=query.get("app_id"), function=query.get("function"), instance=query.get("instance"),
         call=query.get("call"), request_id=query.get("request_id"), search=query.get("search"),
-        since=now - window if window else None, types=_types(query),
+        since=now - window if window else None, types=_types(query), workspace=workspace,
         tail=TAIL_SINCE if window else TAIL,
     )  # fmt: skip
 

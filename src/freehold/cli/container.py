@@ -45,7 +45,7 @@ _COLUMNS: list[Column[Container]] = [
     Column("STATE", lambda c: state(c.state)),
     Column("RUNNING", lambda c: c.running, right=True, spare=2),
     Column("DEVICES", lambda c: c.devices, spare=3),
-    Column("TAGS", lambda c: [f"{k}={v}" for k, v in c.tags.items()], spare=4),
+    Column("TAGS", lambda c: tuple(f"{k}={v}" for k, v in c.tags.items()), spare=4),
     Column("STARTED", lambda c: ago(c.started), spare=1),
 ]
 
@@ -103,7 +103,7 @@ def show(container: Id, as_json: Json = False) -> None:
         return
     facts(
         [
-            ("sandbox", view.id), ("app", view.app), ("name", view.name), ("tags", [f"{k}={v}" for k, v in view.tags.items()]),
+            ("sandbox", view.id), ("app", view.app), ("name", view.name), ("tags", " ".join(f"{k}={v}" for k, v in view.tags.items())),
             ("state", state(view.state)), ("reason", view.reason), ("exit code", view.returncode), ("image", view.image[:12]),
             ("started", ago(view.created)), ("ended", ago(view.ended)),
         ]

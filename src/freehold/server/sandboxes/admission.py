@@ -45,9 +45,7 @@ def check_command(request: CommandRequest) -> None:
 
 def _check_words(argv: Sequence[str], env: dict[str, str]) -> None:
     if sum(len(a.encode(errors="surrogatepass")) for a in argv) > _ARGUMENTS_BYTES:
-        raise InvalidError(
-            f"the arguments are over {_ARGUMENTS_BYTES} bytes together: write them into a file in there"
-        )
+        raise InvalidError(f"the arguments are over {_ARGUMENTS_BYTES} bytes together: write them into a file in there")
     if any("\0" in a for a in argv) or any(not is_variable(k) or "\0" in v for k, v in env.items()):
         raise InvalidError("arguments and variables hold no NUL, and a variable's name no '='")
     if sum(len(k) + len(v) for k, v in env.items()) > _ENV_BYTES:

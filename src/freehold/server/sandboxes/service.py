@@ -13,7 +13,6 @@ from freehold.core.errors import (
     AlreadyExistsError,
     ConflictError,
     Error,
-    InvalidError,
     NotFoundError,
     ResourceExhaustedError,
 )
@@ -226,7 +225,12 @@ class Sandboxes:
         )  # fmt: skip
         live.used = self._p.clock.monotonic()
         command = await commands.start(
-            live.held, wanted, new_id("pr"), Spool(folder=self._spools(live), silent=request.silent), request.timeout_s, attached=request.attached
+            live.held,
+            wanted,
+            new_id("pr"),
+            Spool(folder=self._spools(live), silent=request.silent),
+            request.timeout_s,
+            attached=request.attached,
         )
         live.commands[command.id] = command
         return await command.view()

@@ -82,6 +82,8 @@ class InstanceCommands:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for instance in list(self._visited):
+            self._drop(instance)
 
     # ---- how
 
@@ -96,14 +98,14 @@ class InstanceCommands:
         return visited
 
     async def _forget(self, instance: str, visited: _Visited) -> None:
-        try:
-            await visited.place.gone.wait()
-            await asyncio.sleep(_KEPT_S)
-        finally:
-            if self._visited.get(instance) is visited:
-                del self._visited[instance]
-                for command in visited.commands.values():
-                    command.discard()
+        await visited.place.gone.wait()
+        await asyncio.sleep(_KEPT_S)
+        if self._visited.get(instance) is visited:
+            self._drop(instance)
+
+    def _drop(self, instance: str) -> None:
+        for command in self._visited.pop(instance).commands.values():
+            command.discard()
 
     def _place(self, instance: str) -> CommandPlace:
         place = self._visited[instance].place

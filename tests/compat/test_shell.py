@@ -1,17 +1,13 @@
 """`freehold shell` and `container exec`, over pipes and at a terminal."""
 
-import os
-import pty
-import select
 import signal
 import subprocess
-import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.harness import Freehold, wait_for
+from tests.e2e.terminal import Terminal
 
 SHELL = "shell.py"
 
@@ -28,36 +24,6 @@ def sandbox(server: Freehold) -> Iterator[str]:
     assert holder.stdout is not None
     yield holder.stdout.readline().strip()
     holder.communicate(timeout=30)
-
-
-class Terminal:
-    """A command at a terminal of its own, as somebody would work with it."""
-
-    def __init__(self, server: Freehold, *words: str) -> None:
-        self._ours, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (31, 97))
-        self.before = termios.tcgetattr(theirs)
-        self.process = subprocess.Popen(
-            server.command(*words), env=server.env, stdin=theirs, stdout=theirs, stderr=theirs, cwd=server.programs
-        )
-        self._theirs, self.shown = theirs, ""
-
-    def until(self, text: str) -> None:
-        deadline = time.monotonic() + 30
-        while text not in self.shown:
-            assert time.monotonic() < deadline, self.shown
-            if select.select([self._ours], [], [], 0.1)[0]:
-                self.shown += os.read(self._ours, 4096).decode(errors="replace")
-
-    def type(self, text: str) -> None:
-        os.write(self._ours, text.encode())
-
-    def end(self) -> int:
-        code = self.process.wait(30)
-        assert termios.tcgetattr(self._theirs) == self.before
-        os.close(self._theirs)
-        os.close(self._ours)
-        return code
 
 
 def test_a_command_has_what_the_function_has_and_stdout_for_itself(server: Freehold) -> None:
@@ -148,8 +114,14 @@ def test_commands_in_a_sandbox_that_runs(server: Freehold, sandbox: str) -> None
     assert server.ok("container", "exec", sandbox, "--", "ls", "-d", "/root") == "/root\n"
 
 
-def test_containers_that_cannot_be_entered(server: Freehold) -> None:
-    instance = server("container", "exec", "in-01a1fdbf16e7ac2d9ab87dac24c9", "ls")
-    assert (instance.returncode, "freehold shell" in instance.stderr) == (9, True)
+def test_sandboxes_are_containers(server: Freehold, sandbox: str) -> None:
+    (listed,) = [c for c in server.json("container", "list") if c["id"] == sandbox]
+    assert (listed["app"], listed["function"], listed["state"]) == ("compat-shell-held", None, "running")
+    assert (listed["name"], listed["tags"]) == ("held", {"kind": "test"})
+    assert server("container", "stop", sandbox, "--graceful", "-y").returncode == 2
+    wait_for(lambda: "words of its own" in server.ok("container", "logs", sandbox))
+    server.ok("container", "stop", sandbox, "--yes")
+    assert server.json("container", "show", sandbox)["state"] == "terminated"
+    assert server("container", "exec", sandbox, "ls").returncode == 6
     assert server("container", "exec", "sb-01a1fdbf16e7ac2d9ab87dac24c9", "ls").returncode == 4
-    assert server("container", "exec", "nonsense", "ls").returncode == 2
+    assert server("container", "stop", "sb-01a1fdbf16e7ac2d9ab87dac24c9", "-y").returncode == 4

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from freehold.core.ids import is_id
 from freehold.protocol import schemas
 from freehold.protocol.stored import DictView, QueueView
 from freehold.sdk.config import discover
@@ -83,6 +84,31 @@ def instance(api: Api, instance_id: str) -> "schemas.InstanceView":
 
 def stop_instance(api: Api, instance_id: str, *, graceful: bool = True) -> None:
     api.act("POST", f"/v1/instances/{segment(instance_id)}/stop{'' if graceful else '?graceful=false'}")
+
+
+# ---- containers: instances and sandboxes
+
+
+def sandboxes(api: Api, query: Query) -> "list[schemas.SandboxView]":
+    return api.get("/v1/sandboxes", list[schemas.SandboxView], query)
+
+
+def container(api: Api, ref: str) -> "schemas.InstanceView | schemas.SandboxView":
+    """The instance or the sandbox of this id."""
+    kind: Any = schemas.SandboxView if is_id(ref, "sb") else schemas.InstanceView
+    return api.get(container_path(ref), kind)
+
+
+def container_path(ref: str) -> str:
+    return f"/v1/{'sandboxes' if is_id(ref, 'sb') else 'instances'}/{segment(ref)}"
+
+
+def terminate(api: Api, sandbox: str) -> None:
+    api.act("POST", f"/v1/sandboxes/{segment(sandbox)}/terminate", patient=True)
+
+
+def run_command(api: Api, place: str, request: "schemas.CommandRequest") -> "schemas.CommandView":
+    return Api(api.target, timeout_s=None).send("POST", f"{place}/commands", request, schemas.CommandView)
 
 
 # ---- images

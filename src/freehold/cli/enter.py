@@ -6,37 +6,55 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from freehold.cli import control
 from freehold.cli.errors import ExitCode
-from freehold.core.errors import Error, InvalidError, UnimplementedError
+from freehold.cli.output import note
+from freehold.core.errors import Error, InvalidError
 from freehold.core.ids import is_id
+from freehold.protocol.schemas import CommandRequest
 from freehold.sdk.attach import attach
-from freehold.sdk.sandbox import ExecOptions, Sandbox
+from freehold.sdk.container_process import ContainerProcess, Reading
+
+_TERMINAL = (24, 80)  # until it is told how large ours is
+_KILLED = 128 + signal.SIGKILL
 
 
-def running_container(ref: str) -> Sandbox:
-    """The sandbox of this id."""
-    if is_id(ref, "sb"):
-        return Sandbox.from_id(ref)
-    if is_id(ref, "in"):
-        raise UnimplementedError(
-            f"{ref} is an instance of a function, and no command can be run beside that; for one with the same image, files, "
-            "secrets and volumes: freehold shell FILE.py::FUNCTION"
-        )
-    raise InvalidError(f"{ref!r} is no id of a container, such as sb-01a1fdbf16e7ac2d9ab87dac24c9")
+def enter(container: str, argv: Sequence[str], *, pty: bool | None) -> int:
+    """Run a command in a sandbox or an instance, joined with our streams; its exit code. Unless told, it has a terminal where we have one.
 
-
-def enter(sandbox: Sandbox, argv: Sequence[str], *, pty: bool | None) -> int:
-    """Run a command in it, joined with our streams; its exit code. Unless told, it has a terminal where we have one."""
+    It ends when we do.
+    """
     terminal = sys.stdin.isatty() and sys.stdout.isatty() if pty is None else pty
-    options = ExecOptions(text=False)
-    if terminal:
-        options |= {"pty": True, "env": {"TERM": os.environ.get("TERM", "xterm-256color")}}
+    env = {"TERM": os.environ.get("TERM", "xterm-256color")} if terminal else {}
+    request = CommandRequest(argv=tuple(argv), env=env, terminal=_TERMINAL if terminal else None, attached=True)
     for number in (signal.SIGTERM, signal.SIGHUP):  # the terminal is to be left as it was
         signal.signal(number, signal.default_int_handler)
-    process = sandbox.exec(*argv, **options)
+    api = control.connect()
+    path = control.container_path(_checked(container))
+    view = control.run_command(api, path, request)
+    process: ContainerProcess[bytes] = ContainerProcess(lambda: api, path, view.id, Reading(text=False))
     try:
-        return attach(process, terminal=terminal)
+        code = attach(process, terminal=terminal)
     except KeyboardInterrupt:
         with contextlib.suppress(Error):
             process.signal(signal.SIGHUP if terminal else signal.SIGINT)
         return ExitCode.INTERRUPTED
+    if code == _KILLED:
+        _say_why(container)
+    return code
+
+
+def _checked(ref: str) -> str:
+    if is_id(ref, "sb") or is_id(ref, "in"):
+        return ref
+    raise InvalidError(
+        f"{ref!r} is no id of a container, such as in-01a1fdbf16e7ac2d9ab87dac24c9: `freehold container list` shows those that run"
+    )
+
+
+def _say_why(container: str) -> None:
+    """Where the container has ended, and the command with it."""
+    with contextlib.suppress(Error):
+        view = control.container(control.connect(), container)
+        if view.ended is not None:
+            note(f"{container} has ended: {view.reason or view.state.value}")

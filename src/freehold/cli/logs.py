@@ -88,7 +88,7 @@ def instance_logs(
     Example: [bold]freehold instance logs in-01a1fdbf16e7ac2d9ab87dac24c9 -f[/bold]
     """
     api = control.connect()
-    view = control.instance(api, instance)
+    view = control.container(api, instance)
     query = {
         "instance": view.id, "follow": follow, "since": moment(since, "--since"), "until": moment(until, "--until"),
         "tail": None if everything else tail, "search": search, "source": _source(source),

@@ -9,7 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from freehold.cli.ask import Pty
-from freehold.cli.enter import enter, running_container
+from freehold.cli.enter import enter
 from freehold.cli.output import note
 from freehold.cli.progress import Shown
 from freehold.cli.running import expect_program
@@ -33,8 +33,8 @@ def shell(
     ref: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FILE.py[::NAME] | SANDBOX]",
-            help="A program, and the function or class in it whose image, files, secrets, volumes and resources are taken; or a sandbox that runs.",
+            metavar="[FILE.py[::NAME] | CONTAINER_ID]",
+            help="A program, and the function or class in it whose image, files, secrets, volumes and resources are taken; or an instance or sandbox that runs.",
             show_default=False,
         ),
     ] = None,
@@ -67,11 +67,12 @@ def shell(
     runtime: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Open a shell in a sandbox with what a function's instances have, or run a command there. The sandbox ends with it.
+    With the id of a container that runs the shell is in that one.
 
     It has a terminal where there is one here; else its streams are ours, and stdout is the command's alone.
 
     Example: [bold]freehold shell hello.py::square[/bold], [bold]freehold shell hello.py -c 'python -V' > version.txt[/bold],
-    [bold]freehold shell --image python:3.12-slim --volume weights[/bold], [bold]freehold shell sb-01a1fdbf16e7ac2d9ab87dac24c9[/bold]
+    [bold]freehold shell --image python:3.12-slim --volume weights[/bold], [bold]freehold shell in-01a1fdbf16e7ac2d9ab87dac24c9[/bold]
     """
     argv = _SHELL if cmd is None else _split(cmd)
     for name in (n for n, v in (("cloud", cloud), ("region", region), ("runtime", runtime)) if v is not None):
@@ -83,13 +84,13 @@ def shell(
     if ref is not None:
         _refuse_both(ref, vars(wanted))
     if ref is not None and (is_id(ref, "sb") or is_id(ref, "in")):
-        raise typer.Exit(enter(running_container(ref), argv, pty=pty))
+        raise typer.Exit(enter(ref, argv, pty=pty))
     name, make = (_APP, wanted.spec) if ref is None else _of_program(ref, module=module)
     shown = Shown()
     try:
         with places.opened(name, make, shown) as sandbox:
             shown.end()
-            code = enter(sandbox, argv, pty=pty)
+            code = enter(sandbox.object_id, argv, pty=pty)
     finally:
         shown.end()
     raise typer.Exit(code)

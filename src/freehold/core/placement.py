@@ -7,6 +7,7 @@ from typing import Literal
 from freehold.core.devices import Device, choose, possible
 from freehold.core.specs import DEFAULT_CPU, DEFAULT_MEMORY_MIB, Resources
 
+OVERSIZE_SHARE = 0.75  # of the memory: held by what asks for more than there is, so that what it calls finds room
 NO_PORTS: frozenset[int] = frozenset()
 
 
@@ -43,7 +44,7 @@ class Placement:
 
 def place(want: Resources, machine: Machine, *, first: bool, ports: frozenset[int] = NO_PORTS) -> Placement:
     """Decide for one instance that serves on these ports. The `first` of its pool may overcommit cores, so that functions that call each other never
-    wait for each other's cores; memory, devices and ports are never overcommitted.
+    wait for each other's cores; devices and ports are never overcommitted, and memory only by the first that asks for more than there is.
     """
     impossible = shortage(want, machine)
     if impossible:
@@ -54,10 +55,11 @@ def place(want: Resources, machine: Machine, *, first: bool, ports: frozenset[in
             verdict="later",
             reason=f"waits for port {min(taken)}, on which another instance serves: they share the machine's network (`freehold doctor` says why)",
         )
-    cpu, memory = cpu_of(want), memory_of(want)
+    cpu, memory = held(want, machine)
+    oversize = memory_of(want) > machine.memory_mib
     if not first and machine.cpu_taken + cpu > machine.cpu:
         return Placement(verdict="later", reason=f"waits for {cpu:g} free cores of {machine.cpu:g}")
-    if machine.memory_taken_mib + memory > machine.memory_mib:
+    if not (first and oversize) and machine.memory_taken_mib + memory > machine.memory_mib:
         return Placement(
             verdict="later",
             reason=f"waits for {memory} MiB of memory, {machine.memory_mib - machine.memory_taken_mib} are free",
@@ -101,13 +103,26 @@ def make_room(
 
 def shortage(want: Resources, machine: Machine) -> str | None:
     """Say what the machine lacks for ever, with the fix; None when an empty machine would do."""
-    if cpu_of(want) > machine.cpu:
-        return f"cpu={cpu_of(want):g} is more than this machine's {machine.cpu:g} cores; ask for less"
-    if memory_of(want) > machine.memory_mib:
-        return f"memory={memory_of(want)} MiB is more than this machine's {machine.memory_mib} MiB; ask for less"
     if want.gpu and not possible(want.gpu, machine.devices):
         return f"gpu={' or '.join(map(repr, want.gpu))}: {_have(machine.devices)}"
     return None
+
+
+def oversize(want: Resources, machine: Machine) -> str | None:
+    """Say what is asked for of cores and memory beyond what the machine has; it runs all the same."""
+    beyond: list[str] = []
+    if cpu_of(want) > machine.cpu:
+        beyond.append(f"cpu={cpu_of(want):g} is more than this machine's {machine.cpu:g} cores")
+    if memory_of(want) > machine.memory_mib:
+        beyond.append(f"memory={memory_of(want)} MiB is more than this machine's {machine.memory_mib} MiB")
+    return f"{', and '.join(beyond)}: it runs with what there is" if beyond else None
+
+
+def held(want: Resources, machine: Machine) -> tuple[float, int]:
+    """Cores and MiB that are held for one instance: a request, no more of it than the machine can give."""
+    memory = memory_of(want)
+    most = int(machine.memory_mib * OVERSIZE_SHARE)
+    return min(cpu_of(want), machine.cpu), memory if memory <= machine.memory_mib else most
 
 
 def cpu_of(want: Resources) -> float:

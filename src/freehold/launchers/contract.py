@@ -79,7 +79,7 @@ class SandboxRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxCommand:
-    """What to run in a sandbox: a program, or one of the sandbox's own tools for files."""
+    """What to run in a sandbox or an instance: a program, or one of a sandbox's own tools for files."""
 
     argv: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict[str, str])  # complete
@@ -90,11 +90,11 @@ class SandboxCommand:
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-class Sandbox(Protocol):
-    """A running sandbox."""
+class CommandPlace(Protocol):
+    """Where commands can be run: a sandbox, or an instance that is entered."""
 
-    gone: asyncio.Event  # no process of it is left
-    fault: str  # why it was killed, when it broke the rules itself
+    gone: asyncio.Event  # no process of it is left; of an instance, none of its commands
+    fault: str  # why it was ended, when it broke the rules itself
 
     async def run(self, command: SandboxCommand, fds: Sequence[int]) -> "tuple[int, asyncio.Future[int]]":
         """Run a command over these ends of pipes (stdin, stdout, stderr); its number, and its exit code to come. ConflictError when it has ended."""
@@ -102,6 +102,19 @@ class Sandbox(Protocol):
 
     async def signal(self, number: int, signum: int) -> None: ...
     async def resize(self, number: int, rows: int, columns: int) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entered:
+    """An instance that commands can be run in, and what they start from."""
+
+    place: CommandPlace
+    env: dict[str, str]
+    workdir: str
+
+
+class Sandbox(CommandPlace, Protocol):
+    """A running sandbox."""
 
     async def dial(self, port: int, fd: int) -> None:
         """Join a descriptor with a port on the sandbox's own loopback."""
@@ -168,6 +181,10 @@ class Launcher(Protocol):
 
     async def kill(self, instance: str) -> None:
         """Kill the whole process tree; returns when it is gone."""
+        ...
+
+    async def enter(self, instance: str) -> Entered:
+        """Let commands run beside what the instance runs, and end with it. ConflictError when it has ended."""
         ...
 
     async def retire(self, pool: str) -> None:

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from freehold.protocol import control
 from freehold.protocol.control import Boot, Exited, Fork, Forked, Gone, Here, Kill, Loaded, LoadFailed
-from freehold.runner import instance, output, process
+from freehold.runner import instance, output, process, usher
 from freehold.runner import threads as numeric
 from freehold.runner.load import LoadError, UserCode, load
 from freehold.sdk.serialization import failure
@@ -143,14 +143,15 @@ def main() -> int:
     sock = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(sock.fileno(), False)
     process.die_with_parent()
-    process.adopt_orphans()
     process.line_buffer_stdout()
     control.send(sock, Here())
     packet = control.receive_to_parent(sock)
     if packet is None or not isinstance(packet[0], Boot):
         return 1
-    boot, groups = packet[0], packet[1]
+    boot, (door, *groups) = packet[0], packet[1]
     join(groups)
+    usher.start(door, (sock,))
+    process.adopt_orphans()
     process.set_name(f"fh:{boot.spec.name}")
     out = output.Output()
     output.install(out)

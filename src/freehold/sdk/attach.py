@@ -15,7 +15,7 @@ from typing import Any
 from freehold.core.errors import Error
 from freehold.sdk.container_process import ContainerProcess
 
-_PIECE_BYTES = 4096
+_PIECE_BYTES = 65_536
 _LOOK_S = 0.1
 
 

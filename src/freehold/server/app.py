@@ -57,6 +57,7 @@ from freehold.server.services.dicts import Dicts
 from freehold.server.services.endpoints import Endpoints
 from freehold.server.services.environments import Environments
 from freehold.server.services.images import Images
+from freehold.server.services.instance_commands import InstanceCommands
 from freehold.server.services.instances import Instances
 from freehold.server.services.pools import Pools
 from freehold.server.services.prepare import Preparer
@@ -237,6 +238,10 @@ class Server:
         )
         self.terminals = Terminals(registry=self.registry, fleet=self.fleet)
         self.instances = Instances(fleet=self.fleet, store=store)
+        self.instance_commands = InstanceCommands(
+            instances=self.instances, launcher=launcher, secrets=self.secrets, folder=home.sandboxes / ".spools"
+        )
+        self._undo.push_async_callback(self.instance_commands.close)
         self.tunnels = Tunnels(
             host=settings.host, shown=shown(settings.host).strip("[]"), instance=self.fleet.instances.get
         )
@@ -264,7 +269,7 @@ class Server:
     async def _open_face(self, token: str) -> None:
         face: Any = await asyncio.to_thread(importlib.import_module, "freehold.server.face")
         services = Services(
-            apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, tunnels=self.tunnels, sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
+            apps=self.apps, calls=self.calls, pools=self.pools, instances=self.instances, instance_commands=self.instance_commands, tunnels=self.tunnels, sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
             buckets=self.buckets, dicts=self.dicts, queues=self.queues, secrets=self.secrets, environments=self.environments, terminals=self.terminals, status=self.status,
             events=self.events, links=self.links, logs=self.logs, metrics=self.measure.metrics.render,
             shutdown=self.stopping.set, log_query=LogQuery,

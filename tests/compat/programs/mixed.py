@@ -1,5 +1,6 @@
 """Functions of which this machine can run one."""
 
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -19,8 +20,14 @@ def expensive(x: int = 0) -> int:
     return x
 
 
+@app.function(memory=1 << 30, cpu=1000)
+def large() -> tuple[str, int]:
+    return "large", int(os.environ["OMP_NUM_THREADS"]) - (os.cpu_count() or 1)
+
+
 @app.function(memory=1 << 30)
-def large() -> None: ...
+def other() -> tuple[str, int]:
+    return large.remote()
 
 
 @app.function(gpu="h100:8")
@@ -42,7 +49,7 @@ def main() -> None:
     say("remote", expensive.remote)
     say("spawn", lambda: expensive.spawn().get())
     say("map", lambda: list(expensive.map(range(50))))
-    say("large", large.remote)
+    print(other.remote())
     try:
         urllib.request.urlopen(page.get_web_url() or "")
     except urllib.error.HTTPError as error:

@@ -5,7 +5,9 @@ import sys
 import modal
 
 app = modal.App.lookup("compat-shell-held", create_if_missing=True)
-sandbox = modal.Sandbox.create(app=app, timeout=60)
+sandbox = modal.Sandbox.create(
+    "sh", "-c", "echo words of its own; sleep 60", app=app, timeout=60, name="held", tags={"kind": "test"}
+)
 print(sandbox.object_id, flush=True)
 sys.stdin.read()
 sandbox.terminate()

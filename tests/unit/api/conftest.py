@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,8 +222,11 @@ class FakeStream:
 
 
 class FakeCommand:
-    def __init__(self, stdin: FakeStream) -> None:
-        self.stdin = stdin
+    def __init__(self, stream: FakeStream) -> None:
+        self.stdin, self.outputs = stream, {"stdout": stream, "stderr": stream}
+
+    def attended(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 class FakeSandboxes:
@@ -281,11 +285,8 @@ class FakeSandboxes:
         return CommandView(id=command, returncode=0)
 
     def command(self, workspace: str, sandbox: str, command: str) -> FakeCommand:
+        self.asked.append(("command", sandbox, command))
         return FakeCommand(self.stream)
-
-    def output(self, workspace: str, sandbox: str, command: str, stream: str) -> FakeStream:
-        self.asked.append(("output", command, stream))
-        return self.stream
 
     async def signal(self, workspace: str, sandbox: str, command: str, number: int) -> None:
         self.asked.append(("signal", command, number))
@@ -423,6 +424,7 @@ class World:
     apps: FakeApps = field(default_factory=FakeApps)
     calls: FakeCalls = field(default_factory=FakeCalls)
     sandboxes: FakeSandboxes = field(default_factory=FakeSandboxes)
+    instance_commands: FakeSandboxes = field(default_factory=FakeSandboxes)
     images: FakeImages = field(default_factory=FakeImages)
     secrets: FakeSecrets = field(default_factory=FakeSecrets)
     buckets: FakeBuckets = field(default_factory=FakeBuckets)
@@ -451,7 +453,7 @@ class World:
 
     def app(self, **options: Any) -> FastAPI:
         services = Services(
-            apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), tunnels=FakeTunnels(), sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
+            apps=self.apps, calls=self.calls, pools=FakePools(), instances=FakeInstances(), instance_commands=self.instance_commands, tunnels=FakeTunnels(), sandboxes=self.sandboxes, images=self.images, blobs=self.blobs, volumes=self.volumes,
             buckets=self.buckets, dicts=self.dicts, queues=self.queues, secrets=self.secrets, environments=FakeEnvironments(), terminals=self.terminals, status=self.status,
             events=self.events, links=self.links, logs=self.logs, metrics=lambda: b"up 1\n",
             shutdown=lambda: self.stopped.append(True),

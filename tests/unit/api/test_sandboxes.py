@@ -57,7 +57,7 @@ async def test_output_is_streamed_from_an_offset_to_its_end(world: World) -> Non
         none = await client.get("/v1/sandboxes/sb-1/commands/main/other")
     assert (whole.content, rest.content) == (b"hello\n", b"lo\n")
     assert none.status_code == 400
-    assert ("output", "main", "stderr") in world.sandboxes.asked
+    assert ("command", "sb-1", "main") in world.sandboxes.asked
 
 
 async def test_input_is_written_and_ended(world: World) -> None:
@@ -73,3 +73,17 @@ async def test_signals_and_sizes_reach_the_command(world: World) -> None:
         await client.post("/v1/sandboxes/sb-1/commands/pr-1/signal", json={"number": 2})
         await client.post("/v1/sandboxes/sb-1/commands/pr-1/size", json={"rows": 40, "columns": 120})
     assert world.sandboxes.asked == [("signal", "pr-1", 2), ("resize", "pr-1", (40, 120))]
+
+
+async def test_commands_in_instances_are_the_owners_alone(world: World) -> None:
+    async with world.client() as client:
+        done = await client.post("/v1/instances/in-1/commands", json={"argv": ["ls"], "attached": True})
+        shown = await client.get("/v1/instances/in-1/commands/pr-1/stdout")
+        await client.post("/v1/instances/in-1/commands/pr-1/size", json={"rows": 40, "columns": 120})
+    assert (done.status_code, done.json()["id"], shown.content) == (201, "pr-1", b"hello\n")
+    (what, instance, request), read, size = world.instance_commands.asked
+    assert (what, instance, request.argv, request.attached) == ("run", "in-1", ("ls",), True)
+    assert (read, size) == (("command", "in-1", "pr-1"), ("resize", "pr-1", (40, 120)))
+    async with world.client(INSTANCE_TOKEN) as client:
+        assert (await client.post("/v1/instances/in-1/commands", json={"argv": ["ls"]})).status_code == 403
+    assert (world.sandboxes.asked, len(world.instance_commands.asked)) == ([], 3)

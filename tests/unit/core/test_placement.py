@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.core.devices import parse_declared
-from freehold.core.placement import Machine, Occupant, make_room, place, without
+from freehold.core.placement import Machine, Occupant, held, make_room, oversize, place, without
 from freehold.core.specs import Resources
 
 MACHINE = Machine(cpu=2, memory_mib=4096, devices=parse_declared("T4:1"))
@@ -15,10 +15,24 @@ MACHINE = Machine(cpu=2, memory_mib=4096, devices=parse_declared("T4:1"))
 
 def test_what_the_machine_never_has_is_refused_with_the_reason() -> None:
     assert "64 cores" not in place(Resources(cpu=1), MACHINE, first=True).reason
-    never = place(Resources(memory_mib=9000), MACHINE, first=True)
+    never = place(Resources(gpu=("H100",)), MACHINE, first=True)
     assert never.verdict == "never"
-    assert "9000 MiB" in never.reason
-    assert place(Resources(gpu=("H100",)), MACHINE, first=True).verdict == "never"
+    assert "gpu='H100'" in never.reason
+
+
+def test_a_request_beyond_the_machine_holds_what_there_is() -> None:
+    large = Resources(cpu=32, memory_mib=32_768)
+    assert oversize(large, MACHINE) == (
+        "cpu=32 is more than this machine's 2 cores, and memory=32768 MiB is more than this machine's 4096 MiB: it runs with what there is"
+    )
+    assert oversize(Resources(cpu=2, memory_mib=4096), MACHINE) is None
+    assert held(large, MACHINE) == (2, 3072)
+    assert held(Resources(cpu=0.5, memory_mib=4096), MACHINE) == (0.5, 4096)
+    taken = replace(MACHINE, cpu_taken=2, memory_taken_mib=3072)
+    assert place(large, MACHINE, first=True).verdict == "now"
+    assert place(large, taken, first=False).verdict == "later"  # one at a time
+    assert place(Resources(), taken, first=True).verdict == "now"  # what it calls
+    assert place(large, taken, first=True).verdict == "now"  # another such that it calls
 
 
 def test_the_first_instance_of_a_pool_may_overcommit_cores_but_not_memory() -> None:
@@ -62,16 +76,16 @@ def test_only_those_go_whose_place_is_needed() -> None:
 
 
 @given(
-    held=st.lists(st.tuples(st.floats(0.1, 2), st.integers(1, 2000), st.booleans()), max_size=6),
+    taken=st.lists(st.tuples(st.floats(0.1, 2), st.integers(1, 2000), st.booleans()), max_size=6),
     cpu=st.floats(0.1, 4), memory=st.integers(1, 4096), gpu=st.booleans(), first=st.booleans(),
 )  # fmt: skip
 def test_the_room_made_is_enough_and_no_more(
-    held: list[tuple[float, int, bool]], cpu: float, memory: int, gpu: bool, first: bool
+    taken: list[tuple[float, int, bool]], cpu: float, memory: int, gpu: bool, first: bool
 ) -> None:
     machine = Machine(cpu=4, memory_mib=4096, devices=parse_declared("T4:6"))
     spare = [
         Occupant(id=str(n), cpu=c, memory_mib=m, devices=frozenset({f"sim-{n}"} if d else ()))
-        for n, (c, m, d) in enumerate(held)
+        for n, (c, m, d) in enumerate(taken)
     ]
     full = replace(
         machine, cpu_taken=sum(o.cpu for o in spare), memory_taken_mib=sum(o.memory_mib for o in spare),

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from freehold.core.clock import Clock, SystemClock
+from freehold.core.errors import ConflictError
 from freehold.core.ids import new_id
 from freehold.core.placement import Machine
 from freehold.core.specs import FunctionSpec, ImageSpec
 from freehold.core.states import AppState, InstanceState
-from freehold.launchers.contract import Exit, ImageFacts, Network, Started, StartRequest
+from freehold.launchers.contract import Entered, Exit, ImageFacts, Network, Started, StartRequest
 from freehold.protocol.frames import Input, Join, Payload, Ready, Result, Submit, Welcome
 from freehold.server.dispatch.dispatcher import Dispatcher
 from freehold.server.dispatch.fleet import Fleet
@@ -82,6 +83,9 @@ class PlayedLauncher:
     async def kill(self, instance: str) -> None:
         self.killed.append(instance)
         self.exited(Exit(instance=instance, signal=9))
+
+    async def enter(self, instance: str) -> Entered:
+        raise ConflictError(f"instance {instance} has ended")
 
     async def retire(self, pool: str) -> None:
         pass

@@ -52,30 +52,40 @@ def _function(name: str = "f", **spec: Any) -> FunctionSpec:
     return FunctionSpec(name=name, module="m", qualname=name, **spec)
 
 
-LARGE = [
-    (Resources(gpu=("h100",)), "gpu='h100': this machine has no GPU"),
-    (Resources(cpu=3), "cpu=3 is more than this machine's 2 cores"),
-    (Resources(memory_mib=2048), "memory=2048 MiB is more than this machine's 1024 MiB"),
-]
+GPU, WORDS = Resources(gpu=("h100",)), "function 'large': gpu='h100': this machine has no GPU"
 
 
-@pytest.mark.parametrize(("resources", "words"), LARGE)
-async def test_a_function_that_can_never_run_is_a_warning_beside_one_that_can(resources: Resources, words: str) -> None:
-    spec = AppSpec(name="a", functions=(_function("small"), _function("large", resources=resources)))
+async def test_a_function_that_can_never_run_is_a_warning_beside_one_that_can() -> None:
+    spec = AppSpec(name="a", functions=(_function("small"), _function("large", resources=GPU)))
     admission = _admission(_Here())
     await admission.check("main", spec)
     admitted = await admission.admit("main", spec)
     [warning] = admitted.warnings
-    assert warning.startswith(f"function 'large': {words}")
+    assert warning.startswith(WORDS)
     assert [f.name for f in admitted.spec.functions] == ["small", "large"]
 
 
-@pytest.mark.parametrize(("resources", "words"), LARGE)
-async def test_an_app_of_which_nothing_can_run_is_refused(resources: Resources, words: str) -> None:
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        (Resources(cpu=3), "cpu=3 is more than this machine's 2 cores"),
+        (Resources(memory_mib=2048), "memory=2048 MiB is more than this machine's 1024 MiB"),
+    ],
+)
+async def test_what_is_asked_for_beyond_the_machine_is_a_warning(resources: Resources, words: str) -> None:
+    spec = AppSpec(name="a", functions=(_function("large", resources=resources),))
+    admission = _admission(_Here())
+    await admission.check("main", spec)
+    admitted = await admission.admit("main", spec)
+    assert admitted.warnings == (f"function 'large': {words}: it runs with what there is",)
+    assert admitted.spec.functions[0].resources == resources
+
+
+async def test_an_app_of_which_nothing_can_run_is_refused() -> None:
     here = _Here()
-    spec = AppSpec(name="a", functions=(_function("large", resources=resources, secrets=(SecretRef(values={}),)),))
+    spec = AppSpec(name="a", functions=(_function("large", resources=GPU, secrets=(SecretRef(values={}),)),))
     for ask in (_admission(here).check, _admission(here).admit):
-        with pytest.raises(ResourceExhaustedError, match=f"^function 'large': {words}"):
+        with pytest.raises(ResourceExhaustedError, match=f"^{WORDS}"):
             await ask("main", spec)
     assert not here.made
 

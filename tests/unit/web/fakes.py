@@ -70,7 +70,7 @@ class World:
         return Services(
             apps=cast("Any", Apps(self)), calls=cast("Any", Calls(self)), pools=unused, instances=cast("Any", Instances(self)),
             images=unused, blobs=unused, dicts=unused, queues=unused, buckets=unused, volumes=cast("Any", Volumes(self)), secrets=cast("Any", Secrets(self)),
-            environments=unused, terminals=unused, tunnels=unused, sandboxes=unused,
+            environments=unused, terminals=unused, tunnels=unused, sandboxes=unused, instance_commands=unused,
             status=Status(self), events=self.events, links=unused, logs=Logs(self), metrics=lambda: b"", shutdown=lambda: None,
         )  # fmt: skip
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freehold.core.errors import NotFoundError, StartError, StartupTimeoutError
+from freehold.core.errors import ConflictError, NotFoundError, StartError, StartupTimeoutError
 from freehold.core.home import Home
 from freehold.core.specs import FunctionSpec, ImageSpec
 from freehold.launchers.contract import (
     Attachments,
+    Entered,
     Exit,
     ImageFacts,
     Network,
@@ -33,25 +34,19 @@ from freehold.launchers.process.cgroup import Cgroups
 from freehold.launchers.process.image import Images
 from freehold.launchers.process.jails import Jails
 from freehold.launchers.process.network import Networks, inner_pid, resolver
-from freehold.launchers.process.parents import Command, Live, Parent
+from freehold.launchers.process.parents import THREADS, Command, Live, Parent
 from freehold.launchers.process.sandbox import Level, View
 from freehold.protocol.control import Boot, Fork
 
 _PASSED_ON = ("LANG", "LC_", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE",
               "CURL_CA_BUNDLE", "NVIDIA_", "LD_LIBRARY_PATH", "PIP_", "UV_")  # fmt: skip
+_ANYWHERE = Path("/")  # a view has a working directory of its own
 _PER_INSTANCE = (
     "FREEHOLD_TOKEN",
     "FREEHOLD_INSTANCE_ID",
     "MODAL_TASK_ID",
     "CUDA_VISIBLE_DEVICES",
     "FREEHOLD_DEVICES_GIVEN",
-)
-THREADS = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
 )
 
 
@@ -158,6 +153,14 @@ class ProcessLauncher:
             await parent.kill(instance)
         elif instance in self._starting:
             self._stopped.add(instance)
+
+    async def enter(self, instance: str) -> Entered:
+        parent = self._by_instance.get(instance)
+        live = parent.instances.get(instance) if parent else None
+        if parent is None or live is None:
+            raise ConflictError(f"instance {instance} has ended, or is not here yet")
+        entrance, around = await parent.enter(live)
+        return Entered(place=entrance, env=around.env, workdir=around.workdir)
 
     async def retire(self, pool: str) -> None:
         parent = self._parents.pop(pool, None)
@@ -313,6 +316,7 @@ class ProcessLauncher:
             output=output,
             output_path=request.output,
             cwd=cwd,
+            workdir=view.workdir if cwd == _ANYWHERE else str(cwd),
             kept=self._level != "pids",
             tree=self._cgroups.tree(scratch.name),
             passed=(info_fd,) if info_fd >= 0 else (),
@@ -344,7 +348,7 @@ class ProcessLauncher:
         python = [str(image.folder / "venv/bin/python"), "-P", "-m", "freehold.runner.parent"]
         if self._level != "none" and self._bwrap is not None:
             made = sandbox.argv(self._bwrap, view, level=self._level, info_fd=info_fd)
-            return [*made, *python], sandbox.CODE_ROOT, Path("/")
+            return [*made, *python], sandbox.CODE_ROOT, _ANYWHERE
         root, problems = sandbox.lay_links(view)
         if problems:
             raise StartError(

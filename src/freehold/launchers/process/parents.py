@@ -15,10 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from freehold.core.errors import StartError
+from freehold.core.errors import ConflictError, StartError
 from freehold.launchers.contract import Exit
 from freehold.launchers.process import keeper
 from freehold.launchers.process.cgroup import Cgroup
+from freehold.launchers.process.entrance import Entrance, Surroundings, Usher
 from freehold.launchers.process.network import Uplink
 from freehold.protocol import control
 from freehold.protocol.control import Boot, Exited, Fork, Forked, FromParent, Gone, Here, Kill, Loaded, LoadFailed
@@ -28,6 +29,14 @@ _WORD_S = 0.25  # how long a parent may take to say how an instance ended
 _KILL_S = 5.0  # after that the parent itself is ended
 _SIGNALLED = 128
 _LAST_LINES, _TAIL_BYTES = 10, 4096
+# variables by which numeric libraries know how many threads they may have
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 DIED = "its warm parent died"
 _LACKING = (
     " in the function's image: add it with image.pip_install(…), or image.add_local_python_source(…) if it is yours"
@@ -45,6 +54,19 @@ class Live:
     forked: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     told: bool = False  # its exit was reported
+    surroundings: Surroundings | None = None  # known once it is told to fork
+    entrance: Entrance | None = None  # since somebody entered it
+
+    def enter(self, usher: Usher) -> Entrance:
+        """The way in for commands."""
+        if self.entrance is None or self.entrance.gone.is_set():
+            groups = self.cgroup.open()
+            try:
+                self.entrance = usher.open(groups)
+            finally:
+                for fd in groups:
+                    os.close(fd)
+        return self.entrance
 
     def signal(self, number: int) -> None:
         if self.pidfd >= 0:
@@ -56,6 +78,8 @@ class Live:
             asyncio.get_running_loop().remove_reader(self.pidfd)
             os.close(self.pidfd)
             self.pidfd = -1
+        if self.entrance is not None:
+            self.entrance.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +91,7 @@ class Command:
     output: int  # descriptor: what the user's module prints while it loads
     output_path: Path
     cwd: Path
+    workdir: str  # as it is seen in there
     kept: bool  # run under the keeper
     tree: Cgroup  # it and all that is below it
     passed: tuple[int, ...] = ()  # more descriptors that it inherits
@@ -96,6 +121,7 @@ class Parent:
         self._loop.add_reader(self._pidfd, self._over)
         self._loop.add_reader(self._socket.fileno(), self._receive)
         self._tree, self._output = command.tree, command.output_path
+        self._command, self._usher = command, Usher()
         self._uplink: Uplink | None = None
         self._boot = boot
 
@@ -111,7 +137,8 @@ class Parent:
             return
         groups = self._tree.open()
         with contextlib.suppress(OSError):  # it has ended; the pidfd tells
-            control.send(self._socket, self._boot, tuple(groups))
+            control.send(self._socket, self._boot, (self._usher.theirs.fileno(), *groups))
+        self._usher.theirs.close()
         for group in groups:
             os.close(group)
 
@@ -120,6 +147,7 @@ class Parent:
         if self.gone.is_set():
             raise StartError(DIED)
         self.instances[live.instance] = live
+        live.surroundings = self._surroundings(request)
         procs = live.cgroup.open()
         try:
             control.send(self._socket, request, (output, *procs))
@@ -129,6 +157,14 @@ class Parent:
             for fd in procs:
                 os.close(fd)
         await live.forked
+
+    async def enter(self, live: Live) -> tuple[Entrance, Surroundings]:
+        """The way into an instance, and what a command in it starts from. ConflictError when it has ended."""
+        if live.gone.is_set() or live.told or live.surroundings is None:
+            raise ConflictError("the instance has ended")
+        entrance = live.enter(self._usher)
+        await entrance.ready()
+        return entrance, live.surroundings
 
     async def kill(self, instance: str) -> None:
         """Kill an instance's whole tree and wait until it is gone."""
@@ -169,6 +205,12 @@ class Parent:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     # ---- how
+
+    def _surroundings(self, request: Fork) -> Surroundings:
+        env = self._command.env | request.env
+        known, root = env.get("PYTHONPATH"), self._boot.root
+        env["PYTHONPATH"] = f"{root}{os.pathsep}{known}" if known else root  # as the runner does for its own commands
+        return Surroundings(env=env | dict.fromkeys(THREADS, str(request.threads)), workdir=self._command.workdir)
 
     def _spawn(self, command: Command, fd: int) -> subprocess.Popen[bytes]:
         argv, fds = [*command.argv, str(fd)], [fd, *command.passed]
@@ -275,6 +317,7 @@ class Parent:
                 self._tell(instance, None, signal.SIGKILL, DIED)
             self._lost(instance)
         self._socket.close()
+        self._usher.close()
         os.close(self._pidfd)
         if self._lifeline >= 0:
             os.close(self._lifeline)

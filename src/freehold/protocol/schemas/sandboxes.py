@@ -31,7 +31,7 @@ class SandboxView:
 
 @dataclass(frozen=True, kw_only=True)
 class CommandRequest:
-    """Run a program in a sandbox, or one of its tools for files."""
+    """Run a program in a sandbox or an instance, or one of a sandbox's tools for files."""
 
     argv: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict[str, str])
@@ -42,11 +42,12 @@ class CommandRequest:
     silent: tuple[Literal["stdout", "stderr"], ...] = ()  # streams that nobody will read
     tool: Literal["", "read", "write", "list", "stat", "make", "remove", "watch"] = ""
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+    attached: bool = False  # it is hung up on, and killed, when nobody reads its streams or waits for its end any more
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommandView:
-    """A command in a sandbox. `main` is the sandbox's own."""
+    """A command in a sandbox or an instance. `main` is a sandbox's own."""
 
     id: str
     returncode: int | None

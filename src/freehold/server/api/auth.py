@@ -73,6 +73,12 @@ TABLE: Mapping[str, Access] = {
     "POST /v1/instances/{instance}/stop": Access.ADMIN,
     "POST /v1/instances/{instance}/tunnels": Access.CLIENT,
     "DELETE /v1/instances/{instance}/tunnels/{port}": Access.CLIENT,
+    "POST /v1/instances/{instance}/commands": Access.ADMIN,  # an instance enters no other
+    "GET /v1/instances/{instance}/commands/{command}": Access.ADMIN,
+    "GET /v1/instances/{instance}/commands/{command}/{pipe}": Access.ADMIN,
+    "POST /v1/instances/{instance}/commands/{command}/stdin": Access.ADMIN,
+    "POST /v1/instances/{instance}/commands/{command}/signal": Access.ADMIN,
+    "POST /v1/instances/{instance}/commands/{command}/size": Access.ADMIN,
     "GET /v1/sandboxes": Access.CLIENT,
     "POST /v1/sandboxes": Access.CLIENT,
     "GET /v1/sandboxes/{sandbox}": Access.CLIENT,

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from freehold.protocol.schemas import InstanceView, TunnelRequest, TunnelView
+from freehold.server.api import commands
 from freehold.server.api.exchange import answer, principal, read, services, workspace
 from freehold.server.api.openapi import describe
 
@@ -54,3 +55,6 @@ async def open_tunnel(request: Request, instance: str) -> Response:
 async def close_tunnel(request: Request, instance: str, port: int) -> Response:
     await services(request).tunnels.close_for(principal(request).name, workspace(request), instance, port)
     return Response(status_code=204)
+
+
+commands.add_routes(router, "instance", lambda s: s.instance_commands)

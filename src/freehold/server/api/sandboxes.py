@@ -1,30 +1,24 @@
-"""Sandboxes, the commands that run in them, and their streams."""
+"""Sandboxes; the commands in them are routes of `commands`."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from freehold.core.errors import InvalidError
 from freehold.protocol.schemas import (
-    CommandRequest,
-    CommandView,
     SandboxRequest,
     SandboxView,
-    SignalRequest,
-    SizeRequest,
     SnapshotView,
     TagsRequest,
     TunnelView,
 )
+from freehold.server.api import commands
 from freehold.server.api.exchange import answer, read, services, while_connected, workspace
 from freehold.server.api.openapi import describe
 from freehold.server.store.rows import SandboxFilter
 
 router = APIRouter(prefix="/v1/sandboxes", tags=["sandboxes"])
-Wait = Annotated[float, Query(ge=0, le=300, description="seconds to wait for its end")]
 
 
 @router.get("")
@@ -60,7 +54,7 @@ async def show(request: Request, sandbox: str) -> Response:
 
 @router.get("/{sandbox}/wait")
 @describe(answer=SandboxView)
-async def wait(request: Request, sandbox: str, timeout_s: Wait = 60) -> Response:
+async def wait(request: Request, sandbox: str, timeout_s: commands.Wait = 60) -> Response:
     """The sandbox when it has ended, or as it is after so long."""
     work = services(request).sandboxes.wait(workspace(request), sandbox, timeout_s)
     return answer(await while_connected(request, work))
@@ -94,68 +88,7 @@ async def snapshot(request: Request, sandbox: str) -> Response:
     return answer(await services(request).sandboxes.snapshot(workspace(request), sandbox))
 
 
-@router.post("/{sandbox}/commands")
-@describe(body=CommandRequest, answer=CommandView)
-async def run(request: Request, sandbox: str) -> Response:
-    """Start a command; its streams are read and written apart."""
-    view = await services(request).sandboxes.run(workspace(request), sandbox, await read(request, CommandRequest))
-    return answer(view, 201)
-
-
-@router.get("/{sandbox}/commands/{command}")
-@describe(answer=CommandView)
-async def show_command(request: Request, sandbox: str, command: str, timeout_s: Wait = 0) -> Response:
-    """A command when it has ended, or as it is after so long. The sandbox's own is `main`."""
-    work = services(request).sandboxes.wait_command(workspace(request), sandbox, command, timeout_s)
-    return answer(await (while_connected(request, work) if timeout_s else work))
-
-
-@router.get("/{sandbox}/commands/{command}/{pipe}")
-async def output(request: Request, sandbox: str, command: str, pipe: Literal["stdout", "stderr"], offset: Annotated[int, Query(ge=0)] = 0) -> Response:  # fmt: skip
-    """Bytes as the command writes them, to the stream's end. What stands before `offset` is kept no longer."""
-    found = services(request).sandboxes.output(workspace(request), sandbox, command, pipe)
-
-    async def pieces() -> AsyncIterator[bytes]:
-        at = offset
-        while True:
-            data, at = await found.read(at)
-            if not data:
-                return
-            yield data
-
-    return StreamingResponse(pieces(), media_type="application/octet-stream", headers={"cache-control": "no-store"})
-
-
-@router.post("/{sandbox}/commands/{command}/stdin")
-async def put_input(request: Request, sandbox: str, command: str, eof: bool = False) -> Response:
-    """Write the body to its standard input; answered once all of it is taken. With eof=true nothing comes after it."""
-    stdin = services(request).sandboxes.command(workspace(request), sandbox, command).stdin
-    try:
-        async for part in request.stream():
-            await stdin.write(part)
-    except ClientDisconnect:
-        raise InvalidError("the sender left before its input was whole") from None
-    if eof:
-        await stdin.end()
-    return Response(status_code=204)
-
-
-@router.post("/{sandbox}/commands/{command}/signal")
-@describe(body=SignalRequest)
-async def signal(request: Request, sandbox: str, command: str) -> Response:
-    """Send a signal to a command and what it started."""
-    number = (await read(request, SignalRequest)).number
-    await services(request).sandboxes.signal(workspace(request), sandbox, command, number)
-    return Response(status_code=204)
-
-
-@router.post("/{sandbox}/commands/{command}/size")
-@describe(body=SizeRequest)
-async def resize(request: Request, sandbox: str, command: str) -> Response:
-    """Tell a command's terminal how large it is."""
-    size = await read(request, SizeRequest)
-    await services(request).sandboxes.resize(workspace(request), sandbox, command, (size.rows, size.columns))
-    return Response(status_code=204)
+commands.add_routes(router, "sandbox", lambda s: s.sandboxes)
 
 
 def _tags(given: list[str] | None) -> dict[str, str] | None:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from freehold.core.clock import Clock
 from freehold.core.devices import Device
 from freehold.core.errors import ResourceExhaustedError
-from freehold.core.placement import NO_PORTS, Machine, Occupant, Placement, cpu_of, make_room, memory_of, place, without
+from freehold.core.placement import NO_PORTS, Machine, Occupant, Placement, held, make_room, place, without
 from freehold.core.specs import FunctionSpec, Resources
 from freehold.core.states import InstanceState
 from freehold.server.dispatch.instance import Instance
@@ -77,10 +77,11 @@ class Places:
             raise ResourceExhaustedError(
                 f"no place for a sandbox on this machine: {found.reason}; terminate one, or ask for less"
             )
+        cpu, memory = held(want, self.machine)
         self._sandboxes[sandbox] = Occupant(
             id=sandbox,
-            cpu=cpu_of(want),
-            memory_mib=memory_of(want),
+            cpu=cpu,
+            memory_mib=memory,
             devices=frozenset(d.id for d in found.devices),
             ports=ports,
         )
@@ -129,21 +130,21 @@ class Places:
         return bool(chosen)
 
     def _occupied(self, instances: Iterable[Instance]) -> Machine:
-        held = [*(self._occupant(i) for i in instances), *self._sandboxes.values()]
+        there = [*(self._occupant(i) for i in instances), *self._sandboxes.values()]
         return replace(
             self.machine,
-            cpu_taken=sum(o.cpu for o in held),
-            memory_taken_mib=sum(o.memory_mib for o in held),
-            devices_taken=frozenset(d for o in held for d in o.devices),
-            ports_taken=frozenset(p for o in held for p in o.ports),
+            cpu_taken=sum(o.cpu for o in there),
+            memory_taken_mib=sum(o.memory_mib for o in there),
+            devices_taken=frozenset(d for o in there for d in o.devices),
+            ports_taken=frozenset(p for o in there for p in o.ports),
         )
 
     def _occupant(self, instance: Instance) -> Occupant:
-        resources = instance.pool.spec.resources
+        cpu, memory = held(instance.pool.spec.resources, self.machine)
         return Occupant(
             id=instance.id,
-            cpu=cpu_of(resources),
-            memory_mib=memory_of(resources),
+            cpu=cpu,
+            memory_mib=memory,
             devices=frozenset(d.id for d in instance.devices),
             ports=self._ports(instance.pool.spec),
         )

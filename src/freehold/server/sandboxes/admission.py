@@ -36,7 +36,7 @@ def check(spec: SandboxSpec) -> None:
 
 def check_command(request: CommandRequest) -> None:
     if not request.tool and not request.argv:
-        raise InvalidError("a command in a sandbox needs at least its program: exec('python', '-c', ...)")
+        raise InvalidError("a command needs at least its program: exec('python', '-c', ...)")
     if request.timeout_s is not None and request.timeout_s <= 0:
         raise InvalidError(f"exec: timeout={request.timeout_s!r} is not a number of seconds above 0")
     _check_words(request.argv, request.env)
@@ -45,13 +45,11 @@ def check_command(request: CommandRequest) -> None:
 
 def _check_words(argv: Sequence[str], env: dict[str, str]) -> None:
     if sum(len(a.encode(errors="surrogatepass")) for a in argv) > _ARGUMENTS_BYTES:
-        raise InvalidError(
-            f"the arguments are over {_ARGUMENTS_BYTES} bytes together: write them into a file of the sandbox"
-        )
+        raise InvalidError(f"the arguments are over {_ARGUMENTS_BYTES} bytes together: write them into a file in there")
     if any("\0" in a for a in argv) or any(not is_variable(k) or "\0" in v for k, v in env.items()):
         raise InvalidError("arguments and variables hold no NUL, and a variable's name no '='")
     if sum(len(k) + len(v) for k, v in env.items()) > _ENV_BYTES:
-        raise InvalidError(f"the variables are over {_ENV_BYTES} bytes together: write them into a file of the sandbox")
+        raise InvalidError(f"the variables are over {_ENV_BYTES} bytes together: write them into a file in there")
 
 
 def _check_folder(path: str | None) -> None:

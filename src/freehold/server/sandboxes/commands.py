@@ -1,21 +1,26 @@
-"""Commands that run, or ran, in a sandbox."""
+"""Commands that run, or ran, in a sandbox or in an instance."""
 
 import asyncio
 import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from freehold.launchers.contract import Sandbox, SandboxCommand
+from freehold.core.errors import InvalidError, NotFoundError, ResourceExhaustedError
+from freehold.launchers.contract import CommandPlace, SandboxCommand
 from freehold.protocol.schemas import CommandView
 from freehold.server.sandboxes.streams import Input, Output
 
+MAIN = "main"
 TIMED_OUT = -1
 _FAULT_BYTES = 8192
+_MOST, _FINISHED = 128, 64  # of one place: running at once, and kept after their end
+_LEFT_S = 5.0  # one that was started attached, and that nobody has attended for so long, is hung up on
+_HANG_UP_S = 2.0  # from then on until it is killed
 
 
 @dataclass(eq=False, kw_only=True)
@@ -32,6 +37,28 @@ class Command:
     timed_out: bool = False
     returncode: int | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    abandoned: Callable[[], None] | None = None  # of one that ends with whoever started it
+    _attending: int = 0
+
+    @contextlib.contextmanager
+    def attended(self) -> Generator[None, None, None]:
+        """Somebody is there: reads what it writes, or waits for its end."""
+        self._attending += 1
+        try:
+            yield
+        finally:
+            self._attending -= 1
+            self.look_after()
+
+    def look_after(self) -> None:
+        """See to it that somebody comes, soon."""
+        if self.abandoned is not None and not self._attending and self.returncode is None:
+            asyncio.get_running_loop().call_later(_LEFT_S, self._miss)
+
+    def _miss(self) -> None:
+        if self.abandoned is not None and not self._attending and self.returncode is None:
+            self.abandoned()
+            self.abandoned = None
 
     @property
     def outputs(self) -> dict[str, Output]:
@@ -69,14 +96,20 @@ class Spool:
 
 
 async def start(
-    sandbox: Sandbox, wanted: SandboxCommand, command_id: str, spool: Spool, timeout_s: float | None = None
+    place: CommandPlace,
+    wanted: SandboxCommand,
+    command_id: str,
+    spool: Spool,
+    timeout_s: float | None = None,
+    *,
+    attached: bool = False,
 ) -> Command:
-    """Run a command; it runs when this returns."""
+    """Run a command; it runs when this returns. One that is `attached` ends when nobody attends it any more."""
     inner_in, ours_in = os.pipe2(os.O_CLOEXEC)
     ours_out, inner_out = _pipe("stdout", spool)
     ours_err, inner_err = _pipe("stderr", spool)
     try:
-        number, exited = await sandbox.run(wanted, (inner_in, inner_out, inner_err))
+        number, exited = await place.run(wanted, (inner_in, inner_out, inner_err))
     except BaseException:
         for fd in (ours_in, ours_out, ours_err):
             os.close(fd)
@@ -89,7 +122,7 @@ async def start(
         stdout=Output(ours_out, spool.folder, newest=spool.newest, tee=spool.tee),
         stderr=Output(ours_err, spool.folder, newest=spool.newest, tee=spool.tee),
     )  # fmt: skip
-    timer = asyncio.get_running_loop().call_later(timeout_s, _expire, command, sandbox) if timeout_s else None
+    timer = asyncio.get_running_loop().call_later(timeout_s, _expire, command, place) if timeout_s else None
 
     def over(future: "asyncio.Future[int]") -> None:
         if timer is not None:
@@ -99,7 +132,45 @@ async def start(
         command.ended.set()
 
     exited.add_done_callback(over)
+    if attached:
+        command.abandoned = lambda: _keep(_hang_up(command, place))
+        command.look_after()
     return command
+
+
+def check_signal(number: int) -> None:
+    if not 0 < number < 65:
+        raise InvalidError(f"signal {number} is none: give 1 to 64, such as 15")
+
+
+def make_room(commands: dict[str, Command], where: str) -> None:
+    """Refuse one too many, and forget those that ended longest ago."""
+    own = [c for name, c in commands.items() if name != MAIN]
+    running = sum(c.returncode is None for c in own)
+    if running >= _MOST:
+        raise ResourceExhaustedError(f"{running} commands run in {where} already: wait for one")
+    for old in [c for c in own if c.returncode is not None][:-_FINISHED]:
+        old.discard()
+        del commands[old.id]
+
+
+def find(commands: dict[str, Command], command: str, where: str) -> Command:
+    found = commands.get(command)
+    if found is None:
+        raise NotFoundError(f"{where} has no command {command!r}, or it ended long ago")
+    return found
+
+
+async def wait(command: Command, timeout_s: float) -> CommandView:
+    """The command once it has ended, or as it is after so long."""
+    with contextlib.suppress(TimeoutError), command.attended():
+        async with asyncio.timeout(timeout_s):
+            await command.ended.wait()
+    return await command.view()
+
+
+async def resize(place: CommandPlace, command: Command, size: tuple[int, int]) -> None:
+    await place.resize(command.number, *(max(1, min(n, 10_000)) for n in size))
 
 
 def _pipe(name: str, spool: Spool) -> tuple[int, int]:
@@ -110,16 +181,28 @@ def _pipe(name: str, spool: Spool) -> tuple[int, int]:
     return ours, inner
 
 
-_killing: set[asyncio.Task[None]] = set()
+_ending: set[asyncio.Task[None]] = set()
 
 
-def _expire(command: Command, sandbox: Sandbox) -> None:
+def _keep(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    _ending.add(task)
+    task.add_done_callback(_ending.discard)
+
+
+def _expire(command: Command, place: CommandPlace) -> None:
     command.timed_out = True
-    task = asyncio.get_running_loop().create_task(_kill(command, sandbox))
-    _killing.add(task)
-    task.add_done_callback(_killing.discard)
+    _keep(_signal(command, place, signal.SIGKILL))
 
 
-async def _kill(command: Command, sandbox: Sandbox) -> None:
+async def _hang_up(command: Command, place: CommandPlace) -> None:
+    await _signal(command, place, signal.SIGHUP)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_HANG_UP_S):
+            await command.ended.wait()
+    await _signal(command, place, signal.SIGKILL)
+
+
+async def _signal(command: Command, place: CommandPlace, number: int) -> None:
     with contextlib.suppress(Exception):  # it ended meanwhile
-        await sandbox.signal(command.number, signal.SIGKILL)
+        await place.signal(command.number, number)

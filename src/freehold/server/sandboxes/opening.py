@@ -12,7 +12,7 @@ from freehold.launchers.contract import Network, Sandbox, SandboxRequest
 from freehold.protocol.schemas import TunnelView
 from freehold.server.sandboxes.live import Live
 from freehold.server.sandboxes.outbound import Allowed, Outbound
-from freehold.server.sandboxes.parts import SandboxParts
+from freehold.server.sandboxes.parts import SandboxParts, Secrets
 from freehold.server.sandboxes.tunnels import Tunnel
 
 _MEMORY_SHARE = 0.75  # of the machine's, for one that names no limit
@@ -59,14 +59,7 @@ class Opening:
 
     async def secrets(self, workspace: str, refs: Sequence[SecretRef]) -> dict[str, str]:
         """The variables that secrets give."""
-        env: dict[str, str] = {}
-        for ref in refs:
-            if ref.values is not None:
-                env |= ref.values
-            else:
-                kept = await self._p.secrets.admit(workspace, ref, "sandbox")
-                env |= await self._p.secrets.values(workspace, kept.sealed or kept.name or "")
-        return env
+        return await variables(self._p.secrets, workspace, refs, "sandbox")
 
     async def _unpacked(self, mounts: Sequence[Mount]) -> tuple[tuple[Path, str], ...]:
         return tuple([(await self._p.files.unpacked(m.digest), m.remote_path) for m in mounts])
@@ -108,3 +101,15 @@ class Opening:
         if spec.walled:
             return "none"
         return "own" if spec.ports and not self._p.launcher.lacks_network() else "host"
+
+
+async def variables(secrets: Secrets, workspace: str, refs: Sequence[SecretRef], where: str) -> dict[str, str]:
+    """The variables that secrets give; `where` is who asks, for messages."""
+    env: dict[str, str] = {}
+    for ref in refs:
+        if ref.values is not None:
+            env |= ref.values
+        else:
+            kept = await secrets.admit(workspace, ref, where)
+            env |= await secrets.values(workspace, kept.sealed or kept.name or "")
+    return env

@@ -13,7 +13,6 @@ from freehold.core.errors import (
     AlreadyExistsError,
     ConflictError,
     Error,
-    InvalidError,
     NotFoundError,
     ResourceExhaustedError,
 )
@@ -24,20 +23,17 @@ from freehold.protocol.schemas import CommandRequest, CommandView, SandboxReques
 from freehold.server.dispatch.registry import LiveApp
 from freehold.server.logs.words import LogSource
 from freehold.server.sandboxes import admission, commands
-from freehold.server.sandboxes.commands import Command, Spool
+from freehold.server.sandboxes.commands import MAIN, Command, Spool
 from freehold.server.sandboxes.live import Live, view
 from freehold.server.sandboxes.opening import Opening
 from freehold.server.sandboxes.parts import SandboxParts
-from freehold.server.sandboxes.streams import Output
 from freehold.server.store import writes
 from freehold.server.store.reads import Reads
 from freehold.server.store.rows import SandboxFilter, SandboxRow
 
 log = logging.getLogger("freehold.sandboxes")
-MAIN = "main"
 MOST = 500  # sandboxes at once, beside what the machine's memory allows
 TERMINATED, TIMED_OUT = 137, 124
-_COMMANDS, _FINISHED = 128, 64  # of one sandbox: running at once, and kept after their end
 _KEPT, _KEPT_S = 64, 900.0  # ended sandboxes whose output can still be read, and for how long
 _IDLE_LOOK_S = 0.5
 
@@ -232,7 +228,7 @@ class Sandboxes:
         live = self._running(workspace, sandbox, "run a command")
         assert live.held is not None
         admission.check_command(request)
-        self._make_room(live)
+        commands.make_room(live.commands, f"sandbox {live.id}")
         wanted = SandboxCommand(
             argv=request.argv, env=live.env | await self._opening.secrets(workspace, request.secrets) | request.env,
             workdir=request.workdir or live.workdir, make_workdir=request.workdir is None, terminal=request.terminal, tool=request.tool,
@@ -240,7 +236,12 @@ class Sandboxes:
         )  # fmt: skip
         live.used = self._p.clock.monotonic()
         command = await commands.start(
-            live.held, wanted, new_id("pr"), Spool(folder=self._spools(live), silent=request.silent), request.timeout_s
+            live.held,
+            wanted,
+            new_id("pr"),
+            Spool(folder=self._spools(live), silent=request.silent),
+            request.timeout_s,
+            attached=request.attached,
         )
         live.commands[command.id] = command
         return await command.view()
@@ -249,27 +250,17 @@ class Sandboxes:
         live = self._live.get(sandbox)
         if live is None or live.row.workspace != workspace:
             raise NotFoundError(f"sandbox {sandbox!r} has ended, or there is none; what it wrote is in its app's logs")
-        found = live.commands.get(command)
-        if found is None and command == MAIN:
+        if command == MAIN and command not in live.commands:
             raise NotFoundError(f"sandbox {sandbox} has no command of its own: it was made without one")
-        if found is None:
-            raise NotFoundError(f"sandbox {sandbox} has no command {command!r}, or it ended long ago")
+        found = commands.find(live.commands, command, f"sandbox {sandbox}")
         live.used = self._p.clock.monotonic()
         return found
 
-    def output(self, workspace: str, sandbox: str, command: str, stream: str) -> Output:
-        return self.command(workspace, sandbox, command).outputs[stream]
-
     async def wait_command(self, workspace: str, sandbox: str, command: str, timeout_s: float) -> CommandView:
-        found = self.command(workspace, sandbox, command)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await found.ended.wait()
-        return await found.view()
+        return await commands.wait(self.command(workspace, sandbox, command), timeout_s)
 
     async def signal(self, workspace: str, sandbox: str, command: str, number: int) -> None:
-        if not 0 < number < 65:
-            raise InvalidError(f"signal {number} is none: give 1 to 64, such as 15")
+        commands.check_signal(number)
         live, found = self._running(workspace, sandbox, "take a signal"), self.command(workspace, sandbox, command)
         if live.held is not None and found.returncode is None:
             await live.held.signal(found.number, number)
@@ -277,17 +268,7 @@ class Sandboxes:
     async def resize(self, workspace: str, sandbox: str, command: str, size: tuple[int, int]) -> None:
         live, found = self._running(workspace, sandbox, "be resized"), self.command(workspace, sandbox, command)
         if live.held is not None:
-            await live.held.resize(found.number, *(max(1, min(n, 10_000)) for n in size))
-
-    def _make_room(self, live: Live) -> None:
-        """Refuse one too many, and forget those that ended longest ago."""
-        own = [c for name, c in live.commands.items() if name != MAIN]
-        running = sum(c.returncode is None for c in own)
-        if running >= _COMMANDS:
-            raise ResourceExhaustedError(f"{running} commands run in sandbox {live.id} already: wait for one")
-        for old in [c for c in own if c.returncode is not None][:-_FINISHED]:
-            old.discard()
-            del live.commands[old.id]
+            await commands.resize(live.held, found, size)
 
     async def snapshot(self, workspace: str, sandbox: str) -> SnapshotView:
         """Keep its files as an image."""

@@ -8,7 +8,7 @@ from freehold.core.clock import Clock
 from freehold.core.errors import InvalidError, ResourceExhaustedError
 from freehold.core.names import check_name
 from freehold.core.overrides import Overrides
-from freehold.core.placement import Machine, shortage
+from freehold.core.placement import Machine, oversize, shortage
 from freehold.core.specs import AppSpec, BucketMount, FunctionSpec, SecretRef
 from freehold.server.services.images import Images
 from freehold.server.services.schedules import check_schedule
@@ -39,7 +39,9 @@ class Admitted:
     """An app as it may be installed."""
 
     spec: AppSpec  # with its secrets sealed
-    warnings: tuple[str, ...]  # one for each function that this machine can never run
+    warnings: tuple[
+        str, ...
+    ]  # one for each function that this machine can never run, or only with less than it asks for
 
 
 class Admission:
@@ -86,7 +88,7 @@ class Admission:
         )
 
     def _whole(self, spec: AppSpec) -> tuple[str, ...]:
-        """What the machine lacks for some functions; an error when it does for all."""
+        """What the machine lacks for some functions; an error when it can run none of them."""
         names = [f.name for f in spec.functions]
         double = {n for n in names if names.count(n) > 1}
         if double:
@@ -96,7 +98,10 @@ class Admission:
         lacking = [text for f in spec.functions if (text := self._lacking(f))]
         if lacking and len(lacking) == len(names):
             raise ResourceExhaustedError(lacking[0])
-        return tuple(lacking)
+        return (
+            *lacking,
+            *(f"function {f.name!r}: {less}" for f in spec.functions if (less := oversize(f.resources, self._machine))),
+        )
 
     def _lacking(self, spec: FunctionSpec) -> str | None:
         lacking = shortage(spec.resources, self._machine)

@@ -1,6 +1,6 @@
 """Instances: what runs now, and what ran."""
 
-from freehold.core.errors import NotFoundError
+from freehold.core.errors import ConflictError, NotFoundError
 from freehold.core.placement import cpu_of, memory_of
 from freehold.protocol.schemas import InstanceView
 from freehold.server.dispatch.fleet import Fleet
@@ -40,6 +40,16 @@ class Instances:
         if row is None:
             raise NotFoundError(f"no instance {instance_id!r}; `freehold instance list` shows those that run")
         return _view(row)
+
+    async def running(self, workspace: str, instance_id: str) -> Instance:
+        """One that runs. NotFoundError for one that never was, ConflictError for one that has ended."""
+        live = self._fleet.instances.get(instance_id)
+        if live is None or live.pool.workspace != workspace:
+            view = await self.get(workspace, instance_id)
+            raise ConflictError(
+                f"instance {instance_id} has ended ({view.reason or view.state.value}); `freehold container list` shows those that run"
+            )
+        return live
 
     async def stop(self, workspace: str, instance_id: str, *, graceful: bool = True, grace_s: float = 10.0) -> None:
         """Drain one instance, or end it at once: what it runs is then run again elsewhere. Its pool starts another when it needs one."""

@@ -120,7 +120,8 @@ class Preparer:
         env |= pool.spec.env
         app = self._registry.apps.get(pool.app_id)
         handles = {f.name: handle(f) for f in app.functions.values()} if app else {}
-        threads = str(max(1, round(pool.spec.resources.cpu or os.cpu_count() or 1)))
+        cores = os.cpu_count() or 1
+        threads = str(max(1, min(cores, round(pool.spec.resources.cpu or cores))))
         real = [str(d.index) for d in instance.devices if not d.simulated]
         return env | {
             "FREEHOLD_LINK": f"unix:{self._home.link_socket}",

@@ -132,3 +132,10 @@ def sees(path):
 def run(command):
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
+
+
+def children():
+    try:
+        return os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return "no child"

@@ -2,6 +2,7 @@
 
     python -I -S warden.py SOCKET PROCESSES
 
+With PROCESSES 0 it serves those who enter an instance: it is not the first process there, and ends what it ran when the server hangs up.
 It stands on the untrusted side: the server believes nothing that it says beyond this sandbox, and its end is the end of every
 process in the sandbox. Descriptors travel inwards only.
 """
@@ -24,7 +25,7 @@ import termios
 from typing import Any
 
 _PACKET_BYTES, _MAX_FDS, _CHUNK = 60_000, 4, 65_536
-_PR_SET_DUMPABLE = 4
+_PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 _NOT_FOUND, _CANNOT_RUN = 127, 126
 _RELAY = ("127.0.0.1", 3128)
 _PROXY = "/run/freehold/proxy.sock"
@@ -305,6 +306,27 @@ def _resize(fd: int, rows: int, columns: int) -> None:
         fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
+def _end_children() -> None:
+    """Kill every descendant: what is orphaned comes to us, level by level."""
+    while children := _children():
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in children:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _children() -> list[int]:
+    me, found = os.getpid(), list[int]()
+    for name in os.listdir("/proc"):  # noqa: PTH208 (as above)
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 (as above)
+                if int(file.read().rpartition(b")")[2].split()[1]) == me:
+                    found.append(int(name))
+    return found
+
+
 def _read_all(fd: int) -> bytes:
     try:
         return os.pread(fd, os.fstat(fd).st_size, 0)
@@ -317,13 +339,18 @@ def main() -> None:
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 (as above)
         file.write("1000")  # the first to go when memory runs out
     most = int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    if most:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    else:
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     sock = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(sock.fileno(), False)
     with contextlib.suppress(ConnectionError):
         Warden(sock).serve()
+    if not most:
+        _end_children()
 
 
 if __name__ == "__main__":

@@ -316,7 +316,7 @@ async def test_an_app_is_checked_before_its_files_and_images_are_there(world: An
 
 
 async def test_an_instance_makes_apps_without_functions_and_replaces_none(world: Any) -> None:
-    lookup = {"spec": {"name": "own", "functions": []}, "mode": "deploy", "if_missing": True}
+    lookup: dict[str, Any] = {"spec": {"name": "own", "functions": []}, "mode": "deploy", "if_missing": True}
     async with world.client(INSTANCE_TOKEN) as client:
         assert (await client.post("/v1/apps", json=lookup)).status_code == 200
         for more in ({"if_missing": False}, {"mode": "ephemeral"}, {"replaces": "ap-1"}):

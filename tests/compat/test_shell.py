@@ -19,11 +19,13 @@ pytestmark = pytest.mark.usefixtures("jailed")
 def sandbox(server: Freehold) -> Iterator[str]:
     holder = subprocess.Popen(
         server.command("python", "shell_held.py"), env=server.env, cwd=server.programs, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True,
+        stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert holder.stdout is not None
     yield holder.stdout.readline().strip()
-    holder.communicate(timeout=30)
+    _, told = holder.communicate(timeout=30)
+    assert "Sandbox.create: cpu=3000 is more than this machine's" in told
+    assert "shell_held.py:8: " in told  # the line of the program
 
 
 def test_a_command_has_what_the_function_has_and_stdout_for_itself(server: Freehold) -> None:

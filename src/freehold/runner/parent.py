@@ -150,7 +150,7 @@ def main() -> int:
         return 1
     boot, (door, *groups) = packet[0], packet[1]
     join(groups)
-    usher.start(door, (sock,))
+    usher.start(door)
     process.adopt_orphans()
     process.set_name(f"fh:{boot.spec.name}")
     out = output.Output()

@@ -46,6 +46,7 @@ from freehold.sdk.sandbox_options import (
 )
 from freehold.sdk.source import Bundles
 from freehold.sdk.stream_type import StreamType
+from freehold.sdk.tracebacks import warn
 from freehold.sdk.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Sandbox:
         with Bundles() as bundles:
             spec = sandbox_spec(args, given, bundles)
             view = await patient(start, SandboxRequest(app=app, spec=spec), bundles)
+        for warning in view.warnings:
+            warn(warning)
         return Sandbox(view, given.get("readiness_probe"))
 
     @staticmethod

@@ -62,6 +62,8 @@ class Variant:
             request = schemas.VariantRequest(function=function_id, overrides=self.overrides)
             view = client.current().api.send("POST", "/v1/pools/variants", request, schemas.VariantView)
             self.overrides, self._admitted[function_id] = view.overrides, view.id
+            for warning in view.warnings:
+                warn(warning)
         return self._admitted[function_id]
 
     @property

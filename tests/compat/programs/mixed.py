@@ -50,6 +50,7 @@ def main() -> None:
     say("spawn", lambda: expensive.spawn().get())
     say("map", lambda: list(expensive.map(range(50))))
     print(other.remote())
+    print(small.with_options(cpu=2000).remote())
     try:
         urllib.request.urlopen(page.get_web_url() or "")
     except urllib.error.HTTPError as error:

@@ -193,6 +193,10 @@ def test_s5_no_command_is_made_from_a_request(watched: Watched, tmp_path: Path) 
         [sys.executable, "-c", DEPLOY, EVIL], env=home.env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    (instance,) = [c["id"] for c in home.json("container", "list") if c["app"] == MARK]
+    assert (
+        home.ok("container", "exec", instance, "echo", EVIL) == f"{EVIL}\n"
+    )  # the server asks for it, and starts nothing
     bodies = [
         json.dumps(body).encode()
         for body in ({"args": [EVIL]}, {"values": {MARK: EVIL}}, {"digests": [EVIL]}, {"token": EVIL})

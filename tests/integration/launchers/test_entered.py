@@ -95,7 +95,7 @@ async def test_one_that_is_wedged_and_was_never_forked(server: FakeServer, spec:
 async def test_children_of_the_instance_are_its_own(server: FakeServer, spec: Spec) -> None:
     """Who stands beside it is no child that a program could wait for."""
     for module in ("work", "threaded"):
-        instance = await server.start(spec("children", module), PROGRAMS)
+        instance = await server.start(spec("children", module), PROGRAMS, pool=module)
         await said(server, instance, "true")
         assert await instance.value() == "no child"
 

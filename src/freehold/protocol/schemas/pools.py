@@ -15,6 +15,7 @@ class VariantRequest:
 class VariantView:
     id: str
     overrides: Overrides  # as the server keeps them: secrets of the program sealed
+    warnings: tuple[str, ...] = ()  # what it is given less of than it asks for
 
 
 @dataclass(frozen=True, kw_only=True)

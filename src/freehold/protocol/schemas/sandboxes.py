@@ -27,6 +27,7 @@ class SandboxView:
     image: str  # digest
     timeout_s: float
     tags: dict[str, str] = field(default_factory=dict[str, str])
+    warnings: tuple[str, ...] = ()  # as it is made: what it is given less of than it asks for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from freehold.core.errors import (
     ResourceExhaustedError,
 )
 from freehold.core.ids import is_id, new_id
+from freehold.core.placement import oversize
 from freehold.core.states import SANDBOX, SandboxState, move
 from freehold.launchers.contract import Sandbox, SandboxCommand
 from freehold.protocol.schemas import CommandRequest, CommandView, SandboxRequest, SandboxView, SnapshotView, TunnelView
@@ -72,7 +74,8 @@ class Sandboxes:
         except BaseException as error:
             await asyncio.shield(self._give_up(live, error))
             raise
-        return view(live.row)
+        less = oversize(spec.resources, self._p.places.machine)
+        return replace(view(live.row), warnings=(f"Sandbox.create: {less}",) if less else ())
 
     async def _give_up(self, live: Live, error: BaseException) -> None:
         """It could not start, or was ended before it ran: then ConflictError says why."""

@@ -87,6 +87,11 @@ class Admission:
             buckets=None if given.buckets is None else admitted.buckets,
         )
 
+    def beyond(self, spec: FunctionSpec) -> tuple[str, ...]:
+        """What it asks for and is given less of."""
+        less = oversize(spec.resources, self._machine)
+        return (f"function {spec.name!r}: {less}",) if less else ()
+
     def _whole(self, spec: AppSpec) -> tuple[str, ...]:
         """What the machine lacks for some functions; an error when it can run none of them."""
         names = [f.name for f in spec.functions]
@@ -98,10 +103,7 @@ class Admission:
         lacking = [text for f in spec.functions if (text := self._lacking(f))]
         if lacking and len(lacking) == len(names):
             raise ResourceExhaustedError(lacking[0])
-        return (
-            *lacking,
-            *(f"function {f.name!r}: {less}" for f in spec.functions if (less := oversize(f.resources, self._machine))),
-        )
+        return (*lacking, *(text for f in spec.functions for text in self.beyond(f)))
 
     def _lacking(self, spec: FunctionSpec) -> str | None:
         lacking = shortage(spec.resources, self._machine)

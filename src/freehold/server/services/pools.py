@@ -55,7 +55,9 @@ class Pools:
             row = VariantRow(own, variant, self.clock.now(), msgspec.json.encode(sealed))
             await self.store.write(writes.put_variants([row]))
             self.registry.variants[own, variant] = sealed
-        return VariantView(id=variant, overrides=sealed)
+        asks = sealed.cpu is not None or sealed.memory_mib is not None
+        warnings = self.admission.beyond(sealed.applied(function.spec)) if asks else ()
+        return VariantView(id=variant, overrides=sealed, warnings=warnings)
 
     async def scale(self, workspace: str, ref: PoolRef, change: ScalingChange) -> Scaling:
         """Change how a pool scales, from now to the next deployment; return how it does."""

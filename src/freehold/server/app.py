@@ -224,11 +224,12 @@ class Server:
         self.schedules = Schedules(
             registry=self.registry, dispatcher=self.dispatcher, record=self.record, store=store, clock=clock
         )
+        endpoints = Endpoints(doors=self.doors, store=store, clock=clock)
         self.pools = Pools(registry=self.registry, fleet=self.fleet, store=store, admission=admission, clock=clock)
         self.apps = Apps(
             AppsParts(
                 registry=self.registry, dispatcher=self.dispatcher, fleet=self.fleet, store=store, admission=admission,
-                endpoints=Endpoints(doors=self.doors, store=store, clock=clock), schedules=self.schedules, logs=self.logs, clock=clock, url=lambda: self.url,
+                endpoints=endpoints, schedules=self.schedules, logs=self.logs, clock=clock, url=lambda: self.url,
             )
         )  # fmt: skip
         self.calls = Calls(
@@ -247,7 +248,7 @@ class Server:
         )
         self.environments = Environments(store=store, clock=clock)
         self.environments.empty = [
-            self.apps.stop_all, self.secrets.delete_all, self.volumes.delete_all, self.dicts.delete_all, self.queues.delete_all,
+            self.apps.stop_all, endpoints.forget_all, self.secrets.delete_all, self.volumes.delete_all, self.dicts.delete_all, self.queues.delete_all,
             self.images.forget_names,
         ]  # fmt: skip
         self.links.environment = self.environments.find

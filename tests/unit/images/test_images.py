@@ -203,3 +203,10 @@ async def test_a_build_that_could_not_be_noted_is_tried_again(world: World, monk
         with pytest.raises(ResourceExhaustedError):
             await world.build(step(vars={"A": "1"}))
     assert len(await world.build(step(vars={"A": "1"}))) == 64
+
+
+async def test_nothing_is_kept_in_memory_of_builds_that_are_over(world: World) -> None:
+    await world.build(step(vars={"A": "1"}))
+    with pytest.raises(ImageBuildError):
+        await world.build(step("from_scratch"))
+    assert world.images._builds == {}

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from freehold.core.clock import ManualClock
-from freehold.core.errors import AlreadyExistsError, InvalidError, NotFoundError, RequestSizeError
+from freehold.core.errors import AlreadyExistsError, DataLossError, InvalidError, NotFoundError, RequestSizeError
 from freehold.core.limits import DICT_INLINE_BYTES, DICT_KEY_BYTES, DICT_VALUE_BYTES, LEASE_S
 from freehold.protocol.stored import DictEntry, DictRange, DictUpdate, DictValue, NamedRequest
 from freehold.server.services.dict_files import BURIED_S, STAGED_S, DictFiles
@@ -275,3 +276,25 @@ async def test_a_file_of_another_dict_is_not_taken(world: World) -> None:
         await world.dicts.update(W, ref, DictUpdate(entries=[DictEntry(key=b"k", file=file)]))
     with pytest.raises(NotFoundError):
         await world.dicts.open_value(W, ref, file)
+
+
+async def test_a_value_of_which_nobody_knows_whether_it_was_put_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await named(world.dicts)
+    transact = world.store.transact
+
+    async def committed_and_failed(step: Any) -> None:
+        await transact(step)
+        raise DataLossError("the disk failed")
+
+    file = await world.dicts.stage(W, ref, pieces(b"large"))
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "transact", committed_and_failed)
+        with pytest.raises(DataLossError):
+            await world.dicts.update(W, ref, DictUpdate(entries=[DictEntry(key=b"k", file=file)]))
+    world.clock.advance(BURIED_S + 1)
+    await world.dicts.sweep()
+    assert await world.dicts.value(W, ref, b"k") == DictValue(file=file)
+    with await world.dicts.open_value(W, ref, file) as value:
+        assert value.read() == b"large"

@@ -365,3 +365,16 @@ async def test_a_number_that_no_item_can_have_is_refused(world: World, ref: str)
     await world.put(ref, b"x")
     with pytest.raises(InvalidError, match="below"):
         await world.queues.scan(W, ref, QueueScan(after=2**63))
+
+
+async def test_who_leaves_while_it_puts_wakes_those_who_wait(world: World, ref: str) -> None:
+    waiting = asyncio.create_task(world.get(ref, wait_s=5))
+    await asyncio.sleep(0.05)
+    putting = asyncio.create_task(world.put(ref, b"x", wait_s=5))
+    while not world.store.pending:  # noqa: ASYNC110 (till it is on its way)
+        await asyncio.sleep(0)
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    async with asyncio.timeout(3):
+        assert await waiting == [b"x"]

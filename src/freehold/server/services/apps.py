@@ -312,7 +312,7 @@ class Apps:
             row = await self._row(workspace, ref)
             if row.state is AppState.STOPPED:
                 return
-            app = self._p.registry.app(workspace, row.id)
+            app = self._p.registry.apps.get(row.id) or _left(row)
         if app.id in self._stopping:
             return
         self._stopping.add(app.id)
@@ -441,6 +441,13 @@ class Apps:
             schedule=describe(spec.schedule) if spec.schedule else None, next_run=function.timing.due if function.timing else None,
             web={name: _endpoint(web, function.endpoints[name]) for name, web in spec.endpoints().items() if name in function.endpoints},
         )  # fmt: skip
+
+
+def _left(row: AppRow) -> LiveApp:
+    """An app that runs no more, and whose end was not written down: it failed on the way, or a restart could not bring it back."""
+    return LiveApp(
+        id=row.id, name=row.name, workspace=row.workspace, state=row.state, version=row.version, created=row.created
+    )
 
 
 async def _nothing_more(_: str) -> None:

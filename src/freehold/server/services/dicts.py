@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Sequence
 from typing import BinaryIO
 
 from freehold.core.clock import Clock, SystemClock
-from freehold.core.errors import InvalidError, RequestSizeError
+from freehold.core.errors import DataLossError, Error, InvalidError, RequestSizeError
 from freehold.core.limits import DICT_INLINE_BYTES, DICT_KEY_BYTES, DICT_UPDATE_ENTRIES
 from freehold.protocol.stored import (
     Count,
@@ -99,8 +99,9 @@ class Dicts:
 
         try:
             created, gone = await self._store.transact(step)
-        except BaseException:
-            self._files.bury(dict_id, sent)
+        except Error as error:
+            if not isinstance(error, DataLossError):  # then nobody knows whether entries name them: the next start does
+                self._files.bury(dict_id, sent)
             raise
         self._files.bury(dict_id, gone)
         return created

@@ -56,6 +56,12 @@ class Endpoints:
             elif row.app_id == app.id:
                 await self._forget(row)
 
+    async def forget_all(self, workspace: str) -> None:
+        """Let go of the labels and ports of all apps of a workspace: it is deleted, and they are deployed no more."""
+        for row in await self._reads.endpoints():
+            if row.workspace == workspace:
+                await self._forget(row)
+
     async def _open(self, app: LiveApp) -> None:
         known = {(e.app_id, e.function, e.method): e for e in await self._reads.endpoints()}
         owners = {e.label: e.app_id for e in known.values()}

@@ -37,7 +37,7 @@ class Secrets(Protocol):
 
 
 class Build:
-    """One build under way, or its end."""
+    """One build under way; who reads it has it to its end."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -235,18 +235,16 @@ class Images:
         )  # fmt: skip
 
     def _is_building(self, digest: str) -> bool:
-        build = self._builds.get(digest)
-        return build is not None and not build.done
+        return digest in self._builds
 
     async def _delete(self, digest: str) -> None:
         self._ready.pop(digest, None)
-        self._builds.pop(digest, None)
         await self._launcher.delete_image(digest)
         await self._store.write(writes.delete_images([digest]), writes.delete_image_names([digest]))
 
     def _begin(self, spec: ImageSpec, digest: str) -> Build:
         build = self._builds.get(digest)
-        if build is None or build.done:
+        if build is None:
             build = self._builds[digest] = Build()
             build.task = asyncio.create_task(self._build_and_end(spec, digest, build))
         return build
@@ -256,6 +254,7 @@ class Images:
             return await self._build(spec, digest, build)
         finally:
             build.end()
+            self._builds.pop(digest, None)  # its lines are kept by the launcher, and by who reads them still
 
     async def _build(self, spec: ImageSpec, digest: str, build: Build) -> Path:
         row = ImageRow(digest, "building", self._clock.now(), spec=msgspec.json.encode(spec))

@@ -6,8 +6,8 @@ An item is taken at most once: who is gone before its answer begins gives its it
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from freehold.core.clock import Clock, SystemClock
 from freehold.core.errors import InvalidError, RequestSizeError, ResourceExhaustedError
@@ -38,6 +38,7 @@ from freehold.server.store.rows import QueueItemRow, QueuePartitionRow, QueueRow
 
 _ANSWER_BYTES, _ANSWER_ITEMS = 8 * MIB, QUEUE_PARTITION_ITEMS
 _STEP = 20  # partitions that are deleted at once
+T = TypeVar("T")
 Spot = tuple[str, bytes]  # queue and partition
 Items = list[tuple[int, bytes]]  # each with its number
 
@@ -120,8 +121,7 @@ class Queues:
             deadline = self._deadline(put.wait_s)
             while True:
                 place.look()
-                if await self._store.transact(lambda tx: self._put(tx, workspace, spot, put)):
-                    self._arrived(spot, len(put.items))
+                if await self._put_in(workspace, spot, put):
                     return True
                 self._room.pass_on(spot, place)  # who puts fewer may find room
                 if self._ending or not await place.wait(deadline - time.monotonic()):
@@ -198,17 +198,19 @@ class Queues:
     def _deadline(self, wait_s: float) -> float:
         return time.monotonic() + (0.0 if self._ending else max(0.0, min(wait_s, WAIT_S)))
 
-    async def _taken(self, workspace: str, spot: Spot, count: int) -> Taken:
-        work = asyncio.ensure_future(_awaited(self._store.transact(lambda tx: self._take(tx, workspace, spot, count))))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            work.add_done_callback(self._back_from)
-            raise
+    async def _put_in(self, workspace: str, spot: Spot, put: QueuePut) -> bool:
+        def told(accepted: bool) -> None:
+            if accepted:
+                self._arrived(spot, len(put.items))
 
-    def _back_from(self, work: "asyncio.Future[Taken]") -> None:
-        if not work.cancelled() and work.exception() is None:
-            self.give_back(work.result())
+        work = self._store.transact(lambda tx: self._put(tx, workspace, spot, put))
+        accepted = await _to_its_end(work, left=told)
+        told(accepted)
+        return accepted
+
+    async def _taken(self, workspace: str, spot: Spot, count: int) -> Taken:
+        work = self._store.transact(lambda tx: self._take(tx, workspace, spot, count))
+        return await _to_its_end(work, left=self.give_back)
 
     def _take(self, tx: Transaction, workspace: str, spot: Spot, count: int) -> Taken:
         queue = self._named.require(tx, workspace, spot[0])
@@ -294,7 +296,17 @@ class Queues:
             self._room.wake(spot, QUEUE_PARTITION_ITEMS)
 
 
-async def _awaited(work: Awaitable[Taken]) -> Taken:
+async def _to_its_end(work: Awaitable[T], *, left: Callable[[T], object]) -> T:
+    """What `work` gives. It is committed though whoever waits leaves meanwhile: then `left` is told what it gave."""
+    task = asyncio.ensure_future(_awaited(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception() or left(done.result()))
+        raise
+
+
+async def _awaited(work: Awaitable[T]) -> T:
     return await work
 
 

@@ -12,6 +12,7 @@ OLD = {
     "SandboxSnapshot": "freehold.modal.absent:SandboxSnapshot",
     "sessioned": "freehold.modal.absent:sessioned",
     "Mount": "freehold.modal.old:Mount",
+    "SharedVolume": "freehold.modal.old:SharedVolume",
     "Stub": "freehold.modal.old:Stub",
     "build": "freehold.modal.old:build",
     "web_endpoint": "freehold.modal.old:web_endpoint",
@@ -106,5 +107,7 @@ MODULES: dict[str, dict[str, str]] = {
         "Sandbox": "freehold.sdk.sandbox:Sandbox",
     },
     "modal.stream_type": {"StreamType": "freehold.sdk.stream_type:StreamType"},
+    "modal.snapshot": {"SandboxSnapshot": "freehold.modal.absent:SandboxSnapshot"},
+    "modal.shared_volume": {"SharedVolume": "freehold.modal.old:SharedVolume"},
     "modal.server": {"Server": "freehold.sdk.server:Server"},
 }  # fmt: skip

@@ -20,7 +20,15 @@ from freehold.sdk.faces import blocking, both, both_static
 from freehold.sdk.function import Function
 from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import mark, marks, yields
-from freehold.sdk.options import SECRETS, ClsOptions, Declaration, FunctionOptions, ServerOptions, checked
+from freehold.sdk.options import (
+    SECRETS,
+    ClsOptions,
+    Declaration,
+    FunctionOptions,
+    ServerOptions,
+    checked,
+    mounted_files,
+)
 from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
 from freehold.sdk.run import Run
@@ -230,6 +238,14 @@ class App:
             return made
 
         return decorate
+
+    def _experimental_server(self, *misplaced: object, **options: Any) -> Callable[[type], Server]:
+        """The older name of `server`, which had lists of regions."""
+        warn("@app._experimental_server is now @app.server", DeprecationError)
+        routing = options.pop("proxy_regions", None) or options.pop("routing_region", None) or "us-east"
+        if (region := options.pop("region", None)) is not None:
+            options["compute_region"] = region
+        return self.server(*misplaced, routing_region=routing if isinstance(routing, str) else routing[0], **options)
 
     def local_entrypoint(
         self, *misplaced: object, name: str | None = None
@@ -459,7 +475,11 @@ class App:
             i for i in (*(a._image for a in self._all()), *(d.options.get("image") for d in declared)) if i is not None
         ]
         sources = sources_of(self._modules()) if self._include_source else []
-        along = [*(f for s in sources for f in s.all_files), *(f for i in images for f in (*i.files, *i.copied))]
+        along = [
+            *(f for s in sources for f in s.all_files),
+            *(f for i in images for f in (*i.files, *i.copied)),
+            *(f for d in declared for f in mounted_files(d.options)),
+        ]
         for name in left_behind(sources, along):
             warn(
                 f"{name!r} lies beside the program, which imports it, but does not go along, so instances cannot: "

@@ -344,9 +344,13 @@ class Image:
         return self.add_local_dir(local_path, remote_path, copy=True, ignore=ignore)
 
     def copy_mount(self, mount: object, remote_path: str = ".") -> "Image":
-        """Mounts are no more."""
-        msg = f"Image.copy_mount({mount!r}, {remote_path!r}): there are no mounts any more: use add_local_dir(..., copy=True) or add_local_python_source(..., copy=True)"
-        raise InvalidError(msg)
+        """The older name of `add_local_…(copy=True)`: what a `modal.Mount` holds."""
+        files = getattr(mount, "files", None)
+        if files is None or remote_path not in (".", "./", "/"):
+            msg = f"Image.copy_mount({mount!r}, {remote_path!r}): use add_local_dir(..., copy=True) or add_local_python_source(..., copy=True)"
+            raise InvalidError(msg)
+        warn("Image.copy_mount is now add_local_dir(..., copy=True) or its like", DeprecationError)
+        return self._add(files, copy=True)
 
     @contextmanager
     def imports(self) -> Generator[None, None, None]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, Protocol, TypedDict, cast
 
 from freehold.core.devices import GPUS_MAX, parse_gpu
 from freehold.core.errors import DeprecationError, InvalidError
@@ -16,8 +16,15 @@ from freehold.sdk.network_file_system import NetworkFileSystem
 from freehold.sdk.retries import Retries, retries_spec
 from freehold.sdk.schedule import Schedule
 from freehold.sdk.secret import Secret
+from freehold.sdk.source import Files
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.volume import Volume
+
+
+class Mounted(Protocol):
+    """Local files with their place in instances, as `modal.Mount` has them."""
+
+    files: tuple[Files, ...]
 
 
 class Options(TypedDict, total=False):
@@ -57,6 +64,9 @@ class Options(TypedDict, total=False):
     concurrency_limit: int | None
     container_idle_timeout: float | None
     allow_concurrent_inputs: int | None
+    mounts: Sequence[Mounted]
+    shared_volumes: Mapping[str | PurePosixPath, NetworkFileSystem]
+    interactive: bool
 
 
 class FunctionOptions(Options, total=False):
@@ -118,6 +128,7 @@ _RENAMED = {
     "keep_warm": "min_containers",
     "concurrency_limit": "max_containers",
     "container_idle_timeout": "scaledown_window",
+    "shared_volumes": "network_file_systems",
 }
 _WITHOUT_EFFECT = (
     "cloud",
@@ -275,6 +286,11 @@ def _retries(given: "int | Retries | None", where: str) -> None:
         raise InvalidError(msg) from None
 
 
+def mounted_files(options: FunctionOptions) -> list[Files]:
+    """The files of `mounts=`."""
+    return [file for one in options.get("mounts", ()) for file in one.files]
+
+
 def _each(given: Any) -> list[Any]:
     return list(cast("Sequence[Any]", given)) if isinstance(given, (list, tuple)) else [given]
 
@@ -284,6 +300,17 @@ def _renamed(given: dict[str, Any], where: str) -> dict[str, Any]:
         if old in given:
             warn(f"{where}: {old}= is now {new}=", DeprecationError)
             given.setdefault(new, given.pop(old))
+    if given.pop("interactive", None):
+        warn(f"{where}: interactive= is gone: `freehold run -i` gives instances this terminal", DeprecationError)
+    if mounts := given.get("mounts"):
+        warn(
+            f"{where}: mounts= is now Image.add_local_dir(...), add_local_file(...) or add_local_python_source(...)",
+            DeprecationError,
+        )
+        if not all(hasattr(one, "files") for one in _each(mounts)):
+            raise InvalidError(
+                f"{where}: mounts={mounts!r} is not a list of modal.Mount: give files to the image, by add_local_dir(...)"
+            )
     return given
 
 

@@ -178,11 +178,11 @@ def resources(options: FunctionOptions, where: str, *, ranks: int = 1) -> Resour
         ("memory", memory_limit),
         ("ephemeral_disk", options.get("ephemeral_disk")),
     ):
-        if amount is not None and not (checks.is_whole(amount) and checks.is_amount(amount)):
+        if amount is not None and not (checks.is_amount(amount) and float(amount).is_integer()):
             msg = f"{where}: {name}={amount!r} is not a whole number of MiB above 0"
             raise InvalidError(msg)
     one = Resources(
-        cpu=cpu, cpu_limit=cpu_limit, gpu=wanted, ephemeral_disk_mib=options.get("ephemeral_disk"),
+        cpu=cpu, cpu_limit=cpu_limit, gpu=wanted, ephemeral_disk_mib=None if (disk := options.get("ephemeral_disk")) is None else int(disk),
         memory_mib=None if memory is None else int(memory), memory_limit_mib=None if memory_limit is None else int(memory_limit),
     )  # fmt: skip
     return one if ranks == 1 else _times(ranks, one, where)

@@ -1,5 +1,6 @@
 """`import modal` is Freehold, wherever a program of Modal's is run."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -73,6 +74,14 @@ def test_every_public_name_is_there(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_python_m_modal_is_the_command_line() -> None:
+    shim = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SHIM), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-m", "modal", "--version"], env=shim, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout[:9]) == (0, "freehold "), done.stderr
 
 
 def test_a_module_that_is_not_there_says_so() -> None:

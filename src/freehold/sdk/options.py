@@ -67,6 +67,10 @@ class Options(TypedDict, total=False):
     mounts: Sequence[Mounted]
     shared_volumes: Mapping[str | PurePosixPath, NetworkFileSystem]
     interactive: bool
+    checkpointing_enabled: bool
+    _allow_background_volume_commits: object
+    _experimental_boost: object
+    _experimental_scheduler: object
 
 
 class FunctionOptions(Options, total=False):
@@ -129,6 +133,7 @@ _RENAMED = {
     "concurrency_limit": "max_containers",
     "container_idle_timeout": "scaledown_window",
     "shared_volumes": "network_file_systems",
+    "checkpointing_enabled": "enable_memory_snapshot",
 }
 _WITHOUT_EFFECT = (
     "cloud",
@@ -138,6 +143,9 @@ _WITHOUT_EFFECT = (
     "restrict_modal_access",
     "i6pn",
     "proxy",
+    "_allow_background_volume_commits",
+    "_experimental_boost",
+    "_experimental_scheduler",
 )
 _FLAGS = (
     "block_network",

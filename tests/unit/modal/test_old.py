@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from freehold.core.errors import DeprecationError, InvalidError
-from freehold.modal import old
+from freehold.core.errors import DeprecationError, InvalidError, UnimplementedError
+from freehold.modal import absent, old
 from freehold.sdk.app import App
 from freehold.sdk.decorators import enter
 from freehold.sdk.image import Image
@@ -65,3 +65,23 @@ def test_the_experimental_server_is_a_server() -> None:
             def start(self) -> None: ...
 
     assert list(app.registered_servers) == [Served.name]
+
+
+def test_options_and_hooks_of_the_first_snapshots() -> None:
+    app = App("snapshots")
+    with pytest.warns(UserWarning, match="_allow_background_volume_commits= has no effect"):
+
+        @app.cls(checkpointing_enabled=True, _allow_background_volume_commits=True, serialized=True)
+        class Model:
+            @enter(checkpoint=True)
+            def load(self) -> None: ...
+
+    with Bundles() as bundles:
+        (cls,) = app.spec(bundles).functions
+    assert (cls.name, cls.snapshot) == ("Model", True)
+    assert Model
+
+
+def test_what_is_not_in_experimental_says_what_to_use_instead() -> None:
+    with pytest.raises(UnimplementedError, match=r"modal\.experimental\.stop_app is not there: use modal\.App\.lookup"):
+        absent.stop_app("app")

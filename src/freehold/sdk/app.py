@@ -1,5 +1,6 @@
 """App: a named set of functions and classes in one program, run while a `with app.run():` block lasts, or deployed."""
 
+import inspect
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -187,6 +188,7 @@ class App:
             where = f"@app.cls on {getattr(raw, '__qualname__', raw)!r}"
             given = checked(options, where, ClsOptions)
             _concurrency(raw, given)
+            _context_hooks(raw, where)
             check_class(cast(type, raw), given, where)
             name = _name(given, raw, where)
             declaration = Declaration(raw=raw, name=name, kind="cls", options=given)
@@ -557,6 +559,36 @@ def _concurrency(raw: Any, given: FunctionOptions) -> None:
     if most is not None:
         warn(f"allow_concurrent_inputs={most!r} is now @modal.concurrent(max_inputs={most!r})", DeprecationError)
         mark(raw, concurrency=Concurrency(max_inputs=most))
+
+
+def _context_hooks(raw: Any, where: str) -> None:
+    """`__enter__` and `__exit__` as hooks, which they were before there were @enter and @exit."""
+    if not isinstance(raw, type) or hooks(raw).enter or hooks(raw).snap:
+        return
+    for name in ("__enter__", "__aenter__"):
+        if (enters := vars(raw).get(name)) is not None:
+            warn(f"{where}: {name} is now a method under @modal.enter()", DeprecationError)
+            mark(enters, hook="enter")
+    for name in ("__exit__", "__aexit__"):
+        if (leaves := vars(raw).get(name)) is not None:
+            warn(f"{where}: {name} is now a method under @modal.exit()", DeprecationError)
+            hook = _leaving(leaves)
+            mark(hook, hook="exit")
+            setattr(raw, hook.__name__, hook)
+
+
+def _leaving(leaves: Callable[..., Any]) -> Callable[[Any], Any]:
+    if inspect.iscoroutinefunction(leaves):
+
+        async def leave_async(self: Any) -> None:
+            await leaves(self, None, None, None)
+
+        return leave_async
+
+    def leave(self: Any) -> None:
+        leaves(self, None, None, None)
+
+    return leave
 
 
 def _alias_main() -> None:

@@ -24,7 +24,8 @@ from freehold.sdk.volume import Volume
 class Mounted(Protocol):
     """Local files with their place in instances, as `modal.Mount` has them."""
 
-    files: tuple[Files, ...]
+    @property
+    def files(self) -> tuple[Files, ...]: ...
 
 
 class Options(TypedDict, total=False):

@@ -57,7 +57,7 @@ def test_imports_fail_only_where_their_own_image_lacks_them(server: Freehold) ->
 
 def test_steps_have_secrets_variables_and_volumes_of_their_own(server: Freehold) -> None:
     done = server("run", "image_steps.py")
-    assert done.stdout.strip() == "['built', '/srv', '/srv', 'yes', False, False]", done.stderr
+    assert done.stdout.strip() == "['a tool of ours', 'built', '/srv', '/srv', 'yes', False, False]", done.stderr
     assert "*** is secret" in done.stderr
     assert "hush-hush" not in done.stdout + done.stderr
 

@@ -11,9 +11,9 @@ from freehold.cli.running import expect_program
 from freehold.cli.table import Column
 from freehold.core.home import Home
 from freehold.core.prices import load
-from freehold.sdk.context import planning
+from freehold.sdk.context import PlanEndsError, planning
 from freehold.sdk.loader import load_ref
-from freehold.sdk.plan import Plan, PlannedFunction, PlannedImage
+from freehold.sdk.plan import Plan, PlannedFunction, PlannedImage, declared_before
 from freehold.sdk.plan import plan as work_out
 
 _SHORT = 12
@@ -52,7 +52,8 @@ def plan(
     module: Annotated[bool, typer.Option("--module", "-m", help="REF is a module: package.module[::APP].")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a program would create: its functions, images, files, and what an hour of each instance costs. Nothing is run or sent.
+    """Show what a program would create: its functions, images, files, and what an hour of each instance costs. Nothing is run or sent:
+    a program that asks a server for something as it is loaded is read up to there.
 
     Prices are those of prices.toml in the home, over Freehold's own.
 
@@ -60,7 +61,11 @@ def plan(
     """
     expect_program()
     with planning():
-        found = work_out(load_ref(ref, module=module).app, load(Home.default()))
+        try:
+            app, ends = load_ref(ref, module=module).app, None
+        except PlanEndsError as error:
+            app, ends = declared_before(error)
+        found = work_out(app, load(Home.default()), ends)
     if as_json:
         print_json(found)
     else:
@@ -72,7 +77,7 @@ def _show(found: Plan) -> None:
         [
             ("app", found.app or "(no name: it can be run, not deployed)"), ("from", found.program),
             ("entrypoints", ", ".join(found.entrypoints)), ("files", f"{found.files} {'archive' if found.files == 1 else 'archives'}, {size(found.files_bytes)}"),
-            ("at rest", f"{_price(found.usd_hour_at_rest)} an hour"),
+            ("at rest", f"{_price(found.usd_hour_at_rest)} an hour"), *([("read up to", found.ends)] if found.ends else []),
         ]
     )  # fmt: skip
     stdout().print(Text(""))

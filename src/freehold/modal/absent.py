@@ -25,6 +25,28 @@ def workspace_billing_report(**_: Any) -> NoReturn:
     raise UnimplementedError("billing: what runs is not billed yet; `freehold plan FILE` shows what an hour costs")
 
 
+# ---- modal.experimental
+
+NOT_HERE = {
+    "get_app_objects": "ask for what you want: modal.Function.from_name(APP, NAME) or modal.Cls.from_name(APP, NAME)",
+    "get_local_input_concurrency": "it is what @modal.concurrent says",
+    "image_delete": "use `freehold image delete`",
+    "list_deployed_apps": "use `freehold app list --json`",
+    "set_local_input_concurrency": "it is what @modal.concurrent says",
+    "stop_app": "use modal.App.lookup(NAME).stop()",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in NOT_HERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise UnimplementedError(f"modal.experimental.{name} is not there: {NOT_HERE[name]}")
+
+    return refuse
+
+
 # ---- exceptions that programs may catch, and that nothing here raises
 
 

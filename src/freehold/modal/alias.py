@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from freehold.core.errors import InvalidError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from importlib.abc import Loader
 
 VARIABLE = "FREEHOLD_MODAL"
-_ROOT = "modal"
+_ROOT, _MAIN = "modal", "modal.__main__"
 
 
 def wanted() -> bool:
@@ -79,10 +79,17 @@ class _Finder:
         root, _, _ = fullname.partition(".")
         if root != _ROOT:
             return None
+        if fullname == _MAIN:
+            return ModuleSpec(fullname, cast("Loader", self))
         if fullname == _ROOT or fullname in MODULES or fullname in WHOLE:
             return ModuleSpec(fullname, cast("Loader", self), is_package=True)
         msg = f"No module named {fullname!r}: it is not among those of Modal's that Freehold has; see docs/reference/modal.md"
         raise ModuleNotFoundError(msg, name=fullname)
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Of the only module that is run: `python -m modal` is the command line."""
+        del fullname
+        return compile("from freehold.cli.main import main\n\nmain()", __file__, "exec")
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _Alias(spec.name)

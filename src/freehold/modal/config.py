@@ -71,6 +71,16 @@ class Config:
 config = Config()
 
 
+def __getattr__(name: str) -> Any:
+    """`_profile`, which programs build addresses with: the active profile's name, as it is when it is asked for."""
+    if name != "_profile":
+        raise AttributeError(f"module 'modal.config' has no attribute {name!r}")
+    from freehold.core.home import Home
+    from freehold.sdk import profiles
+
+    return os.environ.get("MODAL_PROFILE") or profiles.chosen(Home.default()).name
+
+
 def _variable(key: str) -> str:
     return f"MODAL_{key.upper()}"
 

@@ -11,9 +11,12 @@ from freehold.core.errors import DeprecationError
 from freehold.sdk import decorators
 from freehold.sdk.app import App
 from freehold.sdk.call import FunctionCall
+from freehold.sdk.former import unnamed
 from freehold.sdk.image import Image
+from freehold.sdk.network_file_system import NetworkFileSystem
 from freehold.sdk.source import Files
 from freehold.sdk.tracebacks import warn
+from freehold.sdk.volume import Volume
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,6 +100,21 @@ class Mount:
         return Mount(Image().add_local_python_source(*modules).files)
 
 
+# ---- modal.SharedVolume
+
+
+class SharedVolume(NetworkFileSystem):
+    """What NetworkFileSystem was called, whose place Volume has taken."""
+
+    def __init__(self, volume: Volume | None = None) -> None:
+        _old("modal.SharedVolume", "modal.Volume")
+        super().__init__(volume or Volume.from_name(unnamed(), create_if_missing=True))
+
+    def persist(self, label: str) -> NetworkFileSystem:
+        """The one of this name."""
+        return NetworkFileSystem.from_name(label, create_if_missing=True)
+
+
 # ---- modal.functions
 
 
@@ -126,5 +144,5 @@ def _old(was: str, now: str) -> None:
 
 
 __all__: Sequence[str] = (
-    "A10G", "A100", "B200", "H100", "H200", "L4", "L40S", "T4", "Mount", "Stub", "build", "deploy_app", "gather", "run_app", "web_endpoint",
+    "A10G", "A100", "B200", "H100", "H200", "L4", "L40S", "T4", "Mount", "SharedVolume", "Stub", "build", "deploy_app", "gather", "run_app", "web_endpoint",
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Which of Freehold's objects stands behind each of Modal's names: one table, read by the import hook. `tests/compat` walks it."""
 
 from freehold.core import errors
+from freehold.modal.absent import NOT_HERE
 
 FOLLOWED_VERSION = "1.6.4"  # of Modal's client: the surface that this one follows
 
@@ -12,6 +13,7 @@ OLD = {
     "SandboxSnapshot": "freehold.modal.absent:SandboxSnapshot",
     "sessioned": "freehold.modal.absent:sessioned",
     "Mount": "freehold.modal.old:Mount",
+    "SharedVolume": "freehold.modal.old:SharedVolume",
     "Stub": "freehold.modal.old:Stub",
     "build": "freehold.modal.old:build",
     "web_endpoint": "freehold.modal.old:web_endpoint",
@@ -29,11 +31,14 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.client": {"Client": "freehold.sdk.client:Client"},
     "modal.dict": {"Dict": "freehold.sdk.dict:Dict", "DictManager": "freehold.sdk.named:NamedObjects"},
     "modal.environments": {"Environment": "freehold.sdk.workspace:Environment"},
-    "modal.config": {name: f"freehold.modal.config:{name}" for name in ("Config", "config")},
+    "modal.config": {name: f"freehold.modal.config:{name}" for name in ("Config", "_profile", "config")},
     "modal.cluster": {"Cluster": "freehold.sdk.cluster:Cluster"},
     "modal.experimental": {
-        name: f"freehold.sdk.experimental:{name}"
-        for name in ("ClusterInfo", "clustered", "get_cluster_info", "get_fabric_peers", "http_server", "stop_fetching_inputs")
+        **{n: f"freehold.modal.absent:{n}" for n in NOT_HERE},
+        **{
+            n: f"freehold.sdk.experimental:{n}"
+            for n in ("ClusterInfo", "clustered", "get_cluster_info", "get_fabric_peers", "http_server", "stop_fetching_inputs")
+        },
     },
     "modal.exception": {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
@@ -106,5 +111,7 @@ MODULES: dict[str, dict[str, str]] = {
         "Sandbox": "freehold.sdk.sandbox:Sandbox",
     },
     "modal.stream_type": {"StreamType": "freehold.sdk.stream_type:StreamType"},
+    "modal.snapshot": {"SandboxSnapshot": "freehold.modal.absent:SandboxSnapshot"},
+    "modal.shared_volume": {"SharedVolume": "freehold.modal.old:SharedVolume"},
     "modal.server": {"Server": "freehold.sdk.server:Server"},
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """App: a named set of functions and classes in one program, run while a `with app.run():` block lasts, or deployed."""
 
+import inspect
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -20,7 +21,15 @@ from freehold.sdk.faces import blocking, both, both_static
 from freehold.sdk.function import Function
 from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import mark, marks, yields
-from freehold.sdk.options import SECRETS, ClsOptions, Declaration, FunctionOptions, ServerOptions, checked
+from freehold.sdk.options import (
+    SECRETS,
+    ClsOptions,
+    Declaration,
+    FunctionOptions,
+    ServerOptions,
+    checked,
+    mounted_files,
+)
 from freehold.sdk.reference import Reference
 from freehold.sdk.resolve import Defaults, check_class, check_function, function_spec
 from freehold.sdk.run import Run
@@ -179,6 +188,7 @@ class App:
             where = f"@app.cls on {getattr(raw, '__qualname__', raw)!r}"
             given = checked(options, where, ClsOptions)
             _concurrency(raw, given)
+            _context_hooks(raw, where)
             check_class(cast(type, raw), given, where)
             name = _name(given, raw, where)
             declaration = Declaration(raw=raw, name=name, kind="cls", options=given)
@@ -230,6 +240,14 @@ class App:
             return made
 
         return decorate
+
+    def _experimental_server(self, *misplaced: object, **options: Any) -> Callable[[type], Server]:
+        """The older name of `server`, which had lists of regions."""
+        warn("@app._experimental_server is now @app.server", DeprecationError)
+        routing = options.pop("proxy_regions", None) or options.pop("routing_region", None) or "us-east"
+        if (region := options.pop("region", None)) is not None:
+            options["compute_region"] = region
+        return self.server(*misplaced, routing_region=routing if isinstance(routing, str) else routing[0], **options)
 
     def local_entrypoint(
         self, *misplaced: object, name: str | None = None
@@ -459,7 +477,11 @@ class App:
             i for i in (*(a._image for a in self._all()), *(d.options.get("image") for d in declared)) if i is not None
         ]
         sources = sources_of(self._modules()) if self._include_source else []
-        along = [*(f for s in sources for f in s.all_files), *(f for i in images for f in (*i.files, *i.copied))]
+        along = [
+            *(f for s in sources for f in s.all_files),
+            *(f for i in images for f in (*i.files, *i.copied)),
+            *(f for d in declared for f in mounted_files(d.options)),
+        ]
         for name in left_behind(sources, along):
             warn(
                 f"{name!r} lies beside the program, which imports it, but does not go along, so instances cannot: "
@@ -537,6 +559,36 @@ def _concurrency(raw: Any, given: FunctionOptions) -> None:
     if most is not None:
         warn(f"allow_concurrent_inputs={most!r} is now @modal.concurrent(max_inputs={most!r})", DeprecationError)
         mark(raw, concurrency=Concurrency(max_inputs=most))
+
+
+def _context_hooks(raw: Any, where: str) -> None:
+    """`__enter__` and `__exit__` as hooks, which they were before there were @enter and @exit."""
+    if not isinstance(raw, type) or hooks(raw).enter or hooks(raw).snap:
+        return
+    for name in ("__enter__", "__aenter__"):
+        if (enters := vars(raw).get(name)) is not None:
+            warn(f"{where}: {name} is now a method under @modal.enter()", DeprecationError)
+            mark(enters, hook="enter")
+    for name in ("__exit__", "__aexit__"):
+        if (leaves := vars(raw).get(name)) is not None:
+            warn(f"{where}: {name} is now a method under @modal.exit()", DeprecationError)
+            hook = _leaving(leaves)
+            mark(hook, hook="exit")
+            setattr(raw, hook.__name__, hook)
+
+
+def _leaving(leaves: Callable[..., Any]) -> Callable[[Any], Any]:
+    if inspect.iscoroutinefunction(leaves):
+
+        async def leave_async(self: Any) -> None:
+            await leaves(self, None, None, None)
+
+        return leave_async
+
+    def leave(self: Any) -> None:
+        leaves(self, None, None, None)
+
+    return leave
 
 
 def _alias_main() -> None:

@@ -34,11 +34,19 @@ def is_planned() -> bool:
     return _planning
 
 
+class PlanEndsError(InvalidError):
+    """A program that is only read asks something of a server; `what` it does."""
+
+    what = ""
+
+
 def refuse_in_plan(what: str) -> None:
     """Raise where a plan would need a server."""
     if _planning:
         msg = f'a plan runs nothing: {what} while the program is loaded; move that into a @app.local_entrypoint(), or under `if __name__ == "__main__":`'
-        raise InvalidError(msg)
+        error = PlanEndsError(msg)
+        error.what = what
+        raise error
 
 
 def own_app_id() -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
-from freehold.core.errors import InvalidError
+from freehold.core.errors import DeprecationError, InvalidError
 from freehold.core.names import check_label
 from freehold.core.specs import Web
 from freehold.sdk import checks
@@ -49,9 +49,12 @@ def method(*misplaced: object, is_generator: bool | None = None) -> MethodDecora
     return cast(MethodDecorator, decorate)
 
 
-def enter(*misplaced: object, snap: bool = False) -> Callable[[F], F]:
+def enter(*misplaced: object, snap: bool = False, checkpoint: bool | None = None) -> Callable[[F], F]:
     """Run a method when an instance starts; with `snap=True` before the warm parent forks, so once for all instances."""
     _called("enter", misplaced)
+    if checkpoint is not None:
+        warn(f"@modal.enter(checkpoint={checkpoint!r}) is now @modal.enter(snap={checkpoint!r})", DeprecationError)
+        snap = checkpoint
     checks.flag(snap, "snap", "@freehold.enter")
     return _marker("enter", hook="snap" if snap else "enter")
 

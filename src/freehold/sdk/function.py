@@ -328,6 +328,11 @@ class Function(Generic[P, R]):
             client.forget(exchange)
         return FunctionCall(exchange.call)
 
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The older name of `remote`."""
+        warn(f"{self.name}.call(...) is now .remote(...)", DeprecationError)
+        return self.remote(*args, **kwargs)
+
     @both
     async def spawn_map(self, *input_iterators: Many, kwargs: Mapping[str, Any] | None = None) -> FunctionCall[R]:
         """Start it on each item and return when the server has written down all of them; `iter` of the call has the results."""

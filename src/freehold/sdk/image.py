@@ -343,10 +343,35 @@ class Image:
         warn("Image.copy_local_dir is now add_local_dir(..., copy=True)", DeprecationError)
         return self.add_local_dir(local_path, remote_path, copy=True, ignore=ignore)
 
+    @staticmethod
+    def from_dockerhub(
+        tag: str, setup_commands: Sequence[str] = (), **options: Unpack[steps.RegistryOptions]
+    ) -> "Image":
+        """The older name of `from_registry`."""
+        warn("Image.from_dockerhub is now from_registry", DeprecationError)
+        if setup_commands:
+            options["setup_dockerfile_commands"] = [f"RUN {command}" for command in setup_commands]
+        return Image.from_registry(tag, **options)
+
+    @staticmethod
+    def conda(python_version: str | None = None, force_build: bool = False) -> "Image":
+        """What `micromamba` has taken the place of."""
+        warn("Image.conda is now micromamba", DeprecationError)
+        return Image.micromamba(python_version, force_build)
+
+    def conda_install(self, *packages: Packages, **options: Unpack[steps.MicromambaOptions]) -> "Image":
+        """As `conda`."""
+        warn("Image.conda_install is now micromamba_install", DeprecationError)
+        return self.micromamba_install(*packages, **options)
+
     def copy_mount(self, mount: object, remote_path: str = ".") -> "Image":
-        """Mounts are no more."""
-        msg = f"Image.copy_mount({mount!r}, {remote_path!r}): there are no mounts any more: use add_local_dir(..., copy=True) or add_local_python_source(..., copy=True)"
-        raise InvalidError(msg)
+        """The older name of `add_local_…(copy=True)`: what a `modal.Mount` holds."""
+        files = getattr(mount, "files", None)
+        if files is None or remote_path not in (".", "./", "/"):
+            msg = f"Image.copy_mount({mount!r}, {remote_path!r}): use add_local_dir(..., copy=True) or add_local_python_source(..., copy=True)"
+            raise InvalidError(msg)
+        warn("Image.copy_mount is now add_local_dir(..., copy=True) or its like", DeprecationError)
+        return self._add(files, copy=True)
 
     @contextmanager
     def imports(self) -> Generator[None, None, None]:

@@ -17,6 +17,7 @@ from freehold.sdk.entries import moment
 from freehold.sdk.environment import api_of, given
 from freehold.sdk.ephemeral import Ephemeral
 from freehold.sdk.faces import both, both_class, drive
+from freehold.sdk.former import Former
 from freehold.sdk.http import Api, segment
 from freehold.sdk.objects import Objects
 from freehold.sdk.tracebacks import warn
@@ -142,7 +143,7 @@ async def ask(
     return await connections.ask(method, path, body, wait_s=wait_s, again=again, environment=environment or "")
 
 
-class Named:
+class Named(Former):
     """What Dict and Queue have in common."""
 
     _noun: ClassVar[Noun]

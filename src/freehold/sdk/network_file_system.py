@@ -12,13 +12,14 @@ from freehold.core.specs import VolumeMount
 from freehold.sdk.entries import FileEntry
 from freehold.sdk.ephemeral import Ephemeral
 from freehold.sdk.faces import blocking, both, both_items, both_static
+from freehold.sdk.former import Former
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.volume import Volume
 
 _PATTERN = ("*", "?", "[")
 
 
-class NetworkFileSystem:
+class NetworkFileSystem(Former):
     """Made by `from_name` or `ephemeral`; mounted with `network_file_systems={"/path": it}`."""
 
     def __init__(self, volume: Volume) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, Protocol, TypedDict, cast
 
 from freehold.core.devices import GPUS_MAX, parse_gpu
 from freehold.core.errors import DeprecationError, InvalidError
@@ -16,8 +16,16 @@ from freehold.sdk.network_file_system import NetworkFileSystem
 from freehold.sdk.retries import Retries, retries_spec
 from freehold.sdk.schedule import Schedule
 from freehold.sdk.secret import Secret
+from freehold.sdk.source import Files
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.volume import Volume
+
+
+class Mounted(Protocol):
+    """Local files with their place in instances, as `modal.Mount` has them."""
+
+    @property
+    def files(self) -> tuple[Files, ...]: ...
 
 
 class Options(TypedDict, total=False):
@@ -57,6 +65,13 @@ class Options(TypedDict, total=False):
     concurrency_limit: int | None
     container_idle_timeout: float | None
     allow_concurrent_inputs: int | None
+    mounts: Sequence[Mounted]
+    shared_volumes: Mapping[str | PurePosixPath, NetworkFileSystem]
+    interactive: bool
+    checkpointing_enabled: bool
+    _allow_background_volume_commits: object
+    _experimental_boost: object
+    _experimental_scheduler: object
 
 
 class FunctionOptions(Options, total=False):
@@ -118,6 +133,8 @@ _RENAMED = {
     "keep_warm": "min_containers",
     "concurrency_limit": "max_containers",
     "container_idle_timeout": "scaledown_window",
+    "shared_volumes": "network_file_systems",
+    "checkpointing_enabled": "enable_memory_snapshot",
 }
 _WITHOUT_EFFECT = (
     "cloud",
@@ -127,6 +144,9 @@ _WITHOUT_EFFECT = (
     "restrict_modal_access",
     "i6pn",
     "proxy",
+    "_allow_background_volume_commits",
+    "_experimental_boost",
+    "_experimental_scheduler",
 )
 _FLAGS = (
     "block_network",
@@ -167,11 +187,11 @@ def resources(options: FunctionOptions, where: str, *, ranks: int = 1) -> Resour
         ("memory", memory_limit),
         ("ephemeral_disk", options.get("ephemeral_disk")),
     ):
-        if amount is not None and not (checks.is_whole(amount) and checks.is_amount(amount)):
+        if amount is not None and not (checks.is_amount(amount) and float(amount).is_integer()):
             msg = f"{where}: {name}={amount!r} is not a whole number of MiB above 0"
             raise InvalidError(msg)
     one = Resources(
-        cpu=cpu, cpu_limit=cpu_limit, gpu=wanted, ephemeral_disk_mib=options.get("ephemeral_disk"),
+        cpu=cpu, cpu_limit=cpu_limit, gpu=wanted, ephemeral_disk_mib=None if (disk := options.get("ephemeral_disk")) is None else int(disk),
         memory_mib=None if memory is None else int(memory), memory_limit_mib=None if memory_limit is None else int(memory_limit),
     )  # fmt: skip
     return one if ranks == 1 else _times(ranks, one, where)
@@ -275,6 +295,11 @@ def _retries(given: "int | Retries | None", where: str) -> None:
         raise InvalidError(msg) from None
 
 
+def mounted_files(options: FunctionOptions) -> list[Files]:
+    """The files of `mounts=`."""
+    return [file for one in options.get("mounts", ()) for file in one.files]
+
+
 def _each(given: Any) -> list[Any]:
     return list(cast("Sequence[Any]", given)) if isinstance(given, (list, tuple)) else [given]
 
@@ -284,6 +309,17 @@ def _renamed(given: dict[str, Any], where: str) -> dict[str, Any]:
         if old in given:
             warn(f"{where}: {old}= is now {new}=", DeprecationError)
             given.setdefault(new, given.pop(old))
+    if given.pop("interactive", None):
+        warn(f"{where}: interactive= is gone: `freehold run -i` gives instances this terminal", DeprecationError)
+    if mounts := given.get("mounts"):
+        warn(
+            f"{where}: mounts= is now Image.add_local_dir(...), add_local_file(...) or add_local_python_source(...)",
+            DeprecationError,
+        )
+        if not all(hasattr(one, "files") for one in _each(mounts)):
+            raise InvalidError(
+                f"{where}: mounts={mounts!r} is not a list of modal.Mount: give files to the image, by add_local_dir(...)"
+            )
     return given
 
 

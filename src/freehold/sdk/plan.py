@@ -1,15 +1,23 @@
 """What a program would create, worked out without running it or asking a server: functions, images, what they are attached to, an hour's price."""
 
+import sys
+import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, cast
 
 from freehold.core.digests import image_digest
+from freehold.core.errors import NotFoundError
 from freehold.core.placement import cpu_of, memory_of
 from freehold.core.prices import Prices
 from freehold.core.specs import AppSpec, FunctionSpec, ImageSpec, ImageStep
 from freehold.sdk.app import App
+from freehold.sdk.context import PlanEndsError
+from freehold.sdk.loader import find_app
 from freehold.sdk.source import Bundles
+from freehold.sdk.tracebacks import is_ours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +59,25 @@ class Plan:
     files: int
     files_bytes: int
     usd_hour_at_rest: float | None
+    ends: str | None = None  # where and why the program was not read to its end
 
 
-def plan(app: App, prices: Prices) -> Plan:
+def declared_before(error: PlanEndsError) -> tuple[App, str]:
+    """What a program had declared when it asked for a server as it was loaded, and where it did; raises `error` where there is no app yet."""
+    cause = error.__cause__
+    if isinstance(cause, PlanEndsError):
+        for frame, line in traceback.walk_tb(cause.__traceback__):
+            if frame.f_code.co_name == "<module>" and not is_ours(frame.f_code.co_filename):
+                module = ModuleType(frame.f_globals["__name__"])
+                vars(module).update(frame.f_globals)
+                sys.modules[module.__name__] = module  # where the sources of what it declares are looked for
+                with suppress(NotFoundError):
+                    return find_app(module), f"line {line}, where {cause.what}: a plan runs nothing"
+                break
+    raise error
+
+
+def plan(app: App, prices: Prices, ends: str | None = None) -> Plan:
     """Read the program's declarations; its files are read, and nothing is sent."""
     with Bundles() as bundles:
         spec = app.spec(bundles)
@@ -72,6 +96,7 @@ def plan(app: App, prices: Prices) -> Plan:
         usd_hour_at_rest=None
         if any(f.usd_hour is None for f in kept)
         else sum(f.min_instances * (f.usd_hour or 0) for f in kept),
+        ends=ends,
     )
 
 

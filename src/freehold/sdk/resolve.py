@@ -11,7 +11,7 @@ from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.cls import hooks, parameters
 from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import Marks, marks, yields
-from freehold.sdk.options import Declaration, FunctionOptions, mounted, resources, scaling
+from freehold.sdk.options import Declaration, FunctionOptions, mounted, mounted_files, resources, scaling
 from freehold.sdk.retries import retries_spec
 from freehold.sdk.secret import Secret
 from freehold.sdk.source import Bundles, Files, Source, locate
@@ -78,7 +78,11 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
     serialized = _serialize(raw, where) if options.get("serialized") or source is None else None
     image = options.get("image") or defaults.image or default_image()
     batching = said.batching
-    files = [*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]
+    files = [
+        *image.files,
+        *mounted_files(options),
+        *(defaults.files if options.get("include_source", defaults.include_source) else ()),
+    ]
     volumes, buckets = mounted({**defaults.volumes, **options.get("volumes", {})})
     startup = options.get("startup_timeout")
     return FunctionSpec(

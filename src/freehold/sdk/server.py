@@ -219,6 +219,6 @@ def server_options(given: dict[str, Any], where: str) -> FunctionOptions:
     checks.known_options(given, ServerOptions.__annotations__, where)
     if given.pop("scaleup_window", None):
         warn(f"{where}: scaleup_window= has no effect: instances come as soon as they are wanted")
-    if region := given.pop("compute_region", None):
-        given["region"] = region
+    if given.pop("compute_region", None):
+        warn(f"{where}: compute_region= has no effect on a platform of your own")
     return FunctionOptions(**given)  # pyright: ignore[reportArgumentType]

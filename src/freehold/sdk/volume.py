@@ -18,6 +18,7 @@ from freehold.sdk.entries import FileEntry, FileEntryType, VolumeInfo, moment
 from freehold.sdk.environment import api_of, check_own, given
 from freehold.sdk.ephemeral import Ephemeral
 from freehold.sdk.faces import blocking, both, both_items, both_static
+from freehold.sdk.former import Former
 from freehold.sdk.objects import Objects, newest
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.upload import Upload
@@ -82,7 +83,7 @@ class VolumeManager(Objects["Volume"]):
         await blocking(api_of(environment).act, "DELETE", _path(check_name(name, "a volume")))
 
 
-class Volume:
+class Volume(Former):
     """Made by `from_name`, `from_id` or `ephemeral`; mounted with `volumes={"/path": volume}`."""
 
     objects = VolumeManager()

@@ -11,6 +11,21 @@ def plain(x: int) -> int:
     return x + 1
 
 
+@stub.cls()
+class Counter:
+    def __enter__(self) -> None:
+        self.count = 1
+        print("entered")
+
+    @modal.method()
+    def up(self, by: int) -> int:
+        self.count += by
+        return self.count
+
+    def __exit__(self, *_: object) -> None:
+        print("left")
+
+
 if modal.is_local():
     print(modal.gpu.A100(size="80GB", count=2), modal.gpu.Any(), modal.gpu.T4())
 
@@ -18,3 +33,4 @@ if modal.is_local():
 @stub.local_entrypoint()
 def main():
     print(plain.remote(1))
+    print(Counter().up.call(2))

@@ -6,7 +6,7 @@ import pytest
 
 from freehold.core.errors import ImageBuildError
 from freehold.core.specs import ImageSpec, ImageStep
-from freehold.launchers.process.commands import Apt, Call, Command, Copy, Host, Pip, Plan, Shell
+from freehold.launchers.process.commands import Apt, Call, Command, Copy, Host, Pip, Plan, Shell, over
 from freehold.launchers.process.recipe import read, runner_requirements
 
 
@@ -114,3 +114,18 @@ def test_long_titles_are_cut() -> None:
 
 def test_the_runner_is_pinned_to_what_runs_here() -> None:
     assert {r for r in runner_requirements() if "==" not in r} <= {"setuptools<81", "wheel"}
+
+
+def test_a_path_goes_on_with_the_one_before_it() -> None:
+    made = plan(
+        ("env", {"vars": {"PATH": "/root/.local/bin:$PATH", "PRICE": "5$ or $MORE"}}),
+        ("env", {"vars": {"PATH": "/opt/tool/bin:${PATH}", "AGAIN": "$PRICE!"}}),
+        ("dockerfile_commands", {"commands": ["ENV PATH=$PATH:/last"]}),
+    )
+    assert over({"PATH": "/usr/bin", "A": "1"}, made.env) == {
+        "PATH": "/opt/tool/bin:/root/.local/bin:/usr/bin:/last",
+        "PRICE": "5$ or $MORE",
+        "AGAIN": "5$ or $MORE!",
+        "A": "1",
+    }
+    assert plan(("dockerfile_commands", {"commands": ["ENV PATH=/only/here"]})).env == {"PATH": "/only/here"}

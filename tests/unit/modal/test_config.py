@@ -1,8 +1,11 @@
 """Modal's settings, as programs look them up."""
 
+from pathlib import Path
+
 import pytest
 
 from freehold.core.errors import InvalidError
+from freehold.modal import config as settings
 from freehold.modal.config import config
 
 
@@ -31,3 +34,12 @@ def test_what_is_no_setting_and_what_cannot_be_read(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MODAL_LOGS_TIMEOUT", "long")
     with pytest.raises(InvalidError, match="MODAL_LOGS_TIMEOUT='long'"):
         config["logs_timeout"]
+
+
+def test_the_profile_is_the_active_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FREEHOLD_HOME", str(tmp_path))
+    monkeypatch.delenv("FREEHOLD_PROFILE", raising=False)
+    monkeypatch.delenv("MODAL_PROFILE", raising=False)
+    assert settings._profile == "local"
+    monkeypatch.setenv("MODAL_PROFILE", "acme")
+    assert settings._profile == "acme"

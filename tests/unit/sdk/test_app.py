@@ -212,6 +212,7 @@ class OddParameter:
         ({"volumes": {"data": freehold.Volume.from_name("d")}}, "cannot be mounted at 'data'"),
         ({"cpu": float("inf")}, "cpu=inf is neither"),
         ({"memory": 0.5}, "memory=0.5 is not a whole number of MiB"),
+        ({"memory": 2560.5}, "memory=2560.5 is not a whole number of MiB"),
         ({"memory": 10**30}, "memory=1000"),
         ({"ephemeral_disk": -1}, "ephemeral_disk=-1 is not a whole number"),
         ({"gpu": ""}, "gpu='' is not of the form"),
@@ -415,3 +416,11 @@ def test_importing_loads_no_web_framework() -> None:
     code = "import sys, freehold; print([m for m in ('fastapi', 'uvloop', 'websockets', 'typer', 'pydantic', 'tarfile') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_amounts_that_are_whole_may_be_written_with_a_point() -> None:
+    app = freehold.App("whole")
+    app.function(memory=2.5 * 1024, ephemeral_disk=2e3)(job)  # pyright: ignore[reportArgumentType]
+    found = spec_of(app, "job").resources
+    assert (found.memory_mib, found.ephemeral_disk_mib) == (2560, 2000)
+    assert isinstance(found.ephemeral_disk_mib, int)

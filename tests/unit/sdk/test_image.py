@@ -339,7 +339,13 @@ def test_older_names_still_work(tmp_path: Path) -> None:
     assert made["remote_path"] == "/srv"
     with pytest.warns(DeprecationError, match="add_local_dir"):
         assert args(base.copy_local_dir(tmp_path, "/srv"))["remote_path"] == "/srv"
-    with pytest.raises(InvalidError, match="no mounts any more"):
+    with pytest.warns(DeprecationError, match="from_registry"):
+        made = args(freehold.Image.from_dockerhub("python:3.12", setup_commands=["one"]))
+    assert (made["tag"], made["setup_dockerfile_commands"]) == ("python:3.12", ["RUN one"])
+    with pytest.warns(DeprecationError, match="micromamba"):
+        made = args(freehold.Image.conda("3.12").conda_install("numpy", channels=["conda-forge"]))
+    assert made["packages"] == ["numpy"]
+    with pytest.raises(InvalidError, match=r"use add_local_dir\(..., copy=True\)"):
         base.copy_mount(object())
 
 

@@ -21,7 +21,20 @@ from freehold.core.home import Home
 from freehold.launchers.contract import Attachments
 from freehold.launchers.process import base_venv, interpreters, sandbox
 from freehold.launchers.process.apt import Apt as HostPackages
-from freehold.launchers.process.commands import Apt, Call, Command, Copy, Host, Pip, Plan, Poetry, Shell, Sync, Write
+from freehold.launchers.process.commands import (
+    Apt,
+    Call,
+    Command,
+    Copy,
+    Host,
+    Pip,
+    Plan,
+    Poetry,
+    Shell,
+    Sync,
+    Write,
+    over,
+)
 from freehold.launchers.process.interpreters import Interpreter
 from freehold.launchers.process.recipe import runner_requirements
 from freehold.launchers.process.sandbox import Level, View
@@ -330,7 +343,7 @@ class Build:
         self, title: str, argv: list[str], *, env: dict[str, str] | None = None, cwd: Path | None = None, timeout_s: float | None = None,
         without: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        around = {k: v for k, v in self._env().items() if k not in without} | (env or {})
+        around = over({k: v for k, v in self._env().items() if k not in without}, env or {})
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=around, cwd=cwd or self._scratch, start_new_session=True, limit=1 << 20,

@@ -76,6 +76,15 @@ class Command:
     timeout_s: float | None = None
 
 
+BASE_PATH = "${PATH}"  # in a recipe's PATH: the one of whatever runs it
+
+
+def over(base: dict[str, str], env: dict[str, str]) -> dict[str, str]:
+    """An image's variables over those that it is run with; its PATH may go on with theirs."""
+    path = env.get("PATH")
+    return base | env | ({} if path is None else {"PATH": path.replace(BASE_PATH, base.get("PATH", ""))})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Host:
     """What of this machine decides whether a recipe can be given here."""

@@ -8,7 +8,7 @@ from freehold.core.dockerfile import Instruction, expand, parse
 from freehold.core.errors import ImageBuildError
 from freehold.launchers.process.apt import peel
 from freehold.launchers.process.base import CONTAINER, stand_in
-from freehold.launchers.process.commands import Apt, Command, Copy, Plan, Shell, Work, Write
+from freehold.launchers.process.commands import BASE_PATH, Apt, Command, Copy, Plan, Shell, Work, Write
 
 _QUIET = ("LABEL", "EXPOSE", "MAINTAINER", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD")
 _ROOT = ("root", "0", "root:root", "0:0")
@@ -30,7 +30,7 @@ class Reading:
     args: dict[str, str] = field(default_factory=dict[str, str])
 
     def scope(self) -> dict[str, str]:
-        return {**self.args, **self.plan.env}
+        return {"PATH": BASE_PATH, **self.args, **self.plan.env}
 
 
 def read_instructions(text: str, reading: Reading) -> None:

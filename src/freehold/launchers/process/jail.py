@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from freehold.launchers.process import sandbox
+from freehold.launchers.process.commands import over
 
 Mode = Literal["overlay", "readonly"]  # readonly: the system cannot be written at all, for want of overlays
 
@@ -161,7 +162,7 @@ def environment(image: dict[str, str]) -> dict[str, str]:
         "TAR_OPTIONS": "--no-same-owner",  # there is one user, whom all files belong to
         "UV_LINK_MODE": "copy",
     }
-    return base | image
+    return over(base, image)
 
 
 def find(folder: Path) -> tuple[str | None, Mode, str]:

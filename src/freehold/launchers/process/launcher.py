@@ -31,6 +31,7 @@ from freehold.launchers.process import jail, sandbox
 from freehold.launchers.process.apt import Apt, MissingApt
 from freehold.launchers.process.build import Runs, library, package_dir
 from freehold.launchers.process.cgroup import Cgroups
+from freehold.launchers.process.commands import over
 from freehold.launchers.process.image import Images
 from freehold.launchers.process.jails import Jails
 from freehold.launchers.process.network import Networks, inner_pid, resolver
@@ -373,7 +374,7 @@ class ProcessLauncher:
             base |= {"HOME": str(view.base / "root"), "TMPDIR": str(view.tmp)}
         own = {k: v for k, v in request.env.items() if k not in _PER_INSTANCE}
         threads = dict.fromkeys(THREADS, "1" if forks else str(_threads(request)))
-        return passed | base | image.env | own | threads
+        return over(passed | base, image.env) | own | threads
 
     def _sockets(self, pool: str) -> Path:
         folder = self._home.run / "web" / hashlib.sha256(pool.encode()).hexdigest()[:8]

@@ -11,7 +11,20 @@ from freehold.core.errors import ImageBuildError, InvalidError
 from freehold.core.specs import ImageSpec, ImageStep
 from freehold.launchers.process.apt import peel
 from freehold.launchers.process.base import CONTAINER, stand_in
-from freehold.launchers.process.commands import Apt, Call, Command, Copy, Host, Pip, Plan, Poetry, Shell, Sync, Work
+from freehold.launchers.process.commands import (
+    BASE_PATH,
+    Apt,
+    Call,
+    Command,
+    Copy,
+    Host,
+    Pip,
+    Plan,
+    Poetry,
+    Shell,
+    Sync,
+    Work,
+)
 from freehold.launchers.process.dockerfile import Reading, read_instructions, shell_commands
 
 # what the runner imports inside an image, or runs there; then what programs for Modal find in every image of its, and use without naming it
@@ -34,6 +47,7 @@ RUNNER_NEEDS = (
 _INDEXES = (("index_url", "--index-url"), ("find_links", "--find-links"), ("extra_index_url", "--extra-index-url"))
 _TITLE_MAX = 200
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
+_REFERENCE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 
 
 def runner_requirements() -> tuple[str, ...]:
@@ -164,7 +178,9 @@ def _dockerfile_commands(step: ImageStep, plan: Plan) -> None:
 
 
 def _env(step: ImageStep, plan: Plan) -> None:
-    plan.env |= {str(k): str(v) for k, v in cast("dict[str, Any]", step.args.get("vars") or {}).items()}
+    known = {"PATH": BASE_PATH, **plan.env}
+    for name, value in cast("dict[str, Any]", step.args.get("vars") or {}).items():
+        plan.env[str(name)] = _REFERENCE.sub(lambda found: known.get(found[1] or found[2], found[0]), str(value))
 
 
 def _workdir(step: ImageStep, plan: Plan) -> None:

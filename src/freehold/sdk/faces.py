@@ -298,6 +298,40 @@ def both_items_static(core: Callable[P, AsyncGenerator[R, None]]) -> BothItems[P
     return BothItems(core)
 
 
+class Opener(Generic[P, R]):
+    """A callable that gives what `with` and `async with` open; `.aio` is the same, for programs that write it."""
+
+    __slots__ = ("_make", "aio")
+
+    def __init__(self, make: Callable[P, R]) -> None:
+        self._make = self.aio = make
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._make(*args, **kwargs)
+
+
+class opens(Generic[S, P, R]):  # noqa: N801 (a decorator)
+    """Decorates a method that gives what both `with` and `async with` open."""
+
+    def __init__(self, make: Callable[Concatenate[S, P], R]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "opens[S, P, R]": ...
+    @overload
+    def __get__(self, instance: S, owner: type) -> Opener[P, R]: ...
+    def __get__(self, instance: S | None, owner: type) -> "Opener[P, R] | opens[S, P, R]":
+        if instance is None:
+            return self
+        return Opener(functools.partial(self._make, instance))
+
+
+def opens_static(make: Callable[P, R]) -> Opener[P, R]:
+    """Decorates a function, or the body of a static method, that gives what both `with` and `async with` open."""
+    return Opener(make)
+
+
 async def each(items: AsyncIterator[R]) -> list[R]:
     """Gather what a core yields."""
     return [item async for item in items]

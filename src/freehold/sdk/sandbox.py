@@ -264,7 +264,9 @@ class Sandbox:
             raise InvalidError(msg)
         api = Api(_api().target, timeout_s=timeout)
         view = await patient(api.send, "POST", f"{self._path}/snapshot", None, SnapshotView)
-        return Image(tuple(ImageStep(kind=s.kind, args=s.args) for s in view.spec.steps))
+        image = Image(tuple(ImageStep(kind=s.kind, args=s.args) for s in view.spec.steps))
+        image.built = view.digest
+        return image
 
     @both
     async def reload_volumes(self, *, timeout: int = 55) -> None:  # noqa: ASYNC109 (Modal's name)

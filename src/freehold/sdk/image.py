@@ -12,6 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Unpack, cast
 
+from freehold.core.digests import image_id
 from freehold.core.errors import DeprecationError, InvalidError, NotFoundError
 from freehold.core.names import check_name
 from freehold.core.specs import ImageSpec, ImageStep, StepKind
@@ -363,7 +364,7 @@ class Image:
     @property
     def object_id(self) -> str | None:
         """Its id once `build()` has built it, or of a sandbox's snapshot; `Image.from_id` finds it again."""
-        return self.built and _id(self.built)
+        return self.built and image_id(self.built)
 
     @both
     async def build(self, app: object = None) -> "Image":
@@ -513,10 +514,6 @@ def _named(name: str) -> str:
         msg = f"{name!r} cannot name an image: what begins with 'im-' is an id; give another"
         raise InvalidError(msg)
     return f"{plain}:{check_name(tag or 'latest', 'the tag of an image')}"
-
-
-def _id(digest: str) -> str:
-    return f"im-{digest[:24]}"
 
 
 def _python(version: str | None) -> str:

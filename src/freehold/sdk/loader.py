@@ -145,7 +145,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def find_app(module: ModuleType, name: str = "") -> App:
-    """The module's app: the one that owns what is named; else `app`, else the only one."""
+    """The module's app: the one that owns what is named; else `app`, else the only one, or the only one with an entrypoint."""
     apps = {k: v for k, v in vars(module).items() if isinstance(v, App)}
     distinct = list({id(a): a for a in apps.values()}.values())
     first = name.partition(".")[0]
@@ -158,8 +158,10 @@ def find_app(module: ModuleType, name: str = "") -> App:
         return owners[0]
     if "app" in apps:
         return apps["app"]
-    if len(distinct) == 1:
-        return distinct[0]
+    started = [a for a in distinct if a.registered_entrypoints]
+    for only in (distinct, started):
+        if len(only) == 1:
+            return only[0]
     if not distinct:
         msg = f"{module.__name__} has no App: write `app = freehold.App('NAME')` at its top level"
         raise NotFoundError(msg)

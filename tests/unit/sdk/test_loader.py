@@ -84,6 +84,8 @@ def test_apps_are_found() -> None:
     with pytest.raises(InvalidError, match=r"several Apps \(one, two\)"):
         load_ref(write("job_e.py", two))
     assert load_ref("job_e.py::two").app.name == "two"
+    started = f"{two}\n@two.local_entrypoint()\ndef main() -> None: ...\n"
+    assert load_ref(write("job_h.py", started)).app.name == "two"
     with pytest.raises(NotFoundError, match="has no App"):
         load_ref(write("job_f.py", "x = 1"))
 

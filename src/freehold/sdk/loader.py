@@ -18,6 +18,7 @@ from freehold.sdk.app import App
 from freehold.sdk.cls import Cls, hooks, parameters
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.function import Function
+from freehold.sdk.marks import marks
 from freehold.sdk.source import module_name_of
 from freehold.sdk.tracebacks import user_traceback
 
@@ -77,7 +78,10 @@ def load_ref(ref: str, *, module: bool = False) -> Loaded:
             msg = f"{where} has no entrypoint or function {name!r}{hint}"
             raise NotFoundError(msg)
         return Loaded(app=app, module=loaded, target=target)
-    only = entrypoints or functions
+    plain = {
+        k: f for k, f in functions.items() if marks(f.raw).web is None
+    }  # what is served is not run, beside what is
+    only = entrypoints or plain or functions
     if len(only) == 1:
         return Loaded(app=app, module=loaded, target=next(iter(only.values())))
     return Loaded(app=app, module=loaded, target=None, choices=(*entrypoints, *functions))

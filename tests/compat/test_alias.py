@@ -52,13 +52,14 @@ def test_modal_is_on_the_path_of_instances(server: Freehold) -> None:
 
 def test_names_that_modal_gave_up_work_with_a_warning_that_shows_the_new_one(server: Freehold) -> None:
     done = server("run", "old_names.py")
-    assert (done.returncode, done.stdout) == (0, "A100-80GB:2 any T4\n2\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "A100-80GB:2 any T4\n2 True\n"), done.stderr
     for new in (
         "modal.App(...)",
         "min_containers=",
         "max_containers=",
         "scaledown_window=",
         "@modal.concurrent",
+        "mounts= is now image=image.add_local_dir(...)",
         "gpu='A100-80GB:2'",
     ):
         assert new in done.stderr, new

@@ -460,7 +460,12 @@ class App:
             i for i in (*(a._image for a in self._all()), *(d.options.get("image") for d in declared)) if i is not None
         ]
         sources = sources_of(self._modules()) if self._include_source else []
-        along = [*(f for s in sources for f in s.all_files), *(f for i in images for f in (*i.files, *i.copied))]
+        given = (file for d in declared for mount in d.options.get("mounts", ()) for file in mount.files)
+        along = [
+            *(f for s in sources for f in s.all_files),
+            *(f for i in images for f in (*i.files, *i.copied)),
+            *given,
+        ]
         for name in left_behind(sources, along):
             warn(
                 f"{name!r} lies beside the program, which imports it, but does not go along, so instances cannot: "

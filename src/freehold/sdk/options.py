@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, Protocol, TypedDict, cast
 
 from freehold.core.devices import GPUS_MAX, parse_gpu
 from freehold.core.errors import DeprecationError, InvalidError
@@ -16,6 +16,7 @@ from freehold.sdk.network_file_system import NetworkFileSystem
 from freehold.sdk.retries import Retries, retries_spec
 from freehold.sdk.schedule import Schedule
 from freehold.sdk.secret import Secret
+from freehold.sdk.source import Files
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.volume import Volume
 
@@ -57,6 +58,14 @@ class Options(TypedDict, total=False):
     concurrency_limit: int | None
     container_idle_timeout: float | None
     allow_concurrent_inputs: int | None
+    mounts: Sequence["Filed"]
+
+
+class Filed(Protocol):
+    """What `modal.Mount` was: local files."""
+
+    @property
+    def files(self) -> Sequence[Files]: ...
 
 
 class FunctionOptions(Options, total=False):
@@ -150,6 +159,7 @@ def checked(options: Mapping[str, Any], where: str, known: type = FunctionOption
         if given.pop(name, None):
             warn(f"{where}: {name}= has no effect on a platform of your own")
     _mounts(given, where)
+    _files(given.get("mounts") or (), where)
     _check(cast(FunctionOptions, given), where)
     return cast(FunctionOptions, given)
 
@@ -285,6 +295,18 @@ def _renamed(given: dict[str, Any], where: str) -> dict[str, Any]:
             warn(f"{where}: {old}= is now {new}=", DeprecationError)
             given.setdefault(new, given.pop(old))
     return given
+
+
+def _files(mounts: Any, where: str) -> None:
+    if not mounts:
+        return
+    if not isinstance(mounts, (list, tuple)) or not all(hasattr(one, "files") for one in cast("list[Any]", mounts)):
+        msg = f"{where}: mounts={mounts!r} is not a list of modal.Mount: give image=image.add_local_dir(...) or add_local_file(...) instead"
+        raise InvalidError(msg)
+    warn(
+        f"{where}: mounts= is now image=image.add_local_dir(...), add_local_file(...) or add_local_python_source(...)",
+        DeprecationError,
+    )
 
 
 def _gpu(text: object, where: str) -> None:

@@ -79,7 +79,8 @@ def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> F
     serialized = _serialize(raw, where) if options.get("serialized") or source is None else None
     image = options.get("image") or defaults.image or default_image()
     batching = said.batching
-    files = [*image.files, *(defaults.files if options.get("include_source", defaults.include_source) else ())]
+    given = [file for mount in options.get("mounts", ()) for file in mount.files]
+    files = [*image.files, *given, *(defaults.files if options.get("include_source", defaults.include_source) else ())]
     volumes, buckets = mounted({**defaults.volumes, **options.get("volumes", {})})
     startup = options.get("startup_timeout")
     return FunctionSpec(

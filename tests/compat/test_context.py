@@ -19,6 +19,6 @@ def test_code_knows_where_it_runs_and_is_tried_again(server: Freehold) -> None:
 
 
 def test_retries_of_a_class_are_for_its_methods(server: Freehold) -> None:
-    shown = server.ok("run", "-q", str(Path(__file__).parent / "programs" / "class_retries.py"))
+    shown = server.ok("run", "-q", "class_retries.py")
     lines = [line for line in shown.splitlines() if not line.startswith(("Traceback", " ", "ValueError"))]
     assert lines == ["3", "item 4", "raised after 4", "CancelledError True"]

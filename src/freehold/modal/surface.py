@@ -46,6 +46,7 @@ MODULES: dict[str, dict[str, str]] = {
         },
     },
     "modal.call_graph": {"InputInfo": "freehold.sdk.types:InputInfo", "InputStatus": "freehold.sdk.types:InputStatus"},
+    "modal.file_io": {"FileIO": "freehold.sdk.file_io:FileIO"},  # of earlier clients
     "modal.file_pattern_matcher": {
         name: f"freehold.sdk.file_pattern_matcher:{name}" for name in ("FilePatternMatcher", "NON_PYTHON_FILES")
     },

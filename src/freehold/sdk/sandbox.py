@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from freehold.core.errors import (
     ClientClosed,
+    DeprecationError,
     InvalidError,
     NotFoundError,
     SandboxTerminatedError,
@@ -31,6 +32,7 @@ from freehold.sdk.container_process import ContainerProcess, Reading
 from freehold.sdk.context import is_local, own_app_id, refuse_in_plan
 from freehold.sdk.environment import named, only_own
 from freehold.sdk.faces import both, both_items_static, both_static, patient
+from freehold.sdk.file_io import FileIO
 from freehold.sdk.http import Api, segment
 from freehold.sdk.image import Image
 from freehold.sdk.io_streams import StreamReader, StreamWriter
@@ -46,6 +48,7 @@ from freehold.sdk.sandbox_options import (
 )
 from freehold.sdk.source import Bundles
 from freehold.sdk.stream_type import StreamType
+from freehold.sdk.tracebacks import warn
 from freehold.sdk.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -277,16 +280,25 @@ class Sandbox:
     # ---- names that Modal has given up, which programs still use
 
     @both
+    async def open(self, path: str, mode: str = "r") -> FileIO:
+        """An open file of it."""
+        _old("open", "read_text, write_text, read_bytes or write_bytes")
+        return await FileIO(self._files, path, mode).opened()
+
+    @both
     async def ls(self, path: str) -> "builtins.list[str]":
         """Names in a folder."""
+        _old("ls", "list_files")
         return [entry.name for entry in await self._files.list_files.core(path)]
 
     @both
     async def mkdir(self, path: str, parents: bool = False) -> None:
+        _old("mkdir", "make_directory")
         await self._files.make_directory.core(path, create_parents=parents)
 
     @both
     async def rm(self, path: str, recursive: bool = False) -> None:
+        _old("rm", "remove")
         await self._files.remove.core(path, recursive=recursive)
 
     # ---- what cannot be had here
@@ -369,6 +381,10 @@ def start(request: SandboxRequest, bundles: Bundles, progress: "Progress | None"
     if is_local():  # an instance may not build by itself; the server does, as it starts the sandbox
         running.build_images(own.api, [request.spec.image], shown)
     return Api(own.target, timeout_s=_LONG_S).send("POST", "/v1/sandboxes", request, SandboxView)
+
+
+def _old(was: str, now: str) -> None:
+    warn(f"Sandbox.{was} is now Sandbox.filesystem with {now}", DeprecationError)
 
 
 def _app(app: "App | None") -> str:

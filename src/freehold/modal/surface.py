@@ -33,7 +33,10 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.cluster": {"Cluster": "freehold.sdk.cluster:Cluster"},
     "modal.experimental": {
         name: f"freehold.sdk.experimental:{name}"
-        for name in ("ClusterInfo", "clustered", "get_cluster_info", "get_fabric_peers", "http_server", "stop_fetching_inputs")
+        for name in (
+            "AppInfo", "ClusterInfo", "clustered", "get_app_objects", "get_cluster_info", "get_fabric_peers", "http_server", "image_delete",
+            "list_deployed_apps", "stop_app", "stop_fetching_inputs",
+        )
     },
     "modal.exception": {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},

@@ -184,6 +184,11 @@ async def drive_async(core: Core[R]) -> R:
         return end.value
 
 
+async def _drive_made(make: Callable[..., Core[R]], args: Any, kwargs: Any) -> R:
+    """Make the core only when it is awaited: a task may be cancelled before it begins, and would leave a core that never ran."""
+    return await drive_async(make(*args, **kwargs))
+
+
 def drive_items(core: AsyncGenerator[R, None]) -> Generator[R, None, None]:
     """Iterate over a core in this thread."""
     try:
@@ -225,7 +230,7 @@ class Both(Generic[P, R]):
         return drive(self.core(*args, **kwargs))
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Core[R]:
-        return drive_async(self.core(*args, **kwargs))  # and holds nothing of us: many may wait at once
+        return _drive_made(self.core, args, kwargs)  # and holds nothing of us: many may wait at once
 
 
 class BothItems(Generic[P, R]):

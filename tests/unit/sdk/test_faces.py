@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import warnings
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -25,6 +26,16 @@ class Thing:
                 yield await blocking(int, i)
         finally:
             self.cleaned = True
+
+
+async def test_a_task_that_is_cancelled_before_it_begins_leaves_nothing_behind() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        task = asyncio.create_task(Thing().double.aio(4))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [str(w.message) for w in said] == []
 
 
 class Door:

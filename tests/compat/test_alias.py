@@ -106,3 +106,12 @@ def test_a_name_that_modal_lacks_here_is_nothing_to_install(server: Freehold, tm
     assert done.returncode != 0
     assert "modal.no_such_part" in done.stderr
     assert "is not installed here" not in done.stderr
+
+
+def test_a_module_is_the_same_whether_it_is_imported_or_not() -> None:
+    code = (
+        "from freehold.modal import alias; alias.install(); import modal; print(modal.exception.InternalFailure.__name__)\n"
+        "import modal.exception as imported; print(imported is modal.exception, modal.exception.Error is modal.Error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["InternalError", "True True"], done.stderr

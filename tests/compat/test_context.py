@@ -11,7 +11,7 @@ def test_code_knows_where_it_runs_and_is_tried_again(server: Freehold) -> None:
     assert lines == [
         "True None None",
         "False True True",
-        "im- in- local main 1 local",
+        "im- in- local main 1 local interrupted",
         "2 0.2",
         "attempts: 3 of calls: 1",
         "caught nothing",

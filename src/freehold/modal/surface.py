@@ -41,10 +41,12 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.exception": {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
         "InternalFailure": "freehold.core.errors:InternalError",
+        "simulate_preemption": "freehold.modal.preemption:simulate_preemption",
         **{
             n: f"freehold.modal.absent:{n}"
             for n in (
-                "AsyncUsageWarning", "InternalAPIWarning", "LogsFetchError", "ModuleNotMountable", "WorkspaceManagementError",
+                "AsyncUsageWarning", "InternalAPIWarning", "LogsFetchError", "ModuleNotMountable", "UserCodeException",
+                "WorkspaceManagementError",
             )
         },
     },

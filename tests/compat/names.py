@@ -120,6 +120,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "FunctionInfo", "InputInfo", "InputStatus", "LogEntry", "QueueInfo", "SecretInfo", "VolumeInfo",
         "VolumeMountInfo",
     ),
+    "modal.workspace": (
+        "Workspace",
+    ),
     "modal.volume": (
         "FileEntry", "FileEntryType", "Volume", "VolumeManager",
     ),

@@ -113,4 +113,5 @@ MODULES: dict[str, dict[str, str]] = {
     },
     "modal.stream_type": {"StreamType": "freehold.sdk.stream_type:StreamType"},
     "modal.server": {"Server": "freehold.sdk.server:Server"},
+    "modal.workspace": {"Workspace": "freehold.sdk.workspace:Workspace"},
 }  # fmt: skip

@@ -189,6 +189,10 @@ async def _drive_made(make: Callable[..., Core[R]], args: Any, kwargs: Any) -> R
     return await drive_async(make(*args, **kwargs))
 
 
+def _name_of(core: Callable[..., Any]) -> str:
+    return getattr(getattr(core, "func", core), "__qualname__", "core")
+
+
 def drive_items(core: AsyncGenerator[R, None]) -> Generator[R, None, None]:
     """Iterate over a core in this thread."""
     try:
@@ -230,7 +234,9 @@ class Both(Generic[P, R]):
         return drive(self.core(*args, **kwargs))
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Core[R]:
-        return _drive_made(self.core, args, kwargs)  # and holds nothing of us: many may wait at once
+        waiting = _drive_made(self.core, args, kwargs)  # and holds nothing of us: many may wait at once
+        waiting.__qualname__ = f"{_name_of(self.core)}.aio"  # for who forgets to await it
+        return waiting
 
 
 class BothItems(Generic[P, R]):

@@ -38,6 +38,12 @@ async def test_a_task_that_is_cancelled_before_it_begins_leaves_nothing_behind()
     assert [str(w.message) for w in said] == []
 
 
+async def test_who_forgets_to_await_is_told_what() -> None:
+    waiting = Thing().double.aio(4)
+    assert waiting.__qualname__ == "Thing.double.aio"
+    assert await waiting == 8
+
+
 class Door:
     def __enter__(self) -> str:
         return "open"

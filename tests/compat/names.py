@@ -54,8 +54,8 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "SandboxFilesystemIsADirectoryError", "SandboxFilesystemNotADirectoryError",
         "SandboxFilesystemNotFoundError", "SandboxFilesystemPathAlreadyExistsError",
         "SandboxFilesystemPermissionError", "SandboxTerminatedError", "SandboxTimeoutError", "SerializationError",
-        "ServerWarning", "ServiceError", "SnapshotCreationError", "TimeoutError", "UnimplementedError",
-        "VersionError", "VolumeUploadTimeoutError", "WorkspaceManagementError",
+        "ServerWarning", "ServiceError", "SnapshotCreationError", "TimeoutError", "UnimplementedError", "UserCodeException",
+        "VersionError", "VolumeUploadTimeoutError", "WorkspaceManagementError", "simulate_preemption",
     ),
     "modal.experimental": (
         "clustered", "get_cluster_info", "http_server", "stop_fetching_inputs",
@@ -119,6 +119,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "FileWatchEvent", "FileWatchEventType", "FunctionAutoscalerSettings", "FunctionCurrentStats",
         "FunctionInfo", "InputInfo", "InputStatus", "LogEntry", "QueueInfo", "SecretInfo", "VolumeInfo",
         "VolumeMountInfo",
+    ),
+    "modal.workspace": (
+        "Workspace",
     ),
     "modal.volume": (
         "FileEntry", "FileEntryType", "Volume", "VolumeManager",

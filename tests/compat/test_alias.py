@@ -54,7 +54,7 @@ def test_modal_is_on_the_path_of_instances(server: Freehold) -> None:
 def test_names_that_modal_gave_up_work_with_a_warning_that_shows_the_new_one(server: Freehold) -> None:
     done = server("run", "old_names.py")
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.splitlines()) == ["2", "3", "A100-80GB:2 any T4", "entered", "left"]
+    assert sorted(done.stdout.splitlines()) == ["2 True", "3", "A100-80GB:2 any T4", "entered", "left"]
     for new in (
         "__enter__ is now a method under @modal.enter()",
         ".call(...) is now .remote(...)",
@@ -63,6 +63,7 @@ def test_names_that_modal_gave_up_work_with_a_warning_that_shows_the_new_one(ser
         "max_containers=",
         "scaledown_window=",
         "@modal.concurrent",
+        "mounts= is now image=image.add_local_dir(...)",
         "gpu='A100-80GB:2'",
     ):
         assert new in done.stderr, new
@@ -117,3 +118,12 @@ def test_a_name_that_modal_lacks_here_is_nothing_to_install(server: Freehold, tm
     assert done.returncode != 0
     assert "modal.no_such_part" in done.stderr
     assert "is not installed here" not in done.stderr
+
+
+def test_a_module_is_the_same_whether_it_is_imported_or_not() -> None:
+    code = (
+        "from freehold.modal import alias; alias.install(); import modal; print(modal.exception.InternalFailure.__name__)\n"
+        "import modal.exception as imported; print(imported is modal.exception, modal.exception.Error is modal.Error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["InternalError", "True True"], done.stderr

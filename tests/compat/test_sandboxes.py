@@ -53,6 +53,26 @@ def test_what_a_sandbox_writes_is_in_its_apps_logs_and_it_is_on_record(server: F
     assert _ask(server, "/v1/sandboxes?app=compat-sandbox-basics") == []
 
 
+def test_files_are_opened_as_earlier_programs_do_it(server: Freehold) -> None:
+    done = server("python", "sandbox_open.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "WRITTEN ['first', 'second']",
+        r"READ 'first\n' sec ['third\n', 'last\n']",
+        r"BYTES b'FIRST\n' [6, 7, 6, 5]",
+        "ASYNC later",
+        "LEFT ['deep', 'empty', 'one.txt']",
+        "SandboxFilesystemNotFoundError '/work/none': No such file or directory",
+        "SandboxFilesystemPathAlreadyExistsError '/work/empty': File exists",
+        """InvalidError Sandbox.open('/work/empty', 'rw'): a mode is "r", "w", "a" or "x", with "b" for bytes and "+" for both ways""",
+        "WRONG the sandbox's file '/work/one.txt', opened with 'r', is open for reading alone",
+        "WRONG the sandbox's file '/work/one.txt', opened with 'wb', takes bytes, not str",
+        "WRONG the sandbox's file '/work/one.txt', opened with 'r', is closed",
+    ]
+    for new in ("read_text, write_text", "list_files", "make_directory", "with remove"):
+        assert f"is now Sandbox.filesystem with {new.removeprefix('with ')}" in done.stderr, new
+
+
 def test_commands_stream_take_input_and_end(server: Freehold) -> None:
     assert server.lines("python", "sandbox_exec.py") == [
         "KINDS True True True",

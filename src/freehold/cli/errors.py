@@ -44,8 +44,8 @@ _BY_CLASS: tuple[tuple[type[errors.Error], ExitCode], ...] = (  # the first that
     (errors.StartupTimeoutError, ExitCode.PROGRAM),
     (errors.TimeoutError, ExitCode.TIMEOUT),
     (errors.ExecutionError, ExitCode.PROGRAM),
-    (errors.RemoteError, ExitCode.PROGRAM),
     (errors.CancelledError, ExitCode.INTERRUPTED),
+    (errors.RemoteError, ExitCode.PROGRAM),
 )
 
 

@@ -72,12 +72,17 @@ def running(
 
 def report_user_error(error: BaseException) -> ExitCode:
     """Show an error of the user's program with the user's frames; return the code to end with."""
-    if isinstance(error, ConnectionError) and not user_frames(error.__traceback__):  # the server left, not the program
+    trace = user_traceback(error).rstrip()
+    head, _, last = trace.rpartition("\n")
+    # no code of the user's raised it: the server left, or what was asked for cannot be
+    if (
+        isinstance(error, Error)
+        and not user_frames(error.__traceback__)
+        and (isinstance(error, ConnectionError) or not head)
+    ):
         report(error)
         return exit_code_of(error)
     out = stderr()
-    trace = user_traceback(error).rstrip()
-    head, _, last = trace.rpartition("\n")
     if head and user_frames(error.__traceback__):
         out.print(head, markup=False, style="dim" if out.is_terminal else "", soft_wrap=True)
         out.print(last, markup=False, style="bold red", soft_wrap=True)

@@ -21,6 +21,11 @@ def image_digest(spec: ImageSpec) -> str:
     return sha256(_canonical({"steps": [{"kind": step.kind, "args": step.args} for step in spec.steps]}))
 
 
+def image_id(digest: str) -> str:
+    """As `Image.object_id` gives it and `Image.from_id` takes it."""
+    return f"im-{digest[:24]}"
+
+
 def function_digest(spec: FunctionSpec) -> str:
     """Sha256 hex of everything an instance is started from; equal functions keep their instances over a deploy."""
     return sha256(_canonical(asdict(replace(spec, schedule=None)) | {"image": image_digest(spec.image)}))

@@ -21,7 +21,6 @@ Error                              internal
 │   ├── InteractiveTimeoutError        nobody took the other end of a terminal
 │   ├── MountUploadTimeoutError        local files took too long to send
 │   └── VolumeUploadTimeoutError       files for a volume took too long to send
-├── CancelledError                 cancelled             the call was cancelled
 ├── ConnectionError                unavailable           no server there, or the link broke; also a builtin ConnectionError
 │   ├── VersionError               failed_precondition   client and server speak different versions
 │   └── ClientClosed               unavailable           this process closed its client
@@ -38,6 +37,7 @@ Error                              internal
 │   └── …PermissionError, …PathAlreadyExistsError, …FileTooLargeError
 ├── SnapshotCreationError          failed_precondition   a sandbox's files could not be kept
 ├── RemoteError                    aborted               user code raised something that cannot be rebuilt here
+│   ├── CancelledError             cancelled             the call was cancelled
 │   └── ImageBuildError            failed_precondition   a step of an image failed
 ├── SerializationError             invalid_argument      a value cannot be pickled or written as JSON
 └── DeserializationError           invalid_argument      bytes cannot be turned back into a value
@@ -141,10 +141,6 @@ class ExecTimeoutError(TimeoutError):
     """A command in a sandbox ran past its own `timeout`."""
 
 
-class CancelledError(Error):
-    code = "cancelled"
-
-
 class InputCancellation(BaseException):  # the name users know
     """Raised inside user code whose input was cancelled; a BaseException, so that `except Exception` lets it through."""
 
@@ -236,6 +232,10 @@ class SnapshotCreationError(Error):
 
 class RemoteError(Error):
     code = "aborted"
+
+
+class CancelledError(RemoteError):
+    code = "cancelled"
 
 
 class ImageBuildError(RemoteError):

@@ -83,6 +83,7 @@ class Schedule:
 
 WebKind = Literal["fastapi_endpoint", "asgi_app", "wsgi_app", "web_server", "server"]
 SERVER_FINISH_S = 10.0  # what is under way in a server may go on for, at the least, when its instance is to go
+LEAST_START_S = 30.0  # an instance has so long to be ready, unless its function says otherwise
 OPEN_REQUESTS = 10_000  # at once in one instance of a server that sets no limit itself
 
 
@@ -214,7 +215,7 @@ class FunctionSpec:
     mounts: tuple[Mount, ...] = ()  # the user's source, and add_local_* without copy
     resources: Resources = field(default_factory=Resources)
     timeout_s: float = 300.0
-    startup_timeout_s: float | None = None  # None: timeout_s
+    startup_timeout_s: float | None = None  # None: timeout_s, or more where that is short; see `start_s`
     retries: Retries | None = None
     scaling: Scaling = field(default_factory=Scaling)
     concurrency: Concurrency = field(default_factory=Concurrency)
@@ -239,6 +240,11 @@ class FunctionSpec:
         """Web endpoints by method name; the function's own stands under the empty name."""
         own = {"": self.web} if self.web else {}
         return own | {m.name: m.web for m in self.methods if m.web}
+
+    @property
+    def start_s(self) -> float:
+        """How long an instance may take to be ready. A short `timeout` is meant for inputs: a busy machine starts Python in seconds."""
+        return self.startup_timeout_s or max(self.timeout_s, LEAST_START_S)
 
     @property
     def finish_s(self) -> float:

@@ -62,6 +62,10 @@ class ModuleNotMountable(Exception):  # noqa: N818 (Modal's name)
     """A module without files."""
 
 
+class UserCodeException(Exception):  # noqa: N818 (Modal's name)
+    """What wrapped the exceptions that a map gave back; they are given back as they are."""
+
+
 class AsyncUsageWarning(UserWarning):
     """A blocking method in async code."""
 

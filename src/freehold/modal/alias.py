@@ -55,10 +55,10 @@ class _Alias(ModuleType):
     def __getattr__(self, name: str) -> Any:
         below = f"{self.__name__}.{name}"
         home = _names_of(self.__name__).get(name)
-        if home is not None:
-            value = _resolve(home)
-        elif below in MODULES or below in WHOLE:
+        if below in MODULES or below in WHOLE:  # first: `modal.exception` has more names than `freehold.exception`
             value = importlib.import_module(below)
+        elif home is not None:
+            value = _resolve(home)
         else:
             msg = f"module {self.__name__!r} has no attribute {name!r}, as Freehold has it; see docs/reference/modal.md"
             raise AttributeError(msg)

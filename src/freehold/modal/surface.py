@@ -36,21 +36,27 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.experimental": {
         **{n: f"freehold.modal.absent:{n}" for n in NOT_HERE},
         **{
-            n: f"freehold.sdk.experimental:{n}"
-            for n in ("ClusterInfo", "clustered", "get_cluster_info", "get_fabric_peers", "http_server", "stop_fetching_inputs")
+            name: f"freehold.sdk.experimental:{name}"
+            for name in (
+                "AppInfo", "ClusterInfo", "clustered", "get_app_objects", "get_cluster_info", "get_fabric_peers", "http_server", "image_delete",
+                "list_deployed_apps", "stop_app", "stop_fetching_inputs",
+            )
         },
     },
     "modal.exception": {
         **{n: f"freehold.core.errors:{n}" for n, v in vars(errors).items() if isinstance(v, type) and v.__module__ == errors.__name__},
         "InternalFailure": "freehold.core.errors:InternalError",
+        "simulate_preemption": "freehold.modal.preemption:simulate_preemption",
         **{
             n: f"freehold.modal.absent:{n}"
             for n in (
-                "AsyncUsageWarning", "InternalAPIWarning", "LogsFetchError", "ModuleNotMountable", "WorkspaceManagementError",
+                "AsyncUsageWarning", "InternalAPIWarning", "LogsFetchError", "ModuleNotMountable", "UserCodeException",
+                "WorkspaceManagementError",
             )
         },
     },
     "modal.call_graph": {"InputInfo": "freehold.sdk.types:InputInfo", "InputStatus": "freehold.sdk.types:InputStatus"},
+    "modal.file_io": {"FileIO": "freehold.sdk.file_io:FileIO"},  # of earlier clients
     "modal.file_pattern_matcher": {
         name: f"freehold.sdk.file_pattern_matcher:{name}" for name in ("FilePatternMatcher", "NON_PYTHON_FILES")
     },
@@ -114,4 +120,5 @@ MODULES: dict[str, dict[str, str]] = {
     "modal.snapshot": {"SandboxSnapshot": "freehold.modal.absent:SandboxSnapshot"},
     "modal.shared_volume": {"SharedVolume": "freehold.modal.old:SharedVolume"},
     "modal.server": {"Server": "freehold.sdk.server:Server"},
+    "modal.workspace": {"Workspace": "freehold.sdk.workspace:Workspace"},
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 
 import anyio
@@ -10,6 +11,7 @@ from freehold.runner import output
 from freehold.runner.asgi import Asgi, Message, Receive, Send
 from freehold.sdk import context
 
+_logger = logging.getLogger("uvicorn.error")
 _AHEAD = 2  # parts of a body
 _GRACE_S = 0.25  # for an app that notices by itself that its caller left
 
@@ -67,6 +69,11 @@ class _Visit:
             if not self._left:
                 with self._running:
                     await app(self._scope, self.receive, self.send)
+        except Exception as error:
+            if not self._answered:
+                raise
+            # raised, it would make uvicorn hang up without a word, and the next request may be on its way on this connection
+            _logger.exception("Exception in ASGI application", exc_info=error)
         finally:
             if self._reader is not None:
                 self._reader.cancel()

@@ -17,7 +17,7 @@ from freehold.sdk.cls import Cls, hooks, parameter
 from freehold.sdk.context import is_local, is_planned, refuse_in_plan
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.environment import work_in
-from freehold.sdk.faces import blocking, both, both_static
+from freehold.sdk.faces import blocking, both, both_static, opens
 from freehold.sdk.function import Function
 from freehold.sdk.image import Image, default_image
 from freehold.sdk.marks import mark, marks, yields
@@ -348,6 +348,7 @@ class App:
 
     # ---- running
 
+    @opens
     def run(
         self,
         *,

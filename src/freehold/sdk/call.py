@@ -38,8 +38,9 @@ class FunctionCall(Generic[R]):
     def __repr__(self) -> str:
         return f"FunctionCall({self.object_id!r})"
 
+    @both_static
     @staticmethod
-    def from_id(function_call_id: str, client: object = None) -> "FunctionCall[Any]":
+    async def from_id(function_call_id: str, client: object = None) -> "FunctionCall[Any]":
         """The call with this id; nothing is asked of the server until its result is."""
         del client  # one a process
         call_id = function_call_id

@@ -29,7 +29,7 @@ from freehold.protocol.stored import (
     StagedValue,
 )
 from freehold.sdk.ephemeral import Ephemeral
-from freehold.sdk.faces import blocking, both, both_items, drive, drive_items
+from freehold.sdk.faces import blocking, both, both_items, drive, drive_items, opens_static
 from freehold.sdk.named import Named, NamedObjects, Noun
 from freehold.sdk.serialization import dump_key, dumps, load_key, loads
 from freehold.sdk.types import DictInfo
@@ -50,6 +50,7 @@ class Dict(Named):
         del client  # one server a process
         return Dict._from_id(dict_id)
 
+    @opens_static
     @staticmethod
     def ephemeral(*, client: object = None, environment_name: str | None = None) -> "Ephemeral[Dict]":
         """`with Dict.ephemeral() as d:`, or `async with`: a Dict without a name that is deleted at the end."""

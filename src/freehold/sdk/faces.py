@@ -184,6 +184,15 @@ async def drive_async(core: Core[R]) -> R:
         return end.value
 
 
+async def _drive_made(make: Callable[..., Core[R]], args: Any, kwargs: Any) -> R:
+    """Make the core only when it is awaited: a task may be cancelled before it begins, and would leave a core that never ran."""
+    return await drive_async(make(*args, **kwargs))
+
+
+def _name_of(core: Callable[..., Any]) -> str:
+    return getattr(getattr(core, "func", core), "__qualname__", "core")
+
+
 def drive_items(core: AsyncGenerator[R, None]) -> Generator[R, None, None]:
     """Iterate over a core in this thread."""
     try:
@@ -225,7 +234,9 @@ class Both(Generic[P, R]):
         return drive(self.core(*args, **kwargs))
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> Core[R]:
-        return drive_async(self.core(*args, **kwargs))  # and holds nothing of us: many may wait at once
+        waiting = _drive_made(self.core, args, kwargs)  # and holds nothing of us: many may wait at once
+        waiting.__qualname__ = f"{_name_of(self.core)}.aio"  # for who forgets to await it
+        return waiting
 
 
 class BothItems(Generic[P, R]):
@@ -296,6 +307,40 @@ def both_static(core: Callable[P, Core[R]]) -> Both[P, R]:
 def both_items_static(core: Callable[P, AsyncGenerator[R, None]]) -> BothItems[P, R]:
     """The same for one that yields."""
     return BothItems(core)
+
+
+class Opener(Generic[P, R]):
+    """A callable that gives what `with` and `async with` open; `.aio` is the same, for programs that write it."""
+
+    __slots__ = ("_make", "aio")
+
+    def __init__(self, make: Callable[P, R]) -> None:
+        self._make = self.aio = make
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._make(*args, **kwargs)
+
+
+class opens(Generic[S, P, R]):  # noqa: N801 (a decorator)
+    """Decorates a method that gives what both `with` and `async with` open."""
+
+    def __init__(self, make: Callable[Concatenate[S, P], R]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "opens[S, P, R]": ...
+    @overload
+    def __get__(self, instance: S, owner: type) -> Opener[P, R]: ...
+    def __get__(self, instance: S | None, owner: type) -> "Opener[P, R] | opens[S, P, R]":
+        if instance is None:
+            return self
+        return Opener(functools.partial(self._make, instance))
+
+
+def opens_static(make: Callable[P, R]) -> Opener[P, R]:
+    """Decorates a function, or the body of a static method, that gives what both `with` and `async with` open."""
+    return Opener(make)
 
 
 async def each(items: AsyncIterator[R]) -> list[R]:

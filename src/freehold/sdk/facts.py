@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from freehold.core.devices import parse_gpu
+from freehold.core.digests import image_id
 from freehold.core.specs import FunctionSpec, Web
 from freehold.core.states import CallState
 from freehold.protocol import schemas
@@ -47,7 +48,7 @@ def function_info(detail: "schemas.FunctionDetail") -> types.FunctionInfo:
         memory_mib=_pair(asked.memory_mib, asked.memory_limit_mib),
         gpus=[(gpu.type, gpu.count) for gpu in map(parse_gpu, asked.gpu)],
         ephemeral_disk_mib=asked.ephemeral_disk_mib,
-        image_info=types.ImageInfo(None, detail.image),
+        image_info=types.ImageInfo(None, image_id(detail.image)),
         startup_timeout=None if spec.startup_timeout_s is None else round(spec.startup_timeout_s),
         timeout=round(spec.timeout_s),
         max_retries=spec.retries.max_retries if spec.retries else None,

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Unpack, cast
 
+from freehold.core.digests import image_id
 from freehold.core.errors import DeprecationError, InvalidError, NotFoundError
 from freehold.core.names import check_name
 from freehold.core.specs import ImageSpec, ImageStep, StepKind
@@ -19,7 +20,7 @@ from freehold.sdk import local_files, steps
 from freehold.sdk.checks import known_options, strings, variables
 from freehold.sdk.config import force_build
 from freehold.sdk.context import is_local
-from freehold.sdk.faces import blocking, both, both_items
+from freehold.sdk.faces import blocking, both, both_items, both_static
 from freehold.sdk.secret import Secret
 from freehold.sdk.source import Bundles, Files, Ignore, local_module
 from freehold.sdk.steps import Local, Packages, Remote
@@ -28,7 +29,6 @@ from freehold.sdk.tracebacks import warn
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from freehold.protocol.schemas import ImageView
     from freehold.sdk.client import Client
 
 P = ParamSpec("P")
@@ -47,7 +47,7 @@ class Image:
         self.copied = copied  # local files that are part of the environment
         self.files = files  # laid out when an instance starts; they do not rebuild the environment
         self.failed_imports: list[Exception] = []
-        self._built: ImageView | None = None
+        self.built: str | None = None  # the digest of what the server has of it
 
     def spec(self, bundles: Bundles) -> ImageSpec:
         """The recipe, with the tars of copied files added to `bundles`."""
@@ -107,8 +107,9 @@ class Image:
         made = steps.force(force_build, "Image.micromamba")
         return _first("micromamba", {"python_version": _python(python_version)} | made)
 
+    @both_static
     @staticmethod
-    def from_id(image_id: str, client: object = None) -> "Image":
+    async def from_id(image_id: str, client: object = None) -> "Image":
         """An image that was built before, by its `object_id`."""
         del client  # one server a process
         if not re.fullmatch(r"im-[0-9a-f]{24}", strings(image_id, "Image.from_id")[0]):
@@ -387,14 +388,14 @@ class Image:
 
     @property
     def object_id(self) -> str | None:
-        """Its id once `build()` has built it; `Image.from_id` finds it again."""
-        return self._built and _id(self._built.digest)
+        """Its id once `build()` has built it, or of a sandbox's snapshot; `Image.from_id` finds it again."""
+        return self.built and image_id(self.built)
 
     @both
     async def build(self, app: object = None) -> "Image":
         """Build it now, on the server; functions have theirs built when their app runs or is deployed."""
         del app  # the server builds for all of its apps
-        self._built = await blocking(self._build)
+        self.built = await blocking(self._build)
         return self
 
     @both
@@ -408,7 +409,7 @@ class Image:
     ) -> None:
         """Give the built image a name, `NAME` or `NAME:TAG`, by which `Image.from_name` finds it; the tag is by default `latest`."""
         del environment_name, experimental_options, client  # as in `from_name`; nothing here is public
-        if self._built is None:
+        if self.built is None:
             msg = f"Image.publish({name!r}): the image is not built yet: call image.build() first"
             raise InvalidError(msg)
         await blocking(self._publish, _named(name))
@@ -417,8 +418,8 @@ class Image:
     async def hydrate(self, client: "Client | None" = None) -> "Image":
         """Like `build()`."""
         del client
-        if self._built is None:
-            self._built = await blocking(self._build)
+        if self.built is None:
+            self.built = await blocking(self._build)
         return self
 
     @both_items
@@ -427,26 +428,26 @@ class Image:
         for line in await blocking(self._read_log):
             yield line
 
-    def _build(self) -> "ImageView":
+    def _build(self) -> str:
         from freehold.sdk import client, running
 
         with Bundles() as bundles:
-            return running.build(client.current().api, self.spec(bundles), bundles)
+            return running.build(client.current().api, self.spec(bundles), bundles).digest
 
     def _publish(self, name: str) -> None:
         from freehold.protocol.schemas import ImageName
         from freehold.sdk import client
 
-        assert self._built is not None
-        client.current().api.act("POST", f"/v1/images/{self._built.digest}/names", ImageName(name=name))
+        assert self.built is not None
+        client.current().api.act("POST", f"/v1/images/{self.built}/names", ImageName(name=name))
 
     def _read_log(self) -> list[str]:
         from freehold.sdk import client, running
 
-        if self._built is None:
+        if self.built is None:
             msg = "this image has no log yet: call image.build() first"
             raise InvalidError(msg)
-        return running.image_log(client.current().api, self._built.digest)
+        return running.image_log(client.current().api, self.built)
 
     # ---- how
 
@@ -538,10 +539,6 @@ def _named(name: str) -> str:
         msg = f"{name!r} cannot name an image: what begins with 'im-' is an id; give another"
         raise InvalidError(msg)
     return f"{plain}:{check_name(tag or 'latest', 'the tag of an image')}"
-
-
-def _id(digest: str) -> str:
-    return f"im-{digest[:24]}"
 
 
 def _python(version: str | None) -> str:

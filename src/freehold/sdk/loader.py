@@ -18,6 +18,7 @@ from freehold.sdk.app import App
 from freehold.sdk.cls import Cls, hooks, parameters
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.function import Function
+from freehold.sdk.marks import marks
 from freehold.sdk.source import module_name_of
 from freehold.sdk.tracebacks import user_traceback
 
@@ -77,7 +78,10 @@ def load_ref(ref: str, *, module: bool = False) -> Loaded:
             msg = f"{where} has no entrypoint or function {name!r}{hint}"
             raise NotFoundError(msg)
         return Loaded(app=app, module=loaded, target=target)
-    only = entrypoints or functions
+    plain = {
+        k: f for k, f in functions.items() if marks(f.raw).web is None
+    }  # what is served is not run, beside what is
+    only = entrypoints or plain or functions
     if len(only) == 1:
         return Loaded(app=app, module=loaded, target=next(iter(only.values())))
     return Loaded(app=app, module=loaded, target=None, choices=(*entrypoints, *functions))
@@ -145,7 +149,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def find_app(module: ModuleType, name: str = "") -> App:
-    """The module's app: the one that owns what is named; else `app`, else the only one."""
+    """The module's app: the one that owns what is named; else `app`, else the only one, or the only one with an entrypoint."""
     apps = {k: v for k, v in vars(module).items() if isinstance(v, App)}
     distinct = list({id(a): a for a in apps.values()}.values())
     first = name.partition(".")[0]
@@ -158,8 +162,10 @@ def find_app(module: ModuleType, name: str = "") -> App:
         return owners[0]
     if "app" in apps:
         return apps["app"]
-    if len(distinct) == 1:
-        return distinct[0]
+    started = [a for a in distinct if a.registered_entrypoints]
+    for only in (distinct, started):
+        if len(only) == 1:
+            return only[0]
     if not distinct:
         msg = f"{module.__name__} has no App: write `app = freehold.App('NAME')` at its top level"
         raise NotFoundError(msg)

@@ -11,7 +11,7 @@ from freehold.core.errors import DeprecationError, InvalidError
 from freehold.core.specs import VolumeMount
 from freehold.sdk.entries import FileEntry
 from freehold.sdk.ephemeral import Ephemeral
-from freehold.sdk.faces import blocking, both, both_items, both_static
+from freehold.sdk.faces import blocking, both, both_items, both_static, opens_static
 from freehold.sdk.former import Former
 from freehold.sdk.tracebacks import warn
 from freehold.sdk.volume import Volume
@@ -39,6 +39,7 @@ class NetworkFileSystem(Former):
             Volume.from_name(name, create_if_missing=create_if_missing, environment_name=environment_name)
         )
 
+    @opens_static
     @staticmethod
     def ephemeral(client: object = None, environment_name: str | None = None) -> "Ephemeral[NetworkFileSystem]":
         """One that is deleted at the end of the `with` or `async with` block."""

@@ -29,7 +29,7 @@ from freehold.protocol.stored import (
     QueueTaken,
 )
 from freehold.sdk.ephemeral import Ephemeral
-from freehold.sdk.faces import both, both_items, drive_items
+from freehold.sdk.faces import both, both_items, drive_items, opens_static
 from freehold.sdk.named import Named, NamedObjects, Noun
 from freehold.sdk.serialization import dumps, loads
 from freehold.sdk.tracebacks import warn
@@ -48,6 +48,7 @@ class Queue(Named):
         del client  # one server a process
         return Queue._from_id(queue_id)
 
+    @opens_static
     @staticmethod
     def ephemeral(client: object = None, environment_name: str | None = None) -> "Ephemeral[Queue]":
         """`with Queue.ephemeral() as q:`, or `async with`: a Queue without a name that is deleted at the end."""

@@ -33,7 +33,8 @@ def check_function(raw: Callable[..., Any], options: FunctionOptions, where: str
     if not options.get("serialized"):
         _importable(raw, where)
     generates = yields(raw) if generator is None else generator
-    _check_marks(raw, said, options, where, generator=generates)
+    _check_retries(said, options, where, generator=generates)
+    _check_marks(raw, said, where, generator=generates)
     if options.get("schedule") is not None:
         _check_scheduled(raw, said, where, generator=generates)
 
@@ -66,7 +67,7 @@ def check_class(raw: type, options: FunctionOptions, where: str) -> None:
     for name, function in methods.items():
         if cluster_size > 1:
             _check_cluster(marks(function), f"{where}.{name}", generator=yields(function))
-        _check_marks(function, marks(function), options, f"{where}.{name}", generator=yields(function))
+        _check_marks(function, marks(function), f"{where}.{name}", generator=yields(function))
 
 
 def function_spec(one: Declaration, defaults: "Defaults", bundles: Bundles) -> FunctionSpec:
@@ -167,9 +168,8 @@ def _importable(raw: Any, where: str) -> None:
         raise InvalidError(msg)
 
 
-def _check_marks(
-    raw: Callable[..., Any], said: Marks, options: FunctionOptions, where: str, *, generator: bool
-) -> None:
+def _check_retries(said: Marks, options: FunctionOptions, where: str, *, generator: bool) -> None:
+    """Of a function; those of a class are for its methods that can be tried again."""
     retries = options.get("retries")
     if said.web and retries:
         msg = (
@@ -181,6 +181,9 @@ def _check_marks(
             f"{where}: retries={retries!r} on a generator: what it has yielded cannot be taken back; leave retries out"
         )
         raise InvalidError(msg)
+
+
+def _check_marks(raw: Callable[..., Any], said: Marks, where: str, *, generator: bool) -> None:
     if said.batching and generator:
         msg = f"{where}: @batched on a generator: a batch returns one list"
         raise InvalidError(msg)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from freehold.core.errors import (
     ClientClosed,
+    DeprecationError,
     InvalidError,
     NotFoundError,
     SandboxTerminatedError,
@@ -31,6 +32,7 @@ from freehold.sdk.container_process import ContainerProcess, Reading
 from freehold.sdk.context import is_local, own_app_id, refuse_in_plan
 from freehold.sdk.environment import named, only_own
 from freehold.sdk.faces import both, both_items_static, both_static, patient
+from freehold.sdk.file_io import FileIO
 from freehold.sdk.http import Api, segment
 from freehold.sdk.image import Image
 from freehold.sdk.io_streams import StreamReader, StreamWriter
@@ -267,7 +269,9 @@ class Sandbox:
             raise InvalidError(msg)
         api = Api(_api().target, timeout_s=timeout)
         view = await patient(api.send, "POST", f"{self._path}/snapshot", None, SnapshotView)
-        return Image(tuple(ImageStep(kind=s.kind, args=s.args) for s in view.spec.steps))
+        image = Image(tuple(ImageStep(kind=s.kind, args=s.args) for s in view.spec.steps))
+        image.built = view.digest
+        return image
 
     @both
     async def reload_volumes(self, *, timeout: int = 55) -> None:  # noqa: ASYNC109 (Modal's name)
@@ -278,16 +282,25 @@ class Sandbox:
     # ---- names that Modal has given up, which programs still use
 
     @both
+    async def open(self, path: str, mode: str = "r") -> FileIO:
+        """An open file of it."""
+        _old("open", "read_text, write_text, read_bytes or write_bytes")
+        return await FileIO(self._files, path, mode).opened()
+
+    @both
     async def ls(self, path: str) -> "builtins.list[str]":
         """Names in a folder."""
+        _old("ls", "list_files")
         return [entry.name for entry in await self._files.list_files.core(path)]
 
     @both
     async def mkdir(self, path: str, parents: bool = False) -> None:
+        _old("mkdir", "make_directory")
         await self._files.make_directory.core(path, create_parents=parents)
 
     @both
     async def rm(self, path: str, recursive: bool = False) -> None:
+        _old("rm", "remove")
         await self._files.remove.core(path, recursive=recursive)
 
     # ---- what cannot be had here
@@ -370,6 +383,10 @@ def start(request: SandboxRequest, bundles: Bundles, progress: "Progress | None"
     if is_local():  # an instance may not build by itself; the server does, as it starts the sandbox
         running.build_images(own.api, [request.spec.image], shown)
     return Api(own.target, timeout_s=_LONG_S).send("POST", "/v1/sandboxes", request, SandboxView)
+
+
+def _old(was: str, now: str) -> None:
+    warn(f"Sandbox.{was} is now Sandbox.filesystem with {now}", DeprecationError)
 
 
 def _app(app: "App | None") -> str:

@@ -17,7 +17,7 @@ from freehold.core.specs import VolumeMount
 from freehold.sdk.entries import FileEntry, FileEntryType, VolumeInfo, moment
 from freehold.sdk.environment import api_of, check_own, given
 from freehold.sdk.ephemeral import Ephemeral
-from freehold.sdk.faces import blocking, both, both_items, both_static
+from freehold.sdk.faces import blocking, both, both_items, both_static, opens, opens_static
 from freehold.sdk.former import Former
 from freehold.sdk.objects import Objects, newest
 from freehold.sdk.tracebacks import warn
@@ -120,6 +120,7 @@ class Volume(Former):
             raise InvalidError(msg)
         return Volume(volume_id)
 
+    @opens_static
     @staticmethod
     def ephemeral(
         client: object = None,
@@ -264,6 +265,7 @@ class Volume(Former):
         body = CopyRequest(sources=tuple(str(p) for p in src_paths), target=str(dst_path), recursive=recursive)
         await blocking(self._api().act, "POST", f"{_path(self._ref)}/copy", body, patient=True)
 
+    @opens
     def batch_upload(self, force: bool = False) -> Upload:
         """`with volume.batch_upload() as batch: batch.put_file(local, "/there")`; `force` replaces files that are there."""
         self._check_writable()

@@ -1,5 +1,7 @@
 """Names that Modal has given up."""
 
+from pathlib import Path
+
 import modal
 import modal.gpu
 
@@ -26,11 +28,16 @@ class Counter:
         print("left")
 
 
+@stub.function(mounts=[modal.Mount.from_local_file(__file__, remote_path="/data/there.txt")])
+def mounted() -> bool:
+    return Path("/data/there.txt").is_file()
+
+
 if modal.is_local():
     print(modal.gpu.A100(size="80GB", count=2), modal.gpu.Any(), modal.gpu.T4())
 
 
 @stub.local_entrypoint()
 def main():
-    print(plain.remote(1))
+    print(plain.remote(1), mounted.remote())
     print(Counter().up.call(2))

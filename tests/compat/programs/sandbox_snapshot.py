@@ -18,7 +18,8 @@ def main() -> None:
     sb.filesystem.write_text("later", "/data/later.txt")
     sb.terminate()
 
-    second = modal.Sandbox.create(app=app, image=image)
+    assert image.object_id is not None
+    second = modal.Sandbox.create(app=app, image=modal.Image.from_id(image.object_id))
     print("FILE", second.filesystem.read_text("/data/kept.txt"), second.exec("ls", "/data").stdout.read().split())
     print("MODULE", second.exec("python", "-c", "import made_inside; print(made_inside.VALUE)").stdout.read().strip())
     print(

@@ -90,6 +90,20 @@ async def test_an_instance_gets_no_connection_of_the_one_before_at_its_address(s
     assert answers == ["1", "1", "2"]
 
 
+async def test_a_connection_on_which_a_program_failed_is_not_used_again(stage: Any) -> None:
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        failed = head.startswith(b"GET")
+        writer.write(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\n\r\n" % (500 if failed else 200))
+        if failed:  # as uvicorn does: it hangs up a little later, and has not said that it will
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+
+    async with stage.script(upstream), httpx.AsyncClient() as client:
+        assert (await client.get(stage.url)).status_code == 500
+        assert (await client.post(stage.url, content=b"more")).status_code == 200
+
+
 @pytest.mark.parametrize(("method", "status", "leases"), [("GET", 200, 2), ("POST", 502, 1), ("DELETE", 502, 1)])
 async def test_what_changes_nothing_is_done_again_where_an_instance_broke_off(
     stage: Any, method: str, status: int, leases: int

@@ -8,7 +8,7 @@ import pytest
 import freehold.sdk
 from freehold.cli.errors import ExitCode
 from freehold.cli.running import expect_program, report_user_error
-from freehold.core.errors import ConnectionError
+from freehold.core.errors import ConnectionError, InvalidError
 
 
 def test_a_warning_without_a_line_of_the_users_is_a_message(
@@ -33,3 +33,12 @@ def test_a_server_that_left_is_one_message(capsys: pytest.CaptureFixture[str]) -
     error.__cause__ = ConnectionRefusedError("refused")
     assert report_user_error(error) is ExitCode.CONNECTION
     assert capsys.readouterr().err == "error: no server answers: start one\n"
+
+
+def test_what_no_code_of_the_users_raised_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report_user_error(InvalidError("--write-result takes str or bytes")) is ExitCode.USAGE
+    assert capsys.readouterr().err == "error: --write-result takes str or bytes\n"
+    far = InvalidError("mine")
+    far.add_note("Remote traceback (most recent call last):")
+    report_user_error(far)
+    assert capsys.readouterr().err.startswith("freehold.core.errors.InvalidError: mine\n")

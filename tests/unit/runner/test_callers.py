@@ -100,6 +100,33 @@ async def test_what_runs_after_the_answer_goes_on_and_holds_nothing_up() -> None
     assert ended == ["background", "background"]
 
 
+async def test_an_app_that_fails_after_its_answer_does_not_make_the_server_hang_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        if scope["path"] == "/after":
+            await answer(send)
+        raise ValueError("mine")
+
+    async def call(path: str) -> None:
+        request: Message = {"type": "http.request", "body": b"", "more_body": False}
+        await Callers(1).before(app)({"type": "http", "path": path, "headers": []}, _of(request), _of(None))
+
+    await call("/after")
+    assert [(r.name, r.message, str(r.exc_info and r.exc_info[1])) for r in caplog.records] == [
+        ("uvicorn.error", "Exception in ASGI application", "mine")
+    ]
+    with pytest.raises(ValueError, match="mine"):
+        await call("/before")
+
+
+def _of(message: Any) -> Any:
+    async def move(*_: Any) -> Any:
+        return message
+
+    return move
+
+
 async def test_code_in_a_thread_keeps_its_slot_to_its_end() -> None:
     running, most, release = 0, 0, threading.Event()
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+import warnings
 from collections.abc import AsyncGenerator
 
 import pytest
 
-from freehold.sdk.faces import Gate, blocking, both, both_items, drive, drive_async, pause
+from freehold.sdk.faces import Gate, blocking, both, both_items, drive, drive_async, opens, opens_static, pause
 
 
 class Thing:
@@ -25,6 +26,53 @@ class Thing:
                 yield await blocking(int, i)
         finally:
             self.cleaned = True
+
+
+async def test_a_task_that_is_cancelled_before_it_begins_leaves_nothing_behind() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        task = asyncio.create_task(Thing().double.aio(4))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [str(w.message) for w in said] == []
+
+
+async def test_who_forgets_to_await_is_told_what() -> None:
+    waiting = Thing().double.aio(4)
+    assert waiting.__qualname__ == "Thing.double.aio"
+    assert await waiting == 8
+
+
+class Door:
+    def __enter__(self) -> str:
+        return "open"
+
+    async def __aenter__(self) -> str:
+        return "open too"
+
+    def __exit__(self, *_: object) -> None: ...
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+class House:
+    @opens
+    def door(self) -> Door:
+        """Of the house."""
+        return Door()
+
+    @opens_static
+    @staticmethod
+    def gate() -> Door:
+        return Door()
+
+
+async def test_what_is_opened_has_an_aio_too() -> None:
+    with House().door() as sync, House.gate() as static:
+        assert (sync, static) == ("open", "open")
+    async with House().door.aio() as one, House().door() as other, House.gate.aio() as static:
+        assert (one, other, static) == ("open too",) * 3
+    assert House.door.__doc__ == "Of the house."
 
 
 def test_sync_face() -> None:

@@ -60,4 +60,4 @@ def test_a_functions_info_says_what_it_is_run_as() -> None:
     assert (info.batching_info, info.concurrency_info) == (BatchingInfo(3, 5), ConcurrencyInfo(4, None))
     assert (info.secrets, info.volumes) == (["key", "(of the program)"], {"/d": VolumeMountInfo("data", "data", True)})
     assert (info.method_names, info.method_details) == (["page", "run"], {"page": WebInfo("http://x", "POST", True)})
-    assert (info.image_info, info.web_info) == (ImageInfo(None, "sha"), None)
+    assert (info.image_info, info.web_info) == (ImageInfo(None, "im-sha"), None)

@@ -79,11 +79,29 @@ def test_several_functions_and_no_entrypoint_leave_a_choice() -> None:
     assert loaded.choices == ("work", "Model.predict")
 
 
+def test_what_is_served_is_no_choice_beside_what_is_run() -> None:
+    served = """
+@app.function()
+@freehold.fastapi_endpoint()
+def web() -> int:
+    return 1
+"""
+    head = PROGRAM.partition("@app.cls")[0]
+    target = load_ref(write("job_i.py", head + served)).target
+    assert target is not None
+    assert target.name == "work"
+    alone = load_ref(write("job_j.py", head.partition("@app.function")[0] + served)).target
+    assert alone is not None
+    assert alone.name == "web"
+
+
 def test_apps_are_found() -> None:
     two = "import freehold\none = freehold.App('one')\ntwo = freehold.App('two')\n"
     with pytest.raises(InvalidError, match=r"several Apps \(one, two\)"):
         load_ref(write("job_e.py", two))
     assert load_ref("job_e.py::two").app.name == "two"
+    started = f"{two}\n@two.local_entrypoint()\ndef main() -> None: ...\n"
+    assert load_ref(write("job_h.py", started)).app.name == "two"
     with pytest.raises(NotFoundError, match="has no App"):
         load_ref(write("job_f.py", "x = 1"))
 

@@ -214,6 +214,21 @@ async def test_the_startup_timeout_counts_from_when_the_image_is_there(tmp_path:
         assert "startup_timeout=20 s" in decode_failure(rig.ear.of(Output)[0].payload).message
 
 
+async def test_a_short_timeout_is_of_inputs_and_not_of_starts(tmp_path: Path) -> None:
+    async with Rig(tmp_path, timeout_s=1.0) as rig:
+        rig.submit()
+        [instance] = await _starting(rig, 1)
+        await until(lambda: instance.prepared_at is not None)
+        assert instance.prepared_at is not None
+        instance.prepared_at -= 20.0
+        rig.fleet.tick()
+        assert instance.state is InstanceState.STARTING
+        instance.prepared_at -= 11.0
+        rig.fleet.tick()
+        await until(lambda: rig.ear.of(Output))
+        assert "startup_timeout=30 s" in decode_failure(rig.ear.of(Output)[0].payload).message
+
+
 async def test_an_instance_whose_image_is_still_built_ends_at_once(tmp_path: Path) -> None:
     async with Rig(tmp_path) as rig:
         built = asyncio.Event()

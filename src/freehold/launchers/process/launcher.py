@@ -232,7 +232,7 @@ class ProcessLauncher:
         return parent
 
     async def _load(self, parent: Parent, request: StartRequest) -> Any:
-        limit = request.spec.startup_timeout_s or request.spec.timeout_s
+        limit = request.spec.start_s
         try:
             async with asyncio.timeout(limit):
                 return await asyncio.shield(parent.loaded)

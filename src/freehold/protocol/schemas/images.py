@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from freehold.core.digests import image_id
 from freehold.core.specs import ImageSpec
 
 
@@ -27,7 +28,7 @@ class ImageView:
     @property
     def id(self) -> str:
         """As `Image.object_id` gives it and `Image.from_id` takes it."""
-        return f"im-{self.digest[:24]}"
+        return image_id(self.digest)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -447,8 +447,7 @@ class Fleet:
                 pool.recall_stalled()
 
     def _check_startup(self, instance: Instance, now: float) -> None:
-        spec = instance.pool.spec
-        limit = spec.startup_timeout_s or spec.timeout_s
+        limit = instance.pool.spec.start_s
         if instance.prepared_at is not None and now - instance.prepared_at > limit:
             text = f"not ready within startup_timeout={limit:g} s; raise it, or make the module's import and @enter hooks faster"
             self._failed_to_start(instance, error_payload(StartupTimeoutError(text)), text, final=True)

@@ -74,7 +74,10 @@ class Upstream(asyncio.Protocol):
     def finish(self, *, whole_request: bool) -> None:
         """The exchange is over: keep the connection for the next one where that is safe, else hang up."""
         listener, self._listener = self._listener, None
-        usable = self._done and whole_request and self._head.keep_alive and listener is not None
+        # a server whose program failed may hang up after its answer without having said so
+        usable = (
+            self._done and whole_request and self._head.keep_alive and listener is not None and self._head.status < 500
+        )
         if self._raw:
             self._transport.close()
         elif usable and not self._transport.is_closing():

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from freehold.core.digests import image_digest, image_id
 from freehold.core.environments import environment_of
 from freehold.core.errors import DataLossError
 from freehold.core.home import Home
@@ -142,6 +143,9 @@ class Preparer:
             "MODAL_TASK_ID": instance.id,
             "MODAL_IS_REMOTE": "1",
             "MODAL_ENVIRONMENT": environment_of(pool.workspace),
+            "MODAL_IMAGE_ID": image_id(image_digest(pool.spec.image)),
+            "MODAL_CLOUD_PROVIDER": "local",
+            "MODAL_REGION": "local",
         }
 
 

@@ -167,7 +167,7 @@ def find_app(module: ModuleType, name: str = "") -> App:
         if len(only) == 1:
             return only[0]
     if not distinct:
-        msg = f"{module.__name__} has no App: write `app = freehold.App('NAME')` at its top level"
+        msg = f"{module.__name__} has no App: write `app = freehold.App('NAME')` at its top level; a script that makes its own runs under `freehold python`"
         raise NotFoundError(msg)
     msg = f"{module.__name__} has several Apps ({', '.join(apps)}): name one, as FILE::{next(iter(apps))}"
     raise InvalidError(msg)

@@ -141,7 +141,7 @@ MUTATIONS = (
     ),
     _m(
         "r22-back", "the way back of items whose getter has left", "tests/unit/server/test_queues.py -k cancelled_getter",
-        ("server/services/queues.py", "work.add_done_callback(self._back_from)", "pass"),
+        ("server/services/queues.py", "task.add_done_callback(lambda done: done.cancelled() or done.exception() or left(done.result()))", "pass"),
     ),
     _m(
         "s5-shell", "files made without a command", f"{SECURITY}/test_opaque.py -k s5",

@@ -54,8 +54,9 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "SandboxFilesystemIsADirectoryError", "SandboxFilesystemNotADirectoryError",
         "SandboxFilesystemNotFoundError", "SandboxFilesystemPathAlreadyExistsError",
         "SandboxFilesystemPermissionError", "SandboxTerminatedError", "SandboxTimeoutError", "SerializationError",
-        "ServerWarning", "ServiceError", "SnapshotCreationError", "TimeoutError", "UnimplementedError", "UserCodeException",
-        "VersionError", "VolumeUploadTimeoutError", "WorkspaceManagementError", "simulate_preemption",
+        "ServerWarning", "ServiceError", "SnapshotCreationError", "TimeoutError", "UnimplementedError",
+        "UserCodeException", "VersionError", "VolumeUploadTimeoutError", "WorkspaceManagementError",
+        "simulate_preemption",
     ),
     "modal.experimental": (
         "clustered", "get_cluster_info", "http_server", "stop_fetching_inputs",
@@ -120,10 +121,10 @@ PUBLIC: dict[str, tuple[str, ...]] = {
         "FunctionInfo", "InputInfo", "InputStatus", "LogEntry", "QueueInfo", "SecretInfo", "VolumeInfo",
         "VolumeMountInfo",
     ),
-    "modal.workspace": (
-        "Workspace",
-    ),
     "modal.volume": (
         "FileEntry", "FileEntryType", "Volume", "VolumeManager",
+    ),
+    "modal.workspace": (
+        "Workspace",
     ),
 }  # fmt: skip

@@ -63,7 +63,7 @@ def test_names_that_modal_gave_up_work_with_a_warning_that_shows_the_new_one(ser
         "max_containers=",
         "scaledown_window=",
         "@modal.concurrent",
-        "mounts= is now image=image.add_local_dir(...)",
+        "mounts= is now Image.add_local_dir(...)",
         "gpu='A100-80GB:2'",
     ):
         assert new in done.stderr, new

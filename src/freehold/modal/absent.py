@@ -28,12 +28,8 @@ def workspace_billing_report(**_: Any) -> NoReturn:
 # ---- modal.experimental
 
 NOT_HERE = {
-    "get_app_objects": "ask for what you want: modal.Function.from_name(APP, NAME) or modal.Cls.from_name(APP, NAME)",
     "get_local_input_concurrency": "it is what @modal.concurrent says",
-    "image_delete": "use `freehold image delete`",
-    "list_deployed_apps": "use `freehold app list --json`",
     "set_local_input_concurrency": "it is what @modal.concurrent says",
-    "stop_app": "use modal.App.lookup(NAME).stop()",
 }
 
 

@@ -83,5 +83,8 @@ def test_options_and_hooks_of_the_first_snapshots() -> None:
 
 
 def test_what_is_not_in_experimental_says_what_to_use_instead() -> None:
-    with pytest.raises(UnimplementedError, match=r"modal\.experimental\.stop_app is not there: use modal\.App\.lookup"):
-        absent.stop_app("app")
+    with pytest.raises(
+        UnimplementedError,
+        match=r"modal\.experimental\.set_local_input_concurrency is not there: it is what @modal\.concurrent",
+    ):
+        absent.set_local_input_concurrency(2)

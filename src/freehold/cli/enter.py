@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from freehold.cli import control
@@ -16,7 +17,7 @@ from freehold.sdk.attach import attach
 from freehold.sdk.container_process import ContainerProcess, Reading
 
 _TERMINAL = (24, 80)  # until it is told how large ours is
-_KILLED = 128 + signal.SIGKILL
+_RECORD_S, _LOOK_S = 5.0, 0.05
 
 
 def enter(container: str, argv: Sequence[str], *, pty: bool | None) -> int:
@@ -39,7 +40,7 @@ def enter(container: str, argv: Sequence[str], *, pty: bool | None) -> int:
         with contextlib.suppress(Error):
             process.signal(signal.SIGHUP if terminal else signal.SIGINT)
         return ExitCode.INTERRUPTED
-    if code == _KILLED:
+    if process.view().cut_off:
         _say_why(container)
     return code
 
@@ -53,8 +54,9 @@ def _checked(ref: str) -> str:
 
 
 def _say_why(container: str) -> None:
-    """Where the container has ended, and the command with it."""
+    """Its end is on record a moment after that of its commands."""
+    deadline = time.monotonic() + _RECORD_S
     with contextlib.suppress(Error):
-        view = control.container(control.connect(), container)
-        if view.ended is not None:
-            note(f"{container} has ended: {view.reason or view.state.value}")
+        while (view := control.container(control.connect(), container)).ended is None and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+        note(f"{container} has ended: {view.reason or view.state.value}")

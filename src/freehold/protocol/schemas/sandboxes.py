@@ -54,6 +54,7 @@ class CommandView:
     returncode: int | None
     timed_out: bool = False
     failure: dict[str, str] | None = None  # of a tool: the error's name, and its message
+    cut_off: bool = False  # it ended with its sandbox or instance
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ class Command:
     tool: bool = False
     timed_out: bool = False
     returncode: int | None = None
+    cut_off: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: Callable[[], None] | None = None  # of one that ends with whoever started it
     _attending: int = 0
@@ -66,7 +67,9 @@ class Command:
 
     async def view(self) -> CommandView:
         fault = await self._fault() if self.tool and self.returncode else None
-        return CommandView(id=self.id, returncode=self.returncode, timed_out=self.timed_out, failure=fault)
+        return CommandView(
+            id=self.id, returncode=self.returncode, timed_out=self.timed_out, failure=fault, cut_off=self.cut_off
+        )
 
     async def _fault(self) -> dict[str, str]:
         """What a tool said of its failure: it comes from inside, so it is believed no further than as a name and a text."""
@@ -128,6 +131,7 @@ async def start(
         if timer is not None:
             timer.cancel()
         command.returncode = TIMED_OUT if command.timed_out else future.result()
+        command.cut_off = place.gone.is_set()
         command.stdin.close()
         command.ended.set()
 

@@ -22,6 +22,25 @@ def test_a_plain_script_runs_under_freehold_python(server: Freehold) -> None:
     assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
 
 
+_IN_NO_FILE = """
+import modal
+app = modal.App("compat-in-no-file")
+@app.function()
+def double(x):
+    return x * 2
+with app.run():
+    print(double.remote(4))
+"""
+
+
+@pytest.mark.parametrize(("words", "stdin"), [(("-c", _IN_NO_FILE), None), (("-",), _IN_NO_FILE)])
+def test_code_of_no_file_runs_under_freehold_python(
+    server: Freehold, words: tuple[str, ...], stdin: str | None
+) -> None:
+    done = server("python", *words, stdin=stdin)
+    assert (done.returncode, done.stdout) == (0, "8\n"), done.stderr
+
+
 def test_a_plain_script_runs_under_python_with_the_shim(server: Freehold) -> None:
     env = server.env | {"PYTHONPATH": f"{SHIM}:{server.env.get('PYTHONPATH', '')}"}
     done = subprocess.run(

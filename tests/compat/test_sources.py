@@ -35,3 +35,12 @@ def test_a_module_of_a_folder_without_init_brings_the_folders_python_files(serve
 def test_a_file_of_such_a_folder_that_is_run_by_its_path_stays_alone(server: Freehold) -> None:
     done = server("run", "space/alone.py")
     assert (done.returncode, done.stdout) == (0, "('alone', ['alone.py'])\n"), done.stderr
+
+
+def test_what_is_stored_is_used_as_an_instance_loads_the_program(server: Freehold) -> None:
+    assert server.ok("run", "-q", "at_top.py") == "(['instance', 'local'], 'ap-')\n"
+
+
+def test_an_instance_that_would_run_its_app_once_more_says_where_that_belongs(server: Freehold) -> None:
+    said = server.ok("python", "runs_at_top.py")
+    assert 'put it under `if __name__ == "__main__":`' in said

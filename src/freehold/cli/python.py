@@ -3,6 +3,7 @@
 import runpy
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,9 @@ def python(
     args: Annotated[
         list[str],
         typer.Argument(
-            metavar="[-m MODULE | -c CODE | FILE.py] [ARGUMENTS]", help="As `python` takes them.", show_default=False
+            metavar="[-m MODULE | -c CODE | FILE.py | -] [ARGUMENTS]",
+            help="As `python` takes them.",
+            show_default=False,
         ),
     ],
 ) -> None:
@@ -40,6 +43,9 @@ def python(
 def _runner(args: list[str]) -> Any:
     """What runs as `__main__`, with `sys.argv` and `sys.path` as Python would have them."""
     first, *rest = args
+    if first == "-":
+        sys.argv, sys.path[0] = args, str(Path.cwd())
+        return lambda: _run_code(sys.stdin.read(), "<stdin>")
     if first not in ("-m", "-c"):
         if not Path(first).is_file():
             raise NotFoundError(f"{first!r} is not a file here; for a module write -m {first}")
@@ -50,5 +56,10 @@ def _runner(args: list[str]) -> Any:
     sys.argv, sys.path[0] = [first, *rest[1:]], str(Path.cwd())
     if first == "-m":
         return lambda: runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-    code = compile(rest[0], "<string>", "exec")
-    return lambda: exec(code, {"__name__": "__main__"})  # noqa: S102 (what the user asked for)
+    return lambda: _run_code(rest[0], "<string>")
+
+
+def _run_code(code: str, where: str) -> None:
+    """Run code of no file as `__main__`, whose functions then go along by value."""
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    exec(compile(code, where, "exec"), vars(main))  # noqa: S102 (what the user asked for)

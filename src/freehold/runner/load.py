@@ -18,6 +18,7 @@ from freehold.core.errors import NotFoundError
 from freehold.core.specs import Batching, FunctionSpec, Web
 from freehold.modal import alias
 from freehold.protocol.control import Boot
+from freehold.sdk import context
 from freehold.sdk.cls import construct, decode_parameters, hooks
 from freehold.sdk.marks import Marks, marks
 
@@ -79,7 +80,8 @@ def load(boot: Boot) -> UserCode:
     try:
         prepare(boot.root)
         _warm_web(boot.spec)
-        raw = find(boot.spec)
+        with context.loading():
+            raw = find(boot.spec)
         imported = time.perf_counter()
         user = _user_code(boot.spec, raw, boot.parameters)
         _run_snap_hooks(user)

@@ -14,7 +14,7 @@ from freehold.core.specs import AppSpec, Concurrency
 from freehold.sdk import checks
 from freehold.sdk.bucket import CloudBucketMount
 from freehold.sdk.cls import Cls, hooks, parameter
-from freehold.sdk.context import is_local, is_planned, refuse_in_plan
+from freehold.sdk.context import is_local, is_planned, refuse_in_load, refuse_in_plan
 from freehold.sdk.entrypoint import Entrypoint
 from freehold.sdk.environment import work_in
 from freehold.sdk.faces import blocking, both, both_static, opens
@@ -382,6 +382,7 @@ class App:
         client: object = None,
     ) -> Self:
         """Put it on the server under its name, to stay; a new version replaces the old one without a gap."""
+        refuse_in_load("app.deploy()")
         work_in(environment_name, client)
         if strategy not in ("rolling", "recreate"):
             msg = f"strategy={strategy!r} is neither 'rolling' nor 'recreate'"

@@ -9,7 +9,7 @@ from freehold.core.errors import InvalidError
 
 _call: ContextVar[str | None] = ContextVar("freehold_call", default=None)
 _input: ContextVar[str | None] = ContextVar("freehold_input", default=None)
-_planning = False
+_planning = _loading = False
 Tokens = tuple[Token[str | None], Token[str | None]]
 
 
@@ -47,6 +47,24 @@ def refuse_in_plan(what: str) -> None:
         error = PlanEndsError(msg)
         error.what = what
         raise error
+
+
+@contextmanager
+def loading() -> Generator[None]:
+    """For the runner: the program is loaded inside, for an instance."""
+    global _loading  # noqa: PLW0603 (one program a process)
+    _loading = True
+    try:
+        yield
+    finally:
+        _loading = False
+
+
+def refuse_in_load(what: str) -> None:
+    """Raise where an instance that loads the program would start it once more."""
+    if _loading:
+        msg = f'{what} stands where instances come by, too, as they load the program: put it under `if __name__ == "__main__":`, or into a @app.local_entrypoint()'
+        raise InvalidError(msg)
 
 
 def own_app_id() -> str | None:

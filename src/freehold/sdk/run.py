@@ -4,6 +4,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from freehold.core.errors import Error, InvalidError
+from freehold.sdk.context import refuse_in_load
 from freehold.sdk.faces import blocking, drive, drive_async
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Run:
         await drive_async(self._stop())
 
     async def _start(self) -> "App":
+        refuse_in_load("app.run()")
         if self._app.handle is not None:
             msg = f"{self._app!r} runs already: leave its `with app.run():` block first"
             raise InvalidError(msg)

@@ -42,8 +42,8 @@ from freehold.protocol.control import Boot, Fork
 _PASSED_ON = ("LANG", "LC_", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE",
               "CURL_CA_BUNDLE", "NVIDIA_", "LD_LIBRARY_PATH", "PIP_", "UV_")  # fmt: skip
 _ANYWHERE = Path("/")  # a view has a working directory of its own
+# a parent has the token of the instance that it is made for: a program may use what is stored as it is loaded
 _PER_INSTANCE = (
-    "FREEHOLD_TOKEN",
     "FREEHOLD_INSTANCE_ID",
     "MODAL_TASK_ID",
     "CUDA_VISIBLE_DEVICES",

@@ -219,7 +219,7 @@ def test_a_snapshot_is_an_image_of_sandboxes_and_functions(server: Freehold) -> 
         "MODULE 42",
         "SYSTEM tool True",
         "THIRD ['second.txt'] tool",
-        "FUNCTION ('kept', 42)",
+        "FUNCTION ('kept', 42, 'tool\\n', False)",
     ]
 
 

@@ -22,7 +22,8 @@ from freehold.cli.output import listing, size
 from freehold.cli.table import Column
 from freehold.core.errors import Error
 from freehold.core.home import Home
-from freehold.launchers.process.sandbox import find_bwrap, probe
+from freehold.launchers.process import system
+from freehold.launchers.process.sandbox import all_bwraps, find_bwrap, probe
 
 _GIB = 1 << 30
 _FIXED_SQLITE = (3, 51, 3)
@@ -98,6 +99,14 @@ def _bubblewrap() -> Iterator[Finding]:
         yield Finding(check="bubblewrap", verdict="warn", found=path or "not found", fix=why)
         return
     yield Finding(check="bubblewrap", verdict="ok", found=f"{path}{'' if level == 'pids' else f', {why}'}")
+
+
+def _layers() -> Iterator[Finding]:
+    home = Home.default()
+    if home.root.is_dir() and os.access(home.root, os.W_OK):
+        bwrap, why = system.find(home.root / "scratch", all_bwraps())
+        found = bwrap or "steps cannot change the system, and apt_install needs the machine's packages"
+        yield Finding(check="image layers", verdict="ok" if bwrap else "warn", found=found, fix="" if bwrap else why)
 
 
 def _cgroups() -> Iterator[Finding]:
@@ -274,5 +283,5 @@ def _first_line(command: list[str]) -> str:
 
 
 _CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    _python, _sqlite, _uv, _bubblewrap, _cgroups, _shared_memory, _limits, _home, _disk, _database, _gpu, _server,
+    _python, _sqlite, _uv, _bubblewrap, _layers, _cgroups, _shared_memory, _limits, _home, _disk, _database, _gpu, _server,
 )  # fmt: skip

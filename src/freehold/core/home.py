@@ -62,6 +62,11 @@ class Home:
         return self.root / "images"
 
     @property
+    def system(self) -> Path:
+        """What lies right over the machine's own folders, below what images change of them."""
+        return self.root / "system"
+
+    @property
     def mounts(self) -> Path:
         """Unpacked local files, by digest."""
         return self.root / "mounts"

@@ -41,11 +41,13 @@ def main() -> None:
     other = modal.App("compat-sandbox-snapshot-function")
 
     @other.function(image=image, serialized=True)
-    def look() -> tuple[str, int]:
+    def look() -> tuple[str, int, str, bool]:
+        import os
+
         import made_inside
 
-        with open("/data/kept.txt") as file:
-            return file.read(), made_inside.VALUE
+        with open("/data/kept.txt") as file, open("/usr/bin/tool") as tool:
+            return file.read(), made_inside.VALUE, tool.read(), os.path.exists("/usr/bin/perl")
 
     with other.run():
         print("FUNCTION", look.remote())

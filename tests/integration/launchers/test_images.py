@@ -126,7 +126,6 @@ async def test_a_package_that_does_not_exist(launcher: ProcessLauncher) -> None:
 
 @pytest.mark.parametrize(("step", "message"), [
     (("from_registry", {"tag": "nvidia/cuda"}), "container launcher"),
-    (("apt_install", {"packages": ["no-such-package-of-freehold"]}), "apt-get install no-such-package-of-freehold"),
     (("debian_slim", {"python_version": "banana"}), "3.12"),
 ])  # fmt: skip
 async def test_what_this_launcher_cannot_give_says_so(launcher: ProcessLauncher, step: Any, message: str) -> None:
@@ -190,6 +189,9 @@ async def test_no_step_writes_outside_the_image(home: Home, tmp_path: Path) -> N
     through = ("add_local", {"digest": "files", "remote_path": "/linked"})
     try:
         for steps in ([copy], [workdir, ("run_commands", {"commands": ["true"]})], [link, through]):
+            if launcher.guards()["image_layers"] == "ok":  # they lead to where they would in a container
+                await launcher.ensure_image(image(*steps), lambda _: None)
+                continue
             with pytest.raises(ImageBuildError, match="leads out of the image"):
                 await launcher.ensure_image(image(*steps), lambda _: None)
     finally:

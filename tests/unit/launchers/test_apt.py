@@ -9,7 +9,16 @@ import pytest
 
 from freehold.core.errors import ImageBuildError
 from freehold.launchers.process import apt
-from freehold.launchers.process.apt import Apt, judge, lists_age_s, parse_installed, peel
+from freehold.launchers.process.apt import (
+    Apt,
+    Inside,
+    Provided,
+    install_words,
+    judge,
+    lists_age_s,
+    parse_installed,
+    peel,
+)
 
 SHOWN = """ii \tlibgl1\t1.7.0-1\t
 ii \tlibglib2.0-0t64\t2.78.4-7\tlibglib2.0-0 (= 2.78.4-7)
@@ -56,6 +65,7 @@ def test_what_is_no_package_is_named() -> None:
     ("apt-get install -y git | cat", (), "apt-get install -y git | cat"),
     ("echo 'apt-get install -y git'", (), "echo 'apt-get install -y git'"),
     ("aptitude install x", (), "aptitude install x"),
+    ("apt-get install -y ./own.deb", (), "apt-get install -y ./own.deb"),
 ])  # fmt: skip
 def test_apts_part_of_a_command(command: str, packages: tuple[str, ...], rest: str) -> None:
     assert peel(command) == (packages, rest)
@@ -66,8 +76,10 @@ class Machine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, root: bool = True, age_s: float = 10.0) -> None:
         self.packages, self.ran, self.log = {"curl"}, list[list[str]](), list[str]()
+        self.image: Inside | None = None
 
-        def look(wanted: tuple[str, ...]) -> apt.Verdict:
+        def look(wanted: tuple[str, ...], status: Path | None = None) -> apt.Verdict:
+            assert status is None
             return judge(wanted, dict.fromkeys(self.packages, "1"), lambda _: False)
 
         def age(now: float) -> float:
@@ -86,11 +98,11 @@ class Machine:
     async def run(self, title: str, argv: list[str], *, env: dict[str, str]) -> None:
         assert title.startswith("step 1")
         assert env["DEBIAN_FRONTEND"] == "noninteractive"
-        self.ran.append([w for w in argv if not w.startswith(("-", "DPkg"))])
+        self.ran.append([w for w in argv if not w.startswith(("-", "DPkg", "Dpkg"))])
         self.packages |= set(argv)
 
-    async def provide(self, apt_: Apt, *packages: str) -> None:
-        await apt_.provide(packages, "step 1", self.run, self.log.append)
+    async def provide(self, apt_: Apt, *packages: str) -> Provided:
+        return await apt_.provide(packages, "step 1", self.run, self.log.append, self.image)
 
 
 async def test_without_leave_nothing_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,10 +110,34 @@ async def test_without_leave_nothing_is_installed(monkeypatch: pytest.MonkeyPatc
     await machine.provide(Apt(), "curl")
     with pytest.raises(
         ImageBuildError,
-        match=r"step 1: ffmpeg is not on this machine.*apt-get install ffmpeg.*--host-apt.*--missing-apt warn.*container launcher",
+        match=r"step 1: ffmpeg is not on this machine, and no image can have packages of its own here: too old\. .*apt-get install ffmpeg.*--host-apt.*--missing-apt warn",
     ):
-        await machine.provide(Apt(), "curl", "ffmpeg")
+        await machine.provide(Apt(flat="too old"), "curl", "ffmpeg")
     assert machine.ran == []
+
+
+async def test_what_is_missing_goes_into_an_image_that_can_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    given: list[tuple[str, ...]] = []
+
+    async def install(missing: tuple[str, ...]) -> None:
+        given.append(missing)
+        if "nowhere" in missing:
+            raise ImageBuildError("E: Unable to locate package nowhere")
+
+    machine.image = Inside(install=install)
+    assert await machine.provide(Apt(), "curl") == Provided()
+    assert await machine.provide(Apt(missing="warn"), "curl", "ffmpeg") == Provided(inside=True)
+    assert given == [("ffmpeg",)]
+    with pytest.raises(ImageBuildError, match="Unable to locate"):
+        await machine.provide(Apt(), "nowhere")
+    assert await machine.provide(Apt(missing="warn"), "nowhere") == Provided(lacking=("nowhere",))
+    assert machine.log[-1] == "warning: step 1: the image lacks nowhere: what uses them fails"
+    assert machine.ran == [], "nothing of the machine changed"
+
+
+def test_an_old_name_is_there_beside_the_new_one() -> None:
+    assert install_words(("libgl1-mesa-glx", "curl=7.*"))[4:] == ("libgl1-mesa-glx|libgl1", "curl=7.*|curl=7.*")
 
 
 async def test_a_build_may_go_on_without_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,8 +45,10 @@ LABEL a=b
 CMD ["python"]
 """, build_args={"MODE": "fast"})  # fmt: skip
     assert (plan.python, plan.env, plan.workdir) == ("3.11", {"ROOT": "/srv", "NAME": "my model"}, "/srv/app")
+    run = plan.commands[0].title.removeprefix("RUN ")
+    assert run.startswith("apt-get update && ")
     assert [c.work for c in plan.commands] == [
-        Apt(("git", "curl")),
+        Apt(packages=("git", "curl"), written=(*SH, run)),
         Copy(digest="c", remote="/srv/", sources=("requirements.txt",)),
         Copy(digest="c", remote="/srv/data/", sources=("a b.txt", "c.txt")),
         Shell((*SH, "pip install -r requirements.txt && echo $MODE")),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from freehold.launchers.process import jail
+from freehold.launchers.process import jail, system
 from freehold.launchers.process.jail import Jail
 
 
@@ -92,6 +92,6 @@ def test_what_a_sandbox_locked_is_removed_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir(mode=0o755)
     (tmp_path / "x/link").symlink_to(tmp_path / "outside")
     locked.chmod(0)
-    jail.discard(tmp_path / "x")
+    system.discard(tmp_path / "x")
     assert [p.name for p in tmp_path.iterdir()] == ["outside"]
-    jail.discard(tmp_path / "never")
+    system.discard(tmp_path / "never")

@@ -81,9 +81,13 @@ def test_base_images_that_are_a_system_and_a_python() -> None:
 
 
 def test_apt_packages_are_words_and_are_found_in_shell_commands() -> None:
-    assert only(("apt_install", {"packages": ["git ffmpeg", "curl"]})).work == Apt(("git", "ffmpeg", "curl"))
+    assert only(("apt_install", {"packages": ["git ffmpeg", "curl"]})).work == Apt(packages=("git", "ffmpeg", "curl"))
     made = plan(("run_commands", {"commands": ["apt-get update", "apt-get install -y git && git --version"]}))
-    assert [c.work for c in made.commands] == [Apt(("git",)), Shell(("/bin/sh", "-ec", "git --version"))]
+    sh = ("/bin/sh", "-ec")
+    assert [c.work for c in made.commands] == [
+        Apt(packages=(), written=(*sh, "apt-get update")),
+        Apt(packages=("git",), written=(*sh, "apt-get install -y git && git --version"), rest=(*sh, "git --version")),
+    ]
 
 
 def test_a_shell_of_ones_own() -> None:

@@ -1,4 +1,6 @@
-"""Debian packages of this machine: whether those that an image names are there, and installing them where that is allowed."""
+"""Debian packages: whether those that an image names are on this machine, and where they go when they are not: into the image, else onto the machine
+where that is allowed.
+"""
 
 import asyncio
 import os
@@ -36,6 +38,16 @@ _COMMANDS = {
     "xz-utils": ("xz",), "zstd": ("zstd",), "pandoc": ("pandoc",), "sox": ("sox",), "tmux": ("tmux",), "vim": ("vim",), "nano": ("nano",),
 }  # fmt: skip
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # what an image's view has of it
+_INSTALL = """
+apt-get -q update
+wanted=
+for word; do
+    name=${word%%|*}
+    apt-cache show "${name%%[=/:]*}" >/dev/null 2>&1 || name=${word##*|}
+    wanted="$wanted $name"
+done
+exec apt-get -q install -y --no-install-recommends $wanted
+"""
 _EASY = r"[^&|;<>()`$\"'\n]"
 _HEAD = re.compile(rf"^\s*(?:sudo\s+)?(?:[A-Z_]+=\S+\s+)*apt(?:-get)?(?=\s)(?P<words>{_EASY}*?)\s*(?:&&|;|$)")
 _TAIL = re.compile(
@@ -56,44 +68,98 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """An image whose system can be written. `status`: the folder that says what is installed in it, once that is not what the machine has."""
+
+    install: Callable[[tuple[str, ...]], Awaitable[None]]
+    status: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provided:
+    """`inside`: what was missing is in the image now. `lacking`: what is nowhere."""
+
+    inside: bool = False
+    lacking: tuple[str, ...] = ()
+
+
 @dataclass
 class Apt:
-    """The packages of this machine. `installs`: what is missing may be installed, for everyone on it; `missing`: what still is, ends the build or not."""
+    """The packages of this machine. `installs`: what is missing may be installed on it, for everyone; `missing`: what still is, ends the build or not;
+    `flat`: why images cannot have packages of their own.
+    """
 
     installs: bool = False
     missing: MissingApt = "error"
+    flat: str = ""
     _one: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def provide(self, packages: Iterable[str], title: str, run: Run, log: Log) -> None:
+    async def provide(
+        self, packages: Iterable[str], title: str, run: Run, log: Log, image: Inside | None = None
+    ) -> Provided:
         """Return when all packages are there; ImageBuildError, or a warning, names those that are not, with the ways to get them."""
         wanted = tuple(packages)
-        verdict = await asyncio.to_thread(_look, wanted)
+        verdict = await asyncio.to_thread(_look, wanted, image.status if image else None)
         if verdict.missing and self.installs:
             async with self._one:
                 await self._install(verdict.missing, title, run)
             verdict = await asyncio.to_thread(_look, wanted)
+        elif verdict.missing and image is not None:
+            return await self._into(image, verdict.missing, title, log)
         for note in verdict.notes:
             log(f"warning: {note}")
         if verdict.missing and self.missing == "error":
-            raise ImageBuildError(_refusal(verdict.missing, title))
+            raise ImageBuildError(self._refusal(verdict.missing, title))
         if verdict.missing:
             log(
                 f"warning: {title}: {_lack(verdict.missing)}: what uses them fails. Run `sudo apt-get install {_names(verdict.missing)}`"
             )
         if present := [p for p in wanted if p not in verdict.missing]:
             log(f"on this machine: {' '.join(present)}")
+        return Provided(lacking=verdict.missing)
+
+    async def _into(self, image: Inside, missing: tuple[str, ...], title: str, log: Log) -> Provided:
+        try:
+            await image.install(missing)
+        except ImageBuildError as error:
+            if self.missing == "error":
+                raise
+            log(f"warning: {error}")
+            log(f"warning: {title}: the image lacks {', '.join(missing)}: what uses them fails")
+            return Provided(lacking=missing)
+        return Provided(inside=True)
 
     async def _install(self, missing: tuple[str, ...], title: str, run: Run) -> None:
         if shutil.which("apt-get") is None or os.geteuid() != 0:
             why = (
                 "this machine has no apt-get" if shutil.which("apt-get") is None else "the server does not run as root"
             )
-            raise ImageBuildError(f"{title}: host_apt is on, but {why}. {_refusal(missing, title)}")
+            raise ImageBuildError(f"{title}: host_apt is on, but {why}. {self._refusal(missing, title)}")
         quiet = {"DEBIAN_FRONTEND": "noninteractive", "PATH": _SYSTEM_PATH}
-        patient = ["apt-get", "-o", "DPkg::Lock::Timeout=600", "-q"]
+        patient = ["apt-get", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Use-Pty=0", "-q"]
         if lists_age_s(time.time()) > _STALE_S:
             await run(f"{title}: apt-get update", [*patient, "update"], env=quiet)
         await run(title, [*patient, "install", "-y", "--no-install-recommends", *_names(missing).split()], env=quiet)
+
+    def _refusal(self, missing: tuple[str, ...], title: str) -> str:
+        flat = f", and no image can have packages of its own here: {self.flat}" if self.flat else ""
+        return f"{title}: {_lack(missing)}{flat}. {ways_out(missing)}"
+
+
+def ways_out(missing: tuple[str, ...]) -> str:
+    """What a person can do about packages that are missing."""
+    users = "" if os.geteuid() == 0 else " (packages that make users of their own need a server that runs as root)"
+    return (
+        f"Run `sudo apt-get install {_names(missing)}`, let builds do so with `freehold up --host-apt` (as root), or build without them with "
+        f"`freehold up --missing-apt warn` where the program's wheels bring what they need{users}"
+    )
+
+
+def install_words(missing: tuple[str, ...]) -> tuple[str, ...]:
+    """The command that installs packages in an image; those that went under another name, under the one that its system knows."""
+    names = (f"{text}|{_NOW.get(_name(text), text)}" for text in missing)
+    return ("/bin/sh", "-ec", _INSTALL, "sh", *names)
 
 
 def lists_age_s(now: float, folder: Path = _LISTS) -> float:
@@ -143,7 +209,7 @@ def peel(command: str) -> tuple[tuple[str, ...], str]:
     packages: list[str] = []
     while (match := _HEAD.match(command)) is not None:
         words = [w for w in match["words"].split() if not w.startswith("-")]
-        if not words or words[0] not in ("install", *_HARMLESS):
+        if not words or words[0] not in ("install", *_HARMLESS) or not all(map(_PACKAGE.fullmatch, words[1:])):
             break
         packages += words[1:] if words[0] == "install" else []
         command = command[match.end() :].strip()
@@ -157,11 +223,12 @@ def peel(command: str) -> tuple[tuple[str, ...], str]:
 # ---- how
 
 
-def _look(packages: tuple[str, ...]) -> Verdict:
+def _look(packages: tuple[str, ...], status: Path | None = None) -> Verdict:
     query = shutil.which("dpkg-query")
     text = ""
     if query is not None:
-        text = subprocess.run([query, "-W", "-f", _FORMAT], check=False, capture_output=True, text=True).stdout
+        where = ["--admindir", str(status)] if status else []
+        text = subprocess.run([query, *where, "-W", "-f", _FORMAT], check=False, capture_output=True, text=True).stdout
     return judge(packages, parse_installed(text), lambda c: shutil.which(c, path=_SYSTEM_PATH) is not None)
 
 
@@ -181,14 +248,6 @@ def _version(text: str) -> str | None:
 
 def _is_version(there: str, wanted: str) -> bool:
     return there.startswith(wanted[:-1]) if wanted.endswith("*") else there == wanted
-
-
-def _refusal(missing: tuple[str, ...], title: str) -> str:
-    return (
-        f"{title}: {_lack(missing)}, and the process launcher uses its packages. Run `sudo apt-get install {_names(missing)}`, let builds do "
-        "so with `freehold up --host-apt` (as root), build without them with `freehold up --missing-apt warn` where the program's wheels bring "
-        "what they need, or use the container launcher"
-    )
 
 
 def _lack(missing: tuple[str, ...]) -> str:

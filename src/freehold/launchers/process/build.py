@@ -19,8 +19,9 @@ from freehold.core.environments import MAIN
 from freehold.core.errors import ImageBuildError
 from freehold.core.home import Home
 from freehold.launchers.contract import Attachments
-from freehold.launchers.process import base_venv, interpreters, sandbox
+from freehold.launchers.process import base_venv, interpreters, sandbox, system
 from freehold.launchers.process.apt import Apt as HostPackages
+from freehold.launchers.process.apt import Inside, install_words, ways_out
 from freehold.launchers.process.commands import (
     Apt,
     Call,
@@ -35,14 +36,20 @@ from freehold.launchers.process.commands import (
     Write,
     over,
 )
+from freehold.launchers.process.inside.place import place
 from freehold.launchers.process.interpreters import Interpreter
 from freehold.launchers.process.recipe import runner_requirements
 from freehold.launchers.process.sandbox import Level, View
+from freehold.launchers.process.system import System
 
 Log = Callable[[str], None]
-LAYOUT = 7  # of an image's folder; another number builds anew
+LAYOUT = 8  # of an image's folder; another number builds anew
 _LAST_LINES = 15
 _COMMAND = '#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -m freehold.cli.main "$@"\n'
+INSIDE = Path(__file__).parent / "inside"
+_SOURCE, _PLACING = "/tmp/.files", "/tmp/.placing"  # noqa: S108 (inside the view)
+_ENTER = 'mkdir -p "$0" && cd "$0" && exec "$@"'  # by the links of the image
+_READ_ONLY = "Read-only file system"
 _HIDDEN_MIN = 4  # shorter values of secrets are words that logs are full of
 _PASSED_ON = (
     "PIP_",
@@ -93,10 +100,11 @@ class Runs:
     bwrap: str | None
     level: Level
     packages: HostPackages = field(default_factory=HostPackages)
+    flat: str = ""  # why steps cannot change the system; empty where they can
 
 
 class Build:
-    """One build, in `scratch`: a relocatable venv, and `fs` with what steps write below "/"."""
+    """One build, in `scratch`: a relocatable venv, `fs` with what steps write below "/", and `system` with what they change of the machine's own folders."""
 
     def __init__(self, home: Home, scratch: Path, log: Log, runs: Runs, attachments: Attachments) -> None:
         self._home, self._scratch, self._log, self._runs, self._attachments = home, scratch, log, runs, attachments
@@ -104,6 +112,8 @@ class Build:
         self._uv = _uv()
         self._hidden: set[str] = set()  # values of secrets, which no log line and no error may show
         self._at = ""  # the step, for errors
+        self._system: System | None = None
+        self._lacks: list[str] = []  # packages that the build goes on without
         (self._fs / "root").mkdir(parents=True)
         self._tmp.mkdir()
 
@@ -125,17 +135,23 @@ class Build:
         self._log(f"==> venv with {python.path}")
         await asyncio.to_thread(base_venv.share, await base_of(python), self._venv)
         self._put_library()
+        if not self._runs.flat:
+            self._system = System(trees=system.trees(self._home), scratch=self._scratch)
+            system.prepare_build(self._system, self._fs)
         for number, command in enumerate(plan.commands, 1):
             self._at = f"step {number} of {len(plan.commands)}, "
             self._log(f"==> step {number} of {len(plan.commands)}: {command.title}")
             await self._step(command)
+        layered = self._system is not None and await asyncio.to_thread(system.publish, self._scratch)
         made = {
             "layout": LAYOUT,
             "python": f"3.{python.minor}",
             "env": plan.env,
             "workdir": plan.workdir,
-            "size_bytes": await asyncio.to_thread(_size_bytes, self._venv, self._fs),
+            "size_bytes": await asyncio.to_thread(_size_bytes, self._venv, self._fs, self._scratch / "system"),
         }
+        made |= {"system": system.release()} if layered else {}
+        made |= {"lacks": self._lacks} if self._lacks and self._runs.flat else {}
         (self._scratch / "image.json").write_text(json.dumps(made, indent=1))
         self._log(f"==> built in {time.monotonic() - begun:.1f} s")
 
@@ -146,8 +162,8 @@ class Build:
                 await self._inside(command, list(argv))
             case Pip() as work:
                 await self._pip(command, work)
-            case Apt(packages):
-                await self._runs.packages.provide(packages, f"{self._at}{command.title}", self._on_host, self._log)
+            case Apt() as work:
+                await self._apt(command, work)
             case Call(step):
                 await self._call(command, step)
             case Sync(args):
@@ -155,11 +171,12 @@ class Build:
             case Poetry(args):
                 await self._poetry(command, args)
             case Copy() as work:
-                await self._copy(work)
+                await self._place(command, await self._attachments.files(work.digest), work.remote, work.sources or ())
             case Write(remote=remote, text=text):
-                target = self._beneath(remote)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(text)
+                folder = self._tmp / f".{secrets.token_hex(4)}"
+                folder.mkdir()
+                (folder / "text").write_text(text)
+                await self._place(command, folder, remote, ("text",))
 
     async def _secrets(self, command: Command) -> dict[str, str]:
         values: dict[str, str] = {}
@@ -171,16 +188,35 @@ class Build:
         self._hidden |= {line for line in lines if len(line) >= _HIDDEN_MIN}
         return values
 
-    async def _copy(self, work: Copy) -> None:
-        source = await self._attachments.files(work.digest)
-        if work.sources is None:
-            target = self._beneath(work.remote)
-            await asyncio.to_thread(shutil.copytree, source, target, dirs_exist_ok=True, symlinks=True)
+    async def _place(self, command: Command, source: Path, remote: str, patterns: tuple[str, ...]) -> None:
+        if self._system is None:
+            try:
+                await asyncio.to_thread(place, source, remote, patterns, self._beneath)
+            except OSError as error:
+                raise ImageBuildError(f"{self._at}{command.title}: {error}") from None
             return
-        many = len(work.sources) > 1 or work.remote.endswith("/") or any(c in s for s in work.sources for c in "*?[")
-        for found in [p for pattern in work.sources for p in _matching(source, pattern)]:
-            inside = f"{work.remote.rstrip('/')}/{found.name}" if found.is_file() and many else work.remote
-            await asyncio.to_thread(_place, found, self._beneath(inside))
+        program = [str(self._python), "-I", "-S", "-B", f"{_PLACING}/place.py", _SOURCE, remote, *patterns]
+        await self._inside(command, program, files=((source, _SOURCE), (INSIDE, _PLACING)))
+
+    async def _apt(self, command: Command, work: Apt) -> None:
+        async def install(missing: tuple[str, ...]) -> None:
+            try:
+                await self._inside(command, list(work.written or install_words(missing)))
+            except ImageBuildError as error:
+                told, _, last = str(error).partition("\n")
+                raise ImageBuildError(f"{told}. {ways_out(missing)}\n{last}" if missing else str(error)) from None
+
+        if self._system is not None and not work.packages:
+            await install(())
+            return
+        status = self._scratch / "up/dpkg"
+        own = Inside(install=install, status=status if (status / "status").is_file() else None)
+        there = await self._runs.packages.provide(
+            work.packages, f"{self._at}{command.title}", self._on_host, self._log, own if self._system else None
+        )
+        self._lacks += there.lacking
+        if work.rest and not (there.inside and work.written):
+            await self._inside(command, list(work.rest))
 
     async def _pip(self, command: Command, work: Pip) -> None:
         arguments = list(work.arguments)
@@ -274,7 +310,8 @@ class Build:
         names = ("module", "qualname", "serialized", "call")
         (self._tmp / "job").write_text(json.dumps({"root": root} | {n: step[n] for n in names if n in step}))
         argv = [str(self._venv / "bin/python"), "-P", "-B", "-m", "freehold.runner.build", f"{self._inner_tmp()}/job"]
-        laid = [self._fs / b.inside.lstrip("/") for b in sandbox.merge(files)]
+        has_folder = self._system.has_folder if self._system else None
+        laid = [self._lies_at(b.inside) for b in sandbox.merge(files, *((has_folder,) if has_folder else ()))]
         before = {path for path in laid if path.is_symlink() or path.exists()}
         try:
             await self._inside(command, argv, code=tuple(files))
@@ -282,8 +319,14 @@ class Build:
             for path in set(laid) - before:  # where the user's files were laid: the image has none of them
                 _remove_empty(path)
 
-    async def _inside(self, command: Command, argv: list[str], code: tuple[tuple[Path, str], ...] = ()) -> None:
-        """Run a step under the image's own view: what it writes below "/" becomes part of the image."""
+    async def _inside(
+        self,
+        command: Command,
+        argv: list[str],
+        code: tuple[tuple[Path, str], ...] = (),
+        files: tuple[tuple[Path, str], ...] = (),
+    ) -> None:
+        """Run a step under the image's own view: what it writes becomes part of the image. `files` can be read, and lie below /tmp."""
         volumes = [
             (
                 await self._attachments.volume(
@@ -298,12 +341,15 @@ class Build:
         ]
         view = View(
             fixed=(self._python.parent.parent, library(self._home), package_dir(), Path(self._uv)),
-            base=self._fs, tmp=self._tmp, code=code, volumes=tuple(volumes), shared=(self._venv,),
-            workdir=command.workdir or sandbox.CODE_ROOT,
+            base=self._fs, tmp=self._tmp, code=code, shared=(self._venv,),
+            volumes=(*volumes, *((folder, path, True) for folder, path in files)), system=self._system, root=True,
+            workdir=sandbox.CODE_ROOT if self._system else command.workdir or sandbox.CODE_ROOT,
         )  # fmt: skip
         home, cwd = sandbox.CODE_ROOT, Path("/")
         if self._sees_own and self._runs.bwrap is not None:
-            if command.workdir:
+            if self._system is not None:
+                argv = ["/bin/sh", "-c", _ENTER, command.workdir or sandbox.CODE_ROOT, *argv]
+            elif command.workdir:
                 self._beneath(command.workdir).mkdir(parents=True, exist_ok=True)
             argv = [*sandbox.argv(self._runs.bwrap, view, level=self._runs.level), *argv]
         else:
@@ -318,6 +364,7 @@ class Build:
             "TMPDIR": self._inner_tmp(),
             "UV_CACHE_DIR": f"{self._inner_tmp()}/uv",
             "PIP_NO_CACHE_DIR": "1",
+            "DEBIAN_FRONTEND": "noninteractive",
         }
         await self._do(command.title, argv, env=own | command.env, cwd=cwd, timeout_s=command.timeout_s)
 
@@ -327,6 +374,10 @@ class Build:
         if not target.is_relative_to(self._fs.resolve()):
             raise ImageBuildError(f"{path!r} leads out of the image: name a path without '..' that no link is part of")
         return target
+
+    def _lies_at(self, path: str) -> Path:
+        """Where a mount of a step leaves its place."""
+        return (self._system.upper(path) if self._system else None) or self._fs / path.lstrip("/")
 
     @property
     def _sees_own(self) -> bool:
@@ -367,6 +418,8 @@ class Build:
         if code != 0:
             tail = "\n".join(f"    {line}" for line in last)
             ended = f"was killed by signal {-code}" if code < 0 else f"failed with exit code {code}"
+            if self._runs.flat and _READ_ONLY in tail:
+                ended += f". Images cannot change the system here, so write below /root, /srv or a folder of your own: {self._runs.flat}"
             raise ImageBuildError(f"{self._at}{title}: {ended}\n{tail}".rstrip())
 
     def _shown(self, line: str) -> str:
@@ -422,26 +475,10 @@ def _size_bytes(*folders: Path) -> int:
     for folder in folders:
         for base, _, files in os.walk(folder):
             for file in files:
-                status = os.lstat(f"{base}/{file}")
-                found[status.st_dev, status.st_ino] = status.st_size
+                with contextlib.suppress(PermissionError):  # a step closed its folder
+                    status = os.lstat(f"{base}/{file}")
+                    found[status.st_dev, status.st_ino] = status.st_size
     return sum(found.values())
-
-
-def _matching(context: Path, pattern: str) -> list[Path]:
-    """What a source of COPY names in the context."""
-    plain = os.path.normpath(pattern.lstrip("/") or ".")
-    found = [context] if plain == "." else sorted(context.glob(plain))
-    if not found:
-        raise ImageBuildError(f"COPY {pattern}: there is no such file in the build's context")
-    return found
-
-
-def _place(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
 
 
 def _remove_empty(path: Path) -> None:

@@ -19,9 +19,13 @@ class Pip:
     requirements: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Apt:
+    """Debian packages. Those that a shell command begins with installing come with it as it is `written`, and with the `rest` of it."""
+
     packages: tuple[str, ...]
+    written: tuple[str, ...] = ()
+    rest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

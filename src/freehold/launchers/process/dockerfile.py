@@ -44,6 +44,16 @@ def shell_commands(command: str, plan: Plan) -> tuple[str, ...]:
     return (*plan.shell, command)
 
 
+def shell_work(command: str, plan: Plan) -> Work:
+    """A shell command, with the Debian packages that it begins with told apart: on this machine they may be there already."""
+    packages, rest = peel(command)
+    if not packages and rest == command:
+        return Shell(shell_commands(command, plan))
+    return Apt(
+        packages=packages, written=shell_commands(command, plan), rest=shell_commands(rest, plan) if rest else ()
+    )
+
+
 def _from(one: Instruction, reading: Reading) -> None:
     if not reading.whole:
         raise _refused(one, reading, "only from_dockerfile begins with it")
@@ -82,13 +92,9 @@ def _run(one: Instruction, reading: Reading) -> None:
             raise _refused(one, reading, f"of its flag --{name}={value}")
     words = one.words()
     command = one.heredoc if one.heredoc is not None else one.value
-    packages, rest = ((), command) if words else peel(command)
-    works: list[Work] = [Apt(packages)] if packages else []
-    if words or rest:
-        works.append(Shell(tuple(words or shell_commands(rest, reading.plan))))
-    for work in works:
-        made = reading.make(f"RUN {command.strip()}", work)
-        reading.plan.commands.append(replace(made, env={**reading.args, **made.env}))
+    work = Shell(tuple(words)) if words else shell_work(command, reading.plan)
+    made = reading.make(f"RUN {command.strip()}", work)
+    reading.plan.commands.append(replace(made, env={**reading.args, **made.env}))
 
 
 def _copy(one: Instruction, reading: Reading) -> None:

@@ -19,6 +19,7 @@ from freehold.launchers.process.base_venv import BaseVenvs
 from freehold.launchers.process.build import LAYOUT, Build, Log, Runs, host_of_images
 from freehold.launchers.process.interpreters import Interpreter
 from freehold.launchers.process.recipe import read
+from freehold.launchers.process.system import discard, release
 
 
 class Images:
@@ -34,7 +35,7 @@ class Images:
         """Return the image's folder; build it first when it is not there."""
         digest = image_digest(spec)
         folder = self._home.images / digest
-        if _ready(folder):
+        if _ready(folder, layered=not self._runs.flat):
             os.utime(folder)
             return folder
         self._logs.setdefault(digest, []).append(log)
@@ -61,13 +62,13 @@ class Images:
 
                 build = Build(self._home, scratch, log, self._runs, self._attachments())
                 await build.run(plan, lambda python: self._bases.ensure(python, make_base))
-            _publish(scratch, folder)
+            _publish(scratch, folder, layered=not self._runs.flat)
             self._failed(digest).unlink(missing_ok=True)
         except BaseException:
             _keep_log(scratch, self._failed(digest))
             raise
         finally:
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+            await asyncio.to_thread(discard, scratch)
         return folder
 
     def _log_to(self, digest: str, file: TextIO) -> Log:
@@ -97,7 +98,7 @@ class Images:
         if folder.exists():
             gone = folder.with_name(f".old-{secrets.token_hex(4)}")
             folder.rename(gone)  # at once, so that no build finds half of it
-            shutil.rmtree(gone, ignore_errors=True)
+            discard(gone)
         self._failed(digest).unlink(missing_ok=True)
         self._bases.prune()
 
@@ -115,18 +116,24 @@ class Images:
                 await task
 
 
-def _ready(folder: Path) -> bool:
+def _ready(folder: Path, *, layered: bool) -> bool:
+    """Whether an image can be used as it is. One that was built without packages is not, where it can have them now."""
     try:
+        made: dict[str, Any] = json.loads((folder / "image.json").read_text())
         return (
-            json.loads((folder / "image.json").read_text()).get("layout") == LAYOUT
+            made.get("layout") == LAYOUT
+            and made.get("system") in (None, release())
+            and not (layered and made.get("lacks"))
             and (folder / "venv/bin/python").exists()
         )
     except (OSError, ValueError):
         return False
 
 
-def _publish(scratch: Path, folder: Path) -> None:
-    if _ready(folder):  # another server that shares these images was quicker, and its instances run in it
+def _publish(scratch: Path, folder: Path, *, layered: bool) -> None:
+    if _ready(
+        folder, layered=layered
+    ):  # another server that shares these images was quicker, and its instances run in it
         return
     (scratch / "requirements.txt").unlink(missing_ok=True)
     for name in ("project", "tmp"):
@@ -135,7 +142,7 @@ def _publish(scratch: Path, folder: Path) -> None:
     if folder.exists():  # of an older layout, or broken
         old = folder.with_name(f".old-{secrets.token_hex(4)}")
         folder.rename(old)
-        shutil.rmtree(old, ignore_errors=True)
+        discard(old)
     scratch.rename(folder)
 
 

@@ -10,12 +10,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from freehold.launchers.process import sandbox
 from freehold.launchers.process.commands import over
+from freehold.launchers.process.system import System, Tree, discard, submounts
 
 Mode = Literal["overlay", "readonly"]  # readonly: the system cannot be written at all, for want of overlays
 
@@ -56,6 +57,7 @@ class Jail:
     scratch: Path  # its own: what it writes, by tree
     image: Path  # the image's folder
     etc: Path  # the machine's /etc, without what only root may read
+    ground: Path | None = None  # what lies right over the machine's folders
     volumes: tuple[tuple[Path, str, bool], ...] = ()  # folder, path inside, read_only
     uv: Path | None = None
     sockets: Path | None = None  # folder of the server's sockets for this one
@@ -70,34 +72,30 @@ class Jail:
         return (self.image / "venv/bin/python").resolve()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tree:
-    """One folder of the sandbox with its own layer on top. `name` is the layer's, in scratch and in snapshots."""
-
-    name: str
-    inside: str
-    lowers: tuple[Path, ...] = field(default=())
-
-
 def trees(jail: Jail) -> list[Tree]:
     """What can be written, outermost first."""
-    system = jail.image / "system"  # of a snapshot: what its sandbox changed of the system
+    system = jail.image / "system"  # what the image changed of the system
+    ground = jail.ground or jail.scratch / "none"
     found = [
         Tree(name="root", inside="/", lowers=_there(jail.image / "fs")),
-        Tree(name="usr", inside="/usr", lowers=_there(Path("/usr"), system / "usr")),
-        Tree(name="etc", inside="/etc", lowers=_there(jail.etc, system / "etc")),
-        Tree(name="dpkg", inside="/var/lib/dpkg", lowers=_there(Path("/var/lib/dpkg"), system / "dpkg")),
+        Tree(name="usr", inside="/usr", lowers=_there(Path("/usr"), ground / "usr", system / "usr")),
+        Tree(name="etc", inside="/etc", lowers=_there(jail.etc, ground / "etc", system / "etc")),
+        Tree(name="opt", inside="/opt", lowers=_there(system / "opt")),  # nothing of the machine's own
+        Tree(
+            name="dpkg", inside="/var/lib/dpkg", lowers=_there(Path("/var/lib/dpkg"), ground / "dpkg", system / "dpkg")
+        ),
         Tree(name="venv", inside=VENV, lowers=_there(jail.image / "venv")),
     ]
-    return [t for t in found if t.lowers or t.name == "root"]
+    return [t for t in found if t.lowers or t.name in ("root", "opt")]
+
+
+def system_of(jail: Jail) -> System:
+    return System(trees=tuple(trees(jail)), scratch=jail.scratch)
 
 
 def prepare(jail: Jail) -> None:
     """Make the folders that the command needs."""
-    for tree in trees(jail):
-        for kind in ("up", "work"):
-            (jail.scratch / kind / tree.name).mkdir(parents=True, exist_ok=True)
-    (jail.scratch / "empty").mkdir(exist_ok=True)
+    system_of(jail).prepare()
     root = jail.scratch / "up/root"
     for path in (
         "root",
@@ -223,38 +221,25 @@ def copy_etc(target: Path) -> None:
     (apt / "99freehold").write_text('APT::Sandbox::User "root";\n')  # there is no other user to turn into
 
 
-def discard(scratch: Path) -> None:
-    """Remove what a sandbox wrote, whatever modes it gave to its folders."""
-    if not scratch.exists():
-        return
-    for folder, below, _ in os.walk(scratch):
-        for name in below:
-            path = Path(folder, name)
-            if not path.is_symlink() and path.stat().st_mode & 0o700 != 0o700:
-                path.chmod(0o700)
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
 # ---- how
 
 
 def _trees(jail: Jail) -> Iterator[str]:
+    if jail.mode != "overlay" and (jail.image / "system").is_dir():
+        raise ValueError(f"{jail.image.name} has layers over the system, and needs overlays")
     for tree in trees(jail):
-        up, work = (str(jail.scratch / kind / tree.name) for kind in ("up", "work"))
         if jail.mode == "overlay":
-            for lower in tree.lowers or (jail.scratch / "empty",):
-                yield from ("--overlay-src", str(lower))
-            yield from ("--overlay", up, work, tree.inside)
+            yield from system_of(jail).mounts(tree)
         elif tree.name == "root":
-            yield from ("--bind", up, "/")
+            yield from ("--bind", str(jail.scratch / "up/root"), "/")
             for lower in tree.lowers:
                 yield from _read_only(lower)
-        elif tree.name == "venv" or len(tree.lowers) == 1:
-            yield from ("--ro-bind", str(tree.lowers[-1]), tree.inside)
-        else:
-            raise ValueError(f"{tree.inside} of a snapshot needs overlays")
+        elif tree.lowers:
+            yield from ("--ro-bind", str(tree.lowers[0]), tree.inside)
         if tree.name == "root":
             yield from _links(jail)
+    for path in submounts(["/usr"]):
+        yield from ("--ro-bind", path, path)
 
 
 def _read_only(lower: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ from freehold.core.errors import NotFoundError, UnimplementedError
 from freehold.core.home import Home
 from freehold.core.specs import ImageSpec
 from freehold.launchers.contract import SandboxRequest
-from freehold.launchers.process import jail, snapshots
+from freehold.launchers.process import jail, snapshots, system
 from freehold.launchers.process.build import find_uv
 from freehold.launchers.process.cgroup import Cgroups
 from freehold.launchers.process.held import Cell, Held
@@ -33,7 +33,7 @@ class Jails:
         # of a server that was killed; first out of the way, since it may be much
         old = home.sandboxes.with_name("sandboxes.old")
         if home.sandboxes.exists():
-            jail.discard(old)
+            system.discard(old)
             home.sandboxes.rename(old)
         self._old = old
 
@@ -47,11 +47,13 @@ class Jails:
             raise UnimplementedError(f"this machine cannot hold untrusted code, so it runs no sandboxes: {why}")
         if self._closed:
             raise UnimplementedError("the server is going down")
+        if mode != "overlay" and (request.image / "system").is_dir():
+            raise UnimplementedError(f"the sandbox's image has changes of the system, which need overlays: {why}")
         scratch = self._home.sandboxes / request.sandbox
         laid = request.network == "own" and mode != "overlay"
         one = Jail(
             scratch=scratch, resolver=scratch / "resolv.conf" if laid else None, image=request.image, etc=await self._copied_etc(),
-            volumes=request.volumes, sockets=request.sockets, apart=request.network != "host", devices=request.devices, mode=mode, uv=_uv(),
+            ground=self._home.system if mode == "overlay" else None, volumes=request.volumes, sockets=request.sockets, apart=request.network != "host", devices=request.devices, mode=mode, uv=_uv(),
         )  # fmt: skip
         self._jails[request.sandbox] = one
         try:
@@ -80,21 +82,21 @@ class Jails:
             await held.kill()
         one = self._jails.pop(sandbox, None)
         if one is not None:
-            await asyncio.to_thread(jail.discard, one.scratch)
+            await asyncio.to_thread(system.discard, one.scratch)
 
     async def close(self) -> None:
         self._closed = True
         for held in self._held.values():
             held.kill_now()
         await asyncio.gather(*(h.gone.wait() for h in self._held.values()))
-        await asyncio.to_thread(jail.discard, self._home.sandboxes)
+        await asyncio.to_thread(system.discard, self._home.sandboxes)
 
     # ---- how
 
     def _probe(self) -> tuple[str | None, jail.Mode, str]:
         if self._found is None:
             self._found = jail.find(self._home.sandboxes)
-            jail.discard(self._old)
+            system.discard(self._old)
         return self._found
 
     def _copied_etc(self) -> "asyncio.Future[Path]":
@@ -105,6 +107,7 @@ class Jails:
     def _copy_etc(self) -> Path:
         target = self._home.sandboxes / "etc"
         jail.copy_etc(target)
+        system.make_ground(self._home.system)
         return target
 
     async def _start(self, bwrap: str, one: Jail, request: SandboxRequest) -> None:
@@ -165,11 +168,9 @@ def _lay_out(one: Jail, request: SandboxRequest) -> None:
 
 def _upper(one: Jail, path: str) -> Path:
     """Where a path lies in the sandbox's own layers; nothing has run in there yet that could have laid a link."""
-    for tree in sorted(jail.trees(one), key=lambda t: -len(t.inside)):
-        beneath = os.path.relpath(path, tree.inside)
-        if not beneath.startswith(".."):
-            return one.scratch / "up" / tree.name / beneath
-    raise AssertionError(path)
+    found = jail.system_of(one).upper(path)
+    assert found is not None, path
+    return found
 
 
 def _read(path: Path) -> bytes:

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from freehold.launchers.contract import (
     Started,
     StartRequest,
 )
-from freehold.launchers.process import jail, sandbox
+from freehold.launchers.process import jail, sandbox, system
 from freehold.launchers.process.apt import Apt, MissingApt
 from freehold.launchers.process.build import Runs, library, package_dir
 from freehold.launchers.process.cgroup import Cgroups
@@ -37,6 +36,7 @@ from freehold.launchers.process.jails import Jails
 from freehold.launchers.process.network import Networks, inner_pid, resolver
 from freehold.launchers.process.parents import THREADS, Command, Live, Parent
 from freehold.launchers.process.sandbox import Level, View
+from freehold.launchers.process.system import System, Tree
 from freehold.protocol.control import Boot, Fork
 
 _PASSED_ON = ("LANG", "LC_", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE",
@@ -58,11 +58,12 @@ class Image:
     folder: Path
     env: dict[str, str]
     workdir: str | None
+    layered: bool = False  # it changes the system
 
     @classmethod
     def read(cls, folder: Path) -> "Image":
         made: dict[str, Any] = json.loads((folder / "image.json").read_text())
-        return cls(folder, made["env"], made["workdir"])
+        return cls(folder, made["env"], made["workdir"], (folder / "system").is_dir())
 
 
 class ProcessLauncher:
@@ -75,18 +76,25 @@ class ProcessLauncher:
     ) -> None:
         self._home = home
         self.exited: Callable[[Exit], None] = lambda _: None
-        self._bwrap = sandbox.find_bwrap()
+        self._scratch = home.root / "scratch"
+        system.discard(self._scratch)
+        layering, self._flat = system.find(self._scratch, sandbox.all_bwraps())
+        self._bwrap = layering or sandbox.find_bwrap()
         found, self._why = sandbox.probe(self._bwrap)
         self._level: Level = found
         if level is not None and ("none", "mounts", "pids").index(level) < ("none", "mounts", "pids").index(found):
             self._level, self._why = level, f"switched off by the setting sandbox={level!r}"
+        self._layered = layering is not None and self._level != "none"
+        if self._level == "none":
+            self._flat = self._why
+        self._ground: asyncio.Task[None] | None = None
         self._networks = Networks(self._bwrap, self._level)
         self._cgroups = Cgroups(hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12])
         self.attachments: Attachments = _Unattached(home)
-        packages = Apt(installs=host_apt, missing=missing_apt)
-        self._images = Images(home, Runs(self._bwrap, self._level, packages), lambda: self.attachments)
+        flat = "" if self._layered else self._flat
+        packages = Apt(installs=host_apt, missing=missing_apt, flat=flat)
+        self._images = Images(home, Runs(self._bwrap, self._level, packages, flat), lambda: self.attachments)
         self._jails = Jails(home, self._cgroups, self._networks)
-        self._scratch = home.root / "scratch"
         self._parents: dict[str, Parent] = {}  # warm, by pool
         self._all: set[Parent] = set()
         self._by_instance: dict[str, Parent] = {}
@@ -94,11 +102,11 @@ class ProcessLauncher:
         self._stopped: set[str] = set()  # instances that were stopped while they started
         self._starting: set[str] = set()
         self._closed = False
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     # ---- Launcher
 
     async def ensure_image(self, spec: ImageSpec, log: Callable[[str], None]) -> Path:
+        await self._made_ground()
         return await self._images.ensure(spec, log)
 
     async def image_facts(self, digest: str) -> ImageFacts | None:
@@ -192,6 +200,7 @@ class ProcessLauncher:
             "bubblewrap": view,
             "pid_namespace": tree,
             "pdeathsig": "ok",
+            "image_layers": "ok" if self._layered else f"images cannot change the system: {self._flat}",
             "network": self._networks.guard(),
             **self._cgroups.guards(),
             "sandboxes": self._jails.guard(),
@@ -205,13 +214,14 @@ class ProcessLauncher:
         await self._jails.close()
         await asyncio.gather(*(p.gone.wait() for p in list(self._all)))
         self._cgroups.close()
-        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        await asyncio.to_thread(system.discard, self._scratch)
 
     # ---- how
 
     async def _parent(self, request: StartRequest, output: int) -> Parent:
         """A parent of the pool that has loaded the user's code and can give one more instance."""
         pool = request.pool
+        await self._made_ground()
         if self.network(request.spec) != "host":
             parent = await self._spawn_apart(request, output)
         elif pool in self._threaded:
@@ -230,6 +240,11 @@ class ProcessLauncher:
             await self._load(parent, request)
         parent.spent = True
         return parent
+
+    def _made_ground(self) -> "asyncio.Future[None]":
+        if self._ground is None:
+            self._ground = asyncio.create_task(asyncio.to_thread(system.make_ground, self._home.system))
+        return asyncio.shield(self._ground)
 
     async def _load(self, parent: Parent, request: StartRequest) -> Any:
         limit = request.spec.start_s
@@ -304,7 +319,11 @@ class ProcessLauncher:
             )
         image = Image.read(request.image)
         scratch = scratch or self._scratch / secrets.token_hex(6)
-        for name in ("fs/root", "tmp"):
+        if image.layered and not self._layered:
+            raise StartError(
+                f"the image of {request.spec.name!r} has changes of the system, which need overlays: {self._flat}"
+            )
+        for name in ("up/root/root", "tmp"):
             (scratch / name).mkdir(parents=True)
         (scratch / "tmp").chmod(0o1777)
         view = self._view(request, image, scratch)
@@ -330,11 +349,17 @@ class ProcessLauncher:
 
     def _view(self, request: StartRequest, image: Image, scratch: Path) -> View:
         python = (image.folder / "venv/bin/python").resolve()
+        own: System | None = None
+        if self._layered:
+            whole = Tree(name="root", inside="/", lowers=(image.folder / "fs",))
+            own = System(trees=(whole, *system.trees(self._home, image.folder)), scratch=scratch)
+            own.prepare()
         return View(
+            system=own,
             fixed=(image.folder / "venv", python.parent.parent, library(self._home), package_dir()),
-            base=scratch / "fs",
+            base=scratch / "up/root",
             tmp=scratch / "tmp",
-            code=(*sandbox.layers(image.folder / "fs"), *request.mounts),
+            code=(*(() if own else sandbox.layers(image.folder / "fs")), *request.mounts),
             volumes=request.volumes,
             shared=tuple(
                 p for p in (self._sockets(request.pool), request.arena, request.link, request.api) if p.exists()
@@ -401,7 +426,7 @@ class ProcessLauncher:
         self._forget(parent)
         self._all.discard(parent)
         if not self._closed:
-            asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(scratch, ignore_errors=True))
+            asyncio.get_running_loop().run_in_executor(None, system.discard, scratch)
 
 
 class _Unattached:

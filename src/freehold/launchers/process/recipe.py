@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from freehold.core.errors import ImageBuildError, InvalidError
 from freehold.core.specs import ImageSpec, ImageStep
-from freehold.launchers.process.apt import peel
 from freehold.launchers.process.base import CONTAINER, stand_in
 from freehold.launchers.process.commands import (
     BASE_PATH,
@@ -21,11 +20,10 @@ from freehold.launchers.process.commands import (
     Pip,
     Plan,
     Poetry,
-    Shell,
     Sync,
     Work,
 )
-from freehold.launchers.process.dockerfile import Reading, read_instructions, shell_commands
+from freehold.launchers.process.dockerfile import Reading, read_instructions, shell_work
 
 # what the runner imports inside an image, or runs there; then what programs for Modal find in every image of its, and use without naming it
 RUNNER_NEEDS = (
@@ -152,17 +150,12 @@ def _poetry(step: ImageStep, plan: Plan) -> None:
 
 def _apt(step: ImageStep, plan: Plan) -> None:
     packages = tuple(p for arg in step.args.get("packages", []) for p in shlex.split(arg))
-    _add(step, plan, f"apt_install {' '.join(packages)}", Apt(packages))
+    _add(step, plan, f"apt_install {' '.join(packages)}", Apt(packages=packages))
 
 
 def _run_commands(step: ImageStep, plan: Plan) -> None:
     for command in step.args.get("commands", []):
-        packages, rest = peel(command)
-        title = f"run_commands {command!r}"
-        if packages:
-            _add(step, plan, title, Apt(packages))
-        if rest:
-            _add(step, plan, title, Shell(shell_commands(rest, plan)))
+        _add(step, plan, f"run_commands {command!r}", shell_work(command, plan))
 
 
 def _run_function(step: ImageStep, plan: Plan) -> None:

@@ -4,10 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from freehold.launchers.process.system import System, keep_resolver, submounts
 
 # pids: mount view and a pid namespace, whose end is the end of every process in it; mounts: mount view only; none: neither
 Level = Literal["pids", "mounts", "none"]
@@ -16,7 +18,7 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc
            "/run/systemd/resolve", "/run/resolvconf", "/run/opengl-driver", "/run/nvidia-persistenced",
            "/var/lib/dpkg", "/var/cache/fontconfig", "/var/lib/ca-certificates")  # fmt: skip
 _MADE = ("/proc", "/dev", "/tmp", "/run", "/var")  # noqa: S108 (inside the view); made anew for everyone
-_FOLDERS = ("/root", "/var/tmp", "/home", "/mnt")  # noqa: S108 (inside the view)
+_FOLDERS = ("/root", "/var/tmp", "/home", "/mnt", "/srv")  # noqa: S108 (inside the view)
 _DEVICES = ("nvidia", "dri", "kfd", "dxg", "infiniband", "gdrdrv", "fuse")
 # what a container's root may do: own files and end its own processes, but mount nothing and load nothing
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "KILL", "NET_BIND_SERVICE")
@@ -33,6 +35,8 @@ class View:
 
     fixed: tuple[Path, ...]  # read-only at their own path: venv, interpreter, library
     base: Path  # what can be written of "/": private to one parent, or the image that is being built
+    system: System | None = None  # what can be written of the system; without one the machine's own, which cannot be
+    root: bool = False  # as root of a user namespace, where the server is not root
     tmp: Path
     code: tuple[tuple[Path, str], ...]  # folder, path inside; laid over each other, the last one wins
     volumes: tuple[tuple[Path, str, bool], ...] = ()  # folder, path inside, read_only
@@ -51,23 +55,23 @@ class Bind:
 
 def argv(bwrap: str, view: View, *, level: Level, info_fd: int = -1) -> list[str]:
     """Bubblewrap and its arguments, up to the command to run; on `info_fd` it says which process it made."""
-    made = [bwrap, "--die-with-parent", "--bind", str(view.base), "/"]
+    made = [bwrap, "--die-with-parent"]
+    as_root = view.root and os.geteuid() != 0
+    made += ["--unshare-user", "--uid", "0", "--gid", "0"] if as_root else []
+    whole = view.system.whole if view.system else None
+    made += view.system.mounts(whole) if view.system and whole else ["--bind", str(view.base), "/"]
     made += ["--unshare-pid", "--proc", "/proc"] if level == "pids" else ["--bind", "/proc", "/proc"]
     made += ["--unshare-net"] if view.apart else []
     made += ["--info-fd", str(info_fd)] if info_fd >= 0 else []
     made += ["--dev", "/dev"]
-    for path in _system():
-        if not Path(path).is_symlink():
-            made += ["--ro-bind", path, path]
-        elif not Path(f"{view.base}{path}").is_symlink():  # not made before: several steps of an image share their base
-            made += ["--symlink", str(Path(path).readlink()), path]
+    made += list(_system_mounts(view))
     for path in _devices():
         made += ["--dev-bind", path, path]
     made += ["--bind", str(view.tmp), "/tmp"]  # noqa: S108 (inside the view)
     made += [word for path in _FOLDERS for word in ("--dir", path)]
     for bind in binds(view):
         made += ["--bind" if bind.writable else "--ro-bind", str(bind.source), bind.inside]
-    if os.geteuid() == 0:
+    if as_root or os.geteuid() == 0:
         made += ["--cap-drop", "ALL", *(word for c in _CAPABILITIES for word in ("--cap-add", f"CAP_{c}"))]
     return [*made, "--dir", view.workdir, "--chdir", view.workdir, "--"]
 
@@ -77,14 +81,14 @@ def binds(view: View) -> list[Bind]:
     own = [Bind(str(p), p) for p in view.fixed if not _covered(p)]
     own += [Bind(str(p), p, writable=True) for p in view.shared]
     own += [Bind(path, folder, writable=not read_only) for folder, path, read_only in view.volumes]
-    own += merge(view.code)
+    own += merge(view.code, view.system.has_folder if view.system else lambda _: False)
     own += [Bind(view.resolver[1], view.resolver[0])] if view.resolver else []
     return sorted(set(own), key=lambda b: (b.inside.count("/"), b.inside))
 
 
-def merge(code: Iterable[tuple[Path, str]]) -> list[Bind]:
-    """Lay several folders over each other: entry by entry, and deeper only where two give the same folder, or where programs
-    write beside what is there. The last one wins.
+def merge(code: Iterable[tuple[Path, str]], has_folder: Callable[[str], bool] = lambda _: False) -> list[Bind]:
+    """Lay several folders over each other: entry by entry, and deeper only where two give the same folder, where `has_folder`
+    says that it is there already, or where programs write beside what is there. The last one wins.
     """
     tree: dict[str, list[Path]] = {}
     for folder, inside in code:
@@ -93,8 +97,8 @@ def merge(code: Iterable[tuple[Path, str]]) -> list[Bind]:
     found: list[Bind] = []
     for inside, sources in tree.items():
         folders = [s for s in sources if s.is_dir() and not s.is_symlink()]
-        if len(folders) > 1 or (folders and inside in _OPEN):
-            found += merge((f, inside) for f in folders)
+        if len(folders) > 1 or (folders and (inside in _OPEN or has_folder(inside))):
+            found += merge(((f, inside) for f in folders), has_folder)
         else:
             found.append(Bind(inside, sources[-1]))
     return found
@@ -151,12 +155,33 @@ def _system() -> Iterator[str]:
     return (p for p in _SYSTEM if os.path.lexists(p))
 
 
+def _system_mounts(view: View) -> Iterator[str]:
+    whole = view.system.whole if view.system else None
+    trees = [t for t in view.system.trees if t is not whole] if view.system else []
+    below = (view.base, *(whole.lowers if whole else ()))
+    for path in _system():
+        if any(path == t.inside for t in trees):
+            continue
+        if not Path(path).is_symlink():
+            yield from ("--ro-bind", path, path)
+        elif not any(Path(f"{base}{path}").is_symlink() for base in below):  # not made before: steps share their base
+            yield from ("--symlink", str(Path(path).readlink()), path)
+    if view.system is None:
+        return
+    for tree in trees:
+        yield from view.system.mounts(tree)
+    for path in submounts(t.inside for t in trees):
+        yield from ("--ro-bind", path, path)
+    if whole is not None and not view.apart:
+        yield from keep_resolver(view.system)
+
+
 def _devices() -> Iterator[str]:
     return (str(p) for p in sorted(Path("/dev").iterdir()) if p.name.startswith(_DEVICES))
 
 
 def _covered(path: Path) -> bool:
-    return any(str(path).startswith(f"{p}/") for p in _SYSTEM)
+    return any(f"{path}/".startswith(f"{p}/") for p in _SYSTEM)
 
 
 def lay_links(view: View) -> tuple[Path, list[str]]:

@@ -18,13 +18,14 @@ from typing import Any
 from freehold.core.digests import image_digest
 from freehold.core.home import Home
 from freehold.core.specs import ImageSpec, ImageStep
-from freehold.launchers.process import jail
+from freehold.launchers.process import jail, system
 from freehold.launchers.process.jail import Jail
 
 # by tree: what is no file of the sandbox's own
 _NOT_KEPT = {
-    "root": ("proc", "dev", "sys", "run", "usr", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32"),
+    "root": ("proc", "dev", "sys", "run", "usr", "etc", "opt", "bin", "sbin", "lib", "lib32", "lib64", "libx32"),
     "etc": ("resolv.conf",),  # its network's, and the next one's may be another
+    "opt": ("freehold",),  # ours
 }
 _OPAQUE = "user.overlay.opaque"
 _CHUNK = 1 << 20
@@ -53,20 +54,20 @@ def keep(one: Jail, image: Path, home: Home) -> ImageSpec:
             draft.rename(folder)
         return spec
     finally:
-        jail.discard(draft)
+        system.discard(draft)
 
 
 def _keep_tree(one: Jail, name: str, image: Path, draft: Path, layer: "_Layer") -> None:
-    system = name not in ("root", "venv")
-    below = image / "system" / name if system else image / ("fs" if name == "root" else "venv")
-    target = draft / "system" / name if system else draft / below.name
+    layer_only, skip = name not in ("root", "venv"), _NOT_KEPT.get(name, ())
+    below = image / "system" / name if layer_only else image / ("fs" if name == "root" else "venv")
+    target = draft / "system" / name if layer_only else draft / below.name
     if below.is_dir():
         shutil.copytree(below, target, symlinks=True, copy_function=_link)
     upper = os.open(one.scratch / "up" / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        if not system or os.listdir(upper):  # noqa: PTH208 (a descriptor)
+        if not layer_only or set(os.listdir(upper)).difference(skip):  # noqa: PTH208 (a descriptor)
             target.mkdir(parents=True, exist_ok=True)
-            layer.lay(upper, target, raw=system, skip=_NOT_KEPT.get(name, ()), path=f"/{name}")
+            layer.lay(upper, target, raw=layer_only, skip=skip, path=f"/{name}")
     finally:
         os.close(upper)
 
@@ -140,7 +141,7 @@ def _opaque(fd: int) -> bool:
 
 def _remove(target: Path) -> None:
     if target.is_dir() and not target.is_symlink():
-        jail.discard(target)
+        system.discard(target)
     else:
         target.unlink(missing_ok=True)
 

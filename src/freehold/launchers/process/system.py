@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ _DEPTH = 6  # folders of another user's that lie deeper stay as they are
 # services are not started as they are installed; apt has no other user to turn into, and no terminal
 _POLICY = "usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755
 _APT = "etc/apt/apt.conf.d/99freehold", 'APT::Sandbox::User "root";\nDpkg::Use-Pty "0";\nAcquire::Retries "3";\n', 0o644
+_PAUSES_S = (0.0, 0.05, 0.2, 1.0)
 _LOCKS = ("dpkg/lock", "dpkg/lock-frontend", "dpkg/triggers/Lock")
 
 
@@ -196,15 +198,18 @@ def find(folder: Path, bwraps: Iterable[str]) -> tuple[str | None, str]:
 
 
 def discard(scratch: Path) -> None:
-    """Remove what programs wrote, whatever modes they gave to their folders."""
-    if not scratch.exists():
-        return
-    for folder, below, _ in os.walk(scratch):
-        for name in below:
-            path = Path(folder, name)
-            if not path.is_symlink() and path.stat().st_mode & 0o700 != 0o700:
-                path.chmod(0o700)
-    shutil.rmtree(scratch, ignore_errors=True)
+    """Remove what programs wrote, whatever modes they gave to their folders; the last of them may still be ending."""
+    for pause in _PAUSES_S:
+        if not scratch.exists():
+            return
+        time.sleep(pause)
+        for folder, below, _ in os.walk(scratch):
+            for name in below:
+                path = Path(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    if not path.is_symlink() and path.stat().st_mode & 0o700 != 0o700:
+                        path.chmod(0o700)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def keep_resolver(system: System) -> list[str]:

@@ -52,6 +52,7 @@ class Held:
             self._process = self._spawn(cell, theirs.fileno())
         self._line = Line(ours, "the sandbox", distrust=self._distrust, hung_up=_told_by_the_pidfd)
         self._pidfd, self._owned = os.pidfd_open(self._process.pid), Owned(self._process.pid)
+        self._first: int | None = None  # pidfd of its first process, which ends after all others of its namespace
         self._loop.add_reader(self._pidfd, self._over)
 
     @property
@@ -62,10 +63,12 @@ class Held:
         """Wait until it takes commands; StartError when it never does."""
         try:
             async with asyncio.timeout(_READY_S):
-                await asyncio.shield(self._line.ready)
+                warden = await asyncio.shield(self._line.ready)
         except TimeoutError:
             await self.kill()
             raise StartError(f"the sandbox was not ready within {_READY_S:g} s{self._last_words()}") from None
+        with contextlib.suppress(ProcessLookupError):
+            self._first = os.pidfd_open(warden) if warden and not self.gone.is_set() else None
 
     def join(self, uplink: Uplink) -> None:
         """Its way outside, which ends with it."""
@@ -128,6 +131,15 @@ class Held:
             return
         self._loop.remove_reader(self._pidfd)
         self._line.receive()  # its last words
+        if self._first is None:
+            self._gone()
+        else:  # bubblewrap that was killed does not wait for what it started
+            self._loop.add_reader(self._first, self._gone)
+
+    def _gone(self) -> None:
+        if self._first is not None:
+            self._loop.remove_reader(self._first)
+            os.close(self._first)
         self.gone.set()
         if self._uplink is not None:
             self._uplink.close()

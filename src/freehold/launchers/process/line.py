@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from freehold.launchers.contract import SandboxCommand
 
 _PACKET_BYTES = 4096  # of what a warden says: an id and a number
 _AT_ONCE = 64  # packets a turn: whoever floods us waits
+_SENDER = struct.Struct("3i")  # as the kernel names it: pid, uid, gid
+_SENDER_SPACE = socket.CMSG_SPACE(_SENDER.size)
 
 
 class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,11 +42,12 @@ class Line:
         self._socket, self._distrust, self._hung_up = sock, distrust, hung_up
         self._ended = f"{where} has ended"
         self.closed = False
-        self.ready: asyncio.Future[None] = self._loop.create_future()
+        self.ready: asyncio.Future[int] = self._loop.create_future()  # the warden's pid
         self._last = 0
         self._started: dict[int, asyncio.Future[int]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._loop.add_reader(sock.fileno(), self.receive)
 
     async def run(self, command: SandboxCommand, fds: Sequence[int]) -> "tuple[int, asyncio.Future[int]]":
@@ -93,16 +97,16 @@ class Line:
             if self.closed:
                 return
             try:
-                data = self._socket.recv(_PACKET_BYTES)
+                data, extra, _, _ = self._socket.recvmsg(_PACKET_BYTES, _SENDER_SPACE)
             except BlockingIOError:
                 return
             except OSError:
-                data = b""
+                data, extra = b"", []
             if not data:
                 self._loop.remove_reader(self._socket.fileno())
                 self._hung_up()
                 return
-            self._hear(data)
+            self._hear(data, _sender(extra))
 
     def close(self) -> None:
         """Nothing more comes: what still ran was killed."""
@@ -126,14 +130,14 @@ class Line:
         if self.closed:
             raise ConflictError(self._ended)
 
-    def _hear(self, data: bytes) -> None:
+    def _hear(self, data: bytes, sender: int) -> None:
         try:
             said = _decode(data)
         except msgspec.DecodeError:
             self._distrust("its first process sent what is no message")
             return
         if said.ready and not self.ready.done():
-            self.ready.set_result(None)
+            self.ready.set_result(sender)
         elif said.code is not None and said.id in self._exits:
             _settle(self._started.pop(said.id, None), 0)
             _settle(self._exits.pop(said.id), said.code & 0xFF)
@@ -141,6 +145,12 @@ class Line:
             _settle(self._started.pop(said.id), said.pid)
         else:
             self._distrust(f"its first process spoke of a command {said.id} that does not run")
+
+
+def _sender(extra: "list[tuple[int, int, bytes]]") -> int:
+    """The pid of whoever sent a packet, which the kernel has put to it; 0 when it has not."""
+    found = [d for level, kind, d in extra if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)]
+    return int(_SENDER.unpack(found[0])[0]) if found else 0
 
 
 def _settle(future: "asyncio.Future[int] | None", value: int) -> None:

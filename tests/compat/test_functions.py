@@ -25,7 +25,7 @@ def test_overrides_run_in_instances_of_their_own(server: Freehold) -> None:
     [
         ("secret", "there is no secret 'compat-no-such-secret'"),
         ("volume", "no volume 'compat-no-such-volume'"),
-        ("memory", "function 'where': "),
+        ("gpu", "function 'where': gpu='H100': this machine has no GPU"),
     ],
 )
 def test_overrides_are_admitted_as_a_deployment_is(server: Freehold, what: str, said: str) -> None:

@@ -71,6 +71,6 @@ def refused(what: str):
     options = {
         "secret": {"secrets": [modal.Secret.from_name("compat-no-such-secret")]},
         "volume": {"volumes": {"/data": modal.Volume.from_name("compat-no-such-volume")}},
-        "memory": {"memory": 100_000_000},
+        "gpu": {"gpu": "H100"},
     }[what]
     where.with_options(**options).remote()

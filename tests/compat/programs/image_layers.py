@@ -50,7 +50,11 @@ def outside() -> str:
 def main():
     print("INSIDE", inside.remote("changed").split())
     print("OUTSIDE", outside.remote().split())
+    print("HERE", [p for p in ("/opt/layers", "/etc/layers.conf", "/usr/mine") if Path(p).exists()])
+
+
+@app.local_entrypoint()
+def held():
     sandbox = modal.Sandbox.create("sh", "-c", LOOK, image=image, app=app)
     sandbox.wait()
     print("SANDBOX", sandbox.stdout.read().split())
-    print("HERE", [p for p in ("/opt/layers", "/etc/layers.conf", "/usr/mine") if Path(p).exists()])

@@ -88,7 +88,9 @@ def test_a_shell_at_a_terminal(server: Freehold) -> None:
     terminal.until("f42")
     assert "31 97" in terminal.shown
     assert "/dev/pts/" in terminal.shown
-    terminal.type("echo be''gun; sleep 60\r")
+    terminal.type(
+        "sh -c \"echo be''gun; exec sleep 60\"\r"
+    )  # said by what Ctrl-C is to end: before it runs the shell may take it
     terminal.until("begun")
     terminal.type("\x03")  # is for what runs there, and the shell goes on
     terminal.type("echo $((7*9)); exit 6\r")
